@@ -1,0 +1,66 @@
+//! Everything that can go wrong, as one type whose text names the file and says what to do.
+
+use std::path::{Path, PathBuf};
+
+/// What the library's functions return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error that names the file it is about.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A clip that can't be labelled; the others go on.
+    #[error("{}: {reason}", path.display())]
+    Clip { path: PathBuf, reason: String },
+    /// A model folder that can't be used.
+    #[error("model {}: {reason}", path.display())]
+    Model { path: PathBuf, reason: String },
+    /// A data set (folder or list of labelled clips) that can't be used.
+    #[error("{}: {reason}", path.display())]
+    Data { path: PathBuf, reason: String },
+    /// A file that can't be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    /// A request that contradicts itself or asks for what isn't there.
+    #[error("{0}")]
+    Usage(String),
+    /// A tensor operation failed: a mistake of ours or memory that ran out.
+    #[error("tensor operation failed: {0}")]
+    Tensor(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// A clip error for `path`.
+    pub fn clip(path: impl AsRef<Path>, reason: impl ToString) -> Self {
+        Self::Clip {
+            path: path.as_ref().to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// A model error for `path`.
+    pub fn model(path: impl AsRef<Path>, reason: impl ToString) -> Self {
+        Self::Model {
+            path: path.as_ref().to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// A data set error for `path`.
+    pub fn data(path: impl AsRef<Path>, reason: impl ToString) -> Self {
+        Self::Data {
+            path: path.as_ref().to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// An input or output error at `path`.
+    pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        Self::Io {
+            path: path.as_ref().to_owned(),
+            source,
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! **classify** says what happens in a video clip.
+//!
+//! The way of a clip, in the order of the modules:
+//!
+//! 1. [`video`]: open the file, plan which moments to look at, decode them and bring them
+//!    upright, to one size and to RGB: [`video::Frames`], `u8 [windows, T, H, W, 3]`.
+//! 2. [`backbones`]: a CNN turns each window of frames into feature vectors `[T', D]`.
+//! 3. [`heads`]: an LSTM reads the features in order of time and yields the clip's logits.
+//! 4. [`Classifier`] holds the three together, as a model folder ([`model`]) describes them.
+//!
+//! Training, evaluation and inference all take this way; none has a copy of its own.
+
+pub mod backbones;
+pub mod error;
+pub mod heads;
+pub mod kernels;
+pub mod model;
+pub mod video;
+
+pub use error::{Error, Result};

@@ -1,0 +1,86 @@
+//! How a decoded picture becomes network input: `preprocessor_config.json`.
+
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::Frames;
+
+/// Resize, crop and normalisation, in the field names of the transformers library.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Preprocess {
+    /// The upright picture's short side is scaled to this length, in pixels.
+    pub size: ShortestEdge,
+    /// Then this square is cut from the middle, in pixels.
+    pub crop_size: CropSize,
+    /// `x = (rgb · rescale_factor − mean) / std`, by channel.
+    pub rescale_factor: f64,
+    pub image_mean: [f64; 3],
+    pub image_std: [f64; 3],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShortestEdge {
+    pub shortest_edge: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CropSize {
+    pub height: usize,
+    pub width: usize,
+}
+
+impl Preprocess {
+    /// Short side and square crop of `size` pixels, `(rgb − centre) / scale`.
+    pub fn new(size: usize, centre: f64, scale: f64) -> Self {
+        Self {
+            size: ShortestEdge {
+                shortest_edge: size,
+            },
+            crop_size: CropSize {
+                height: size,
+                width: size,
+            },
+            rescale_factor: 1.0 / 255.0,
+            image_mean: [centre / 255.0; 3],
+            image_std: [scale / 255.0; 3],
+        }
+    }
+
+    /// The same preprocessing at another size, the share that the crop takes kept.
+    pub fn with_size(&self, size: usize) -> Self {
+        let scale = |n: usize| (n * size).div_ceil(self.crop_size.height.max(1));
+        Self {
+            size: ShortestEdge {
+                shortest_edge: scale(self.size.shortest_edge),
+            },
+            crop_size: CropSize {
+                height: size,
+                width: scale(self.crop_size.width),
+            },
+            ..self.clone()
+        }
+    }
+
+    /// One window of `frames` as network input: `f32 [T, H, W, 3]`.
+    pub fn normalise(
+        &self,
+        frames: &Frames,
+        window: usize,
+        device: &Device,
+    ) -> candle_core::Result<Tensor> {
+        let slope: [f32; 3] =
+            std::array::from_fn(|c| (self.rescale_factor / self.image_std[c]) as f32);
+        let shift: [f32; 3] =
+            std::array::from_fn(|c| (-self.image_mean[c] / self.image_std[c]) as f32);
+        let pixels = frames.window(window);
+        let mut data = Vec::with_capacity(pixels.len());
+        for rgb in pixels.chunks_exact(3) {
+            data.extend([0, 1, 2].map(|c| f32::from(rgb[c]) * slope[c] + shift[c]));
+        }
+        Tensor::from_vec(
+            data,
+            (frames.per_window, frames.height, frames.width, 3),
+            device,
+        )
+    }
+}
