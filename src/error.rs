@@ -19,10 +19,7 @@ pub enum Error {
     Data { path: PathBuf, reason: String },
     /// A file that can't be read or written.
     #[error("{}: {source}", path.display())]
-    Io {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Io { path: PathBuf, source: std::io::Error },
     /// A request that contradicts itself or asks for what isn't there.
     #[error("{0}")]
     Usage(String),
@@ -34,33 +31,21 @@ pub enum Error {
 impl Error {
     /// A clip error for `path`.
     pub fn clip(path: impl AsRef<Path>, reason: impl ToString) -> Self {
-        Self::Clip {
-            path: path.as_ref().to_owned(),
-            reason: reason.to_string(),
-        }
+        Self::Clip { path: path.as_ref().to_owned(), reason: reason.to_string() }
     }
 
     /// A model error for `path`.
     pub fn model(path: impl AsRef<Path>, reason: impl ToString) -> Self {
-        Self::Model {
-            path: path.as_ref().to_owned(),
-            reason: reason.to_string(),
-        }
+        Self::Model { path: path.as_ref().to_owned(), reason: reason.to_string() }
     }
 
     /// A data set error for `path`.
     pub fn data(path: impl AsRef<Path>, reason: impl ToString) -> Self {
-        Self::Data {
-            path: path.as_ref().to_owned(),
-            reason: reason.to_string(),
-        }
+        Self::Data { path: path.as_ref().to_owned(), reason: reason.to_string() }
     }
 
     /// An input or output error at `path`.
     pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
-        Self::Io {
-            path: path.as_ref().to_owned(),
-            source,
-        }
+        Self::Io { path: path.as_ref().to_owned(), source }
     }
 }

@@ -33,13 +33,8 @@ impl Preprocess {
     /// Short side and square crop of `size` pixels, `(rgb − centre) / scale`.
     pub fn new(size: usize, centre: f64, scale: f64) -> Self {
         Self {
-            size: ShortestEdge {
-                shortest_edge: size,
-            },
-            crop_size: CropSize {
-                height: size,
-                width: size,
-            },
+            size: ShortestEdge { shortest_edge: size },
+            crop_size: CropSize { height: size, width: size },
             rescale_factor: 1.0 / 255.0,
             image_mean: [centre / 255.0; 3],
             image_std: [scale / 255.0; 3],
@@ -50,37 +45,21 @@ impl Preprocess {
     pub fn with_size(&self, size: usize) -> Self {
         let scale = |n: usize| (n * size).div_ceil(self.crop_size.height.max(1));
         Self {
-            size: ShortestEdge {
-                shortest_edge: scale(self.size.shortest_edge),
-            },
-            crop_size: CropSize {
-                height: size,
-                width: scale(self.crop_size.width),
-            },
+            size: ShortestEdge { shortest_edge: scale(self.size.shortest_edge) },
+            crop_size: CropSize { height: size, width: scale(self.crop_size.width) },
             ..self.clone()
         }
     }
 
     /// One window of `frames` as network input: `f32 [T, H, W, 3]`.
-    pub fn normalise(
-        &self,
-        frames: &Frames,
-        window: usize,
-        device: &Device,
-    ) -> candle_core::Result<Tensor> {
-        let slope: [f32; 3] =
-            std::array::from_fn(|c| (self.rescale_factor / self.image_std[c]) as f32);
-        let shift: [f32; 3] =
-            std::array::from_fn(|c| (-self.image_mean[c] / self.image_std[c]) as f32);
+    pub fn normalise(&self, frames: &Frames, window: usize, device: &Device) -> candle_core::Result<Tensor> {
+        let slope: [f32; 3] = std::array::from_fn(|c| (self.rescale_factor / self.image_std[c]) as f32);
+        let shift: [f32; 3] = std::array::from_fn(|c| (-self.image_mean[c] / self.image_std[c]) as f32);
         let pixels = frames.window(window);
         let mut data = Vec::with_capacity(pixels.len());
         for rgb in pixels.chunks_exact(3) {
             data.extend([0, 1, 2].map(|c| f32::from(rgb[c]) * slope[c] + shift[c]));
         }
-        Tensor::from_vec(
-            data,
-            (frames.per_window, frames.height, frames.width, 3),
-            device,
-        )
+        Tensor::from_vec(data, (frames.per_window, frames.height, frames.width, 3), device)
     }
 }

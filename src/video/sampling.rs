@@ -53,21 +53,13 @@ mod tests {
 
     #[test]
     fn spread_takes_the_middle_of_equal_parts() {
-        let sampling = Sampling {
-            windows: 1,
-            frames: 4,
-            fps: None,
-        };
+        let sampling = Sampling { windows: 1, frames: 4, fps: None };
         assert_eq!(sampling.moments(8.0), [1.0, 3.0, 5.0, 7.0]);
     }
 
     #[test]
     fn windows_span_the_clip_and_loop_a_short_one() {
-        let sampling = Sampling {
-            windows: 2,
-            frames: 2,
-            fps: Some(2.0),
-        };
+        let sampling = Sampling { windows: 2, frames: 2, fps: Some(2.0) };
         assert_eq!(sampling.moments(5.0), [0.25, 0.75, 4.25, 4.75]);
         assert_eq!(sampling.moments(0.5), [0.25, 0.25, 0.25, 0.25]);
         assert!(sampling.moments(0.0).iter().all(|t| *t == 0.0));
