@@ -11,10 +11,13 @@
 //! Training, evaluation and inference all take this way; none has a copy of its own.
 
 pub mod backbones;
-pub mod error;
+mod classifier;
+mod error;
+mod files;
 pub mod heads;
 pub mod kernels;
 pub mod model;
 pub mod video;
 
+pub use classifier::{Classifier, ClipLabels, Label, Timings};
 pub use error::{Error, Result};

@@ -16,3 +16,27 @@ pub trait Backbone: Send + Sync {
     /// `window`: `f32 [T, H, W, 3]`, normalised RGB. Returns `f32 [T', D]`.
     fn forward(&self, window: &Tensor) -> Result<Tensor>;
 }
+
+// Stand-in until the network lands.
+pub enum LiteVariant {
+    Lite0,
+    Lite1,
+    Lite2,
+}
+pub struct EfficientNetLite;
+impl EfficientNetLite {
+    pub fn load(_: candle_nn::VarBuilder, _: LiteVariant) -> Result<Self> {
+        candle_core::bail!("not there yet")
+    }
+}
+impl Backbone for EfficientNetLite {
+    fn feature_dim(&self) -> usize {
+        1280
+    }
+    fn feature_steps(&self, f: usize) -> usize {
+        f
+    }
+    fn forward(&self, _: &Tensor) -> Result<Tensor> {
+        candle_core::bail!("not there yet")
+    }
+}

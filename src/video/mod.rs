@@ -30,3 +30,18 @@ impl Frames {
         &self.pixels[index * len..][..len]
     }
 }
+
+// Stand-in until the decoder lands.
+#[derive(Debug, Clone, Default)]
+pub struct DecodeOptions {
+    pub threads: usize,
+    pub deadline: Option<std::time::Instant>,
+}
+pub fn read_frames(
+    _: &std::path::Path,
+    _: &Sampling,
+    _: &Preprocess,
+    _: &DecodeOptions,
+) -> crate::Result<Frames> {
+    Err(crate::Error::Usage("not there yet".into()))
+}

@@ -51,6 +51,26 @@ impl Preprocess {
         }
     }
 
+    /// Checks that the numbers are possible ones.
+    pub fn check(&self) -> Result<(), String> {
+        let (edge, crop) = (self.size.shortest_edge, self.crop_size);
+        let sizes = [edge, crop.height, crop.width];
+        if sizes.iter().any(|n| !(16..=4096).contains(n)) {
+            return Err(format!("sizes must be between 16 and 4096 pixels, not {sizes:?}"));
+        }
+        if crop.height > edge || crop.width > edge {
+            return Err(format!(
+                "the crop of {}x{} is larger than the short side of {edge}",
+                crop.width, crop.height
+            ));
+        }
+        let numbers = self.image_mean.iter().chain(&self.image_std).chain([&self.rescale_factor]);
+        if numbers.clone().any(|x| !x.is_finite()) || self.image_std.contains(&0.0) {
+            return Err("image_mean, image_std and rescale_factor must be finite, image_std not 0".into());
+        }
+        Ok(())
+    }
+
     /// One window of `frames` as network input: `f32 [T, H, W, 3]`.
     pub fn normalise(&self, frames: &Frames, window: usize, device: &Device) -> candle_core::Result<Tensor> {
         let slope: [f32; 3] = std::array::from_fn(|c| (self.rescale_factor / self.image_std[c]) as f32);

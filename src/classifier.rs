@@ -1,0 +1,215 @@
+//! From a path to labels: the way of a clip, in one place.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use candle_core::{Device, Tensor};
+use candle_nn::ops::softmax;
+
+use crate::backbones::Backbone;
+use crate::heads::{Head, MeanHead};
+use crate::model::{self, Calibration, ModelConfig, ModelFolder};
+use crate::video::{self, DecodeOptions, Frames, Preprocess, Sampling};
+use crate::{Error, Result};
+
+/// A model, ready to label clips. It can be shared between threads.
+pub struct Classifier {
+    name: String,
+    digest: String,
+    config: ModelConfig,
+    preprocess: Preprocess,
+    backbone: Box<dyn Backbone>,
+    head: Head,
+    baseline: Option<MeanHead>,
+    device: Device,
+}
+
+/// What a clip shows, best label first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClipLabels {
+    pub path: PathBuf,
+    /// Every label of the model, by falling score.
+    pub labels: Vec<Label>,
+    /// Whether the top score reaches the model's threshold; `None` where the model has none.
+    pub confident: Option<bool>,
+    /// Seconds from the first frame's start to the last frame's end.
+    pub duration_s: f64,
+    /// How many frames the model saw.
+    pub frames: usize,
+    /// The model's name.
+    pub model: String,
+    /// What was wrong with the clip without keeping it from being labelled.
+    pub warnings: Vec<String>,
+    pub timings: Timings,
+}
+
+/// A label and its score: a probability between 0 and 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Label {
+    pub label: String,
+    pub score: f32,
+}
+
+/// Where the time went.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Timings {
+    /// Opening, decoding, resizing.
+    pub decode: Duration,
+    /// The CNN.
+    pub backbone: Duration,
+    /// LSTM and classifier.
+    pub head: Duration,
+}
+
+impl Classifier {
+    /// Loads the model folder `dir` onto the CPU.
+    ///
+    /// # Errors
+    /// [`Error::Model`] names the folder and what is wrong: a missing file or tensor, a wrong
+    /// shape or label count, weights cut short, an unknown architecture.
+    pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::new(&ModelFolder::read(dir.as_ref(), &Device::Cpu)?, &Device::Cpu)
+    }
+
+    /// The model that the program carries inside it.
+    pub fn embedded() -> Result<Self> {
+        Self::named(model::DEFAULT_MODEL, &Device::Cpu)
+    }
+
+    /// `model` is a folder, or the name of an embedded model.
+    pub fn named(model: &str, device: &Device) -> Result<Self> {
+        Self::new(&ModelFolder::named(model, device)?, device)
+    }
+
+    /// Builds the networks that `folder` describes on its weights, which are on `device`.
+    pub fn new(folder: &ModelFolder, device: &Device) -> Result<Self> {
+        let vb = folder.weights.var_builder(device);
+        let classes = folder.config.id2label.len();
+        let wrong = |e: candle_core::Error| {
+            Error::model(&folder.path, format!("model.safetensors doesn't fit config.json: {e}"))
+        };
+        let backbone = folder.config.backbone.load(vb.pp("backbone")).map_err(wrong)?;
+        let dim = backbone.feature_dim();
+        let head = folder.config.head.load(dim, classes, vb.pp("head")).map_err(wrong)?;
+        let baseline = if vb.contains_tensor("baseline.classifier.weight") {
+            Some(MeanHead::load(dim, classes, 1, vb.pp("baseline")).map_err(wrong)?)
+        } else {
+            None
+        };
+        Ok(Self {
+            name: folder.name(),
+            digest: folder.digest.clone(),
+            config: folder.config.clone(),
+            preprocess: folder.preprocess.clone(),
+            backbone,
+            head,
+            baseline,
+            device: device.clone(),
+        })
+    }
+
+    /// Looks at `frames` frames a window instead of as many as the model was trained with.
+    pub fn with_frames(mut self, frames: usize) -> Self {
+        self.config.sampling.frames = frames;
+        self
+    }
+
+    /// Looks at frames of `size` pixels instead of those that the model was trained with.
+    pub fn with_size(mut self, size: usize) -> Self {
+        self.preprocess = self.preprocess.with_size(size);
+        self
+    }
+
+    /// Says what happens in the clip at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Clip`] names the file and why it can't be labelled.
+    pub fn classify(&self, path: impl AsRef<Path>) -> Result<ClipLabels> {
+        self.classify_with(path.as_ref(), &DecodeOptions::default())
+    }
+
+    /// [`Self::classify`] with options of decoding.
+    pub fn classify_with(&self, path: &Path, options: &DecodeOptions) -> Result<ClipLabels> {
+        let start = Instant::now();
+        let frames = self.frames(path, options)?;
+        let decoded = Instant::now();
+        let features = self.features(&frames)?;
+        let seen = Instant::now();
+        let labels = self.labels(&self.logits(&features)?)?;
+        let timings = Timings { decode: decoded - start, backbone: seen - decoded, head: seen.elapsed() };
+        Ok(ClipLabels {
+            path: path.to_owned(),
+            confident: self.confident(&labels),
+            labels,
+            duration_s: frames.duration,
+            frames: frames.times.len(),
+            model: self.name.clone(),
+            warnings: frames.warnings,
+            timings,
+        })
+    }
+
+    /// The frames of a clip that the model sees.
+    pub fn frames(&self, path: &Path, options: &DecodeOptions) -> Result<Frames> {
+        video::read_frames(path, &self.config.sampling, &self.preprocess, options)
+    }
+
+    /// What the CNN makes of them: `f32 [windows, T', D]`.
+    pub fn features(&self, frames: &Frames) -> Result<Tensor> {
+        let window = |w| self.backbone.forward(&self.preprocess.normalise(frames, w, &self.device)?);
+        let windows: Vec<_> = (0..frames.windows).map(window).collect::<candle_core::Result<_>>()?;
+        Ok(Tensor::stack(&windows, 0)?)
+    }
+
+    /// The head's logits of a clip's features: `f32 [classes]`.
+    pub fn logits(&self, features: &Tensor) -> Result<Tensor> {
+        Ok(self.head.forward(features)?)
+    }
+
+    /// The logits of the mean-over-time head that was trained beside the model's own, if any.
+    pub fn baseline_logits(&self, features: &Tensor) -> Result<Option<Tensor>> {
+        Ok(self.baseline.as_ref().map(|head| head.forward(features)).transpose()?)
+    }
+
+    /// Labels by falling score; equal scores stay in the model's own order.
+    pub fn labels(&self, logits: &Tensor) -> Result<Vec<Label>> {
+        let temperature = self.config.calibration.map_or(1.0, |c| c.temperature);
+        let scores = softmax(&(logits / temperature)?, 0)?.to_vec1::<f32>()?;
+        let mut labels: Vec<Label> = std::iter::zip(&self.config.id2label, scores)
+            .map(|(label, score)| Label { label: label.clone(), score })
+            .collect();
+        labels.sort_by(|a, b| b.score.total_cmp(&a.score));
+        Ok(labels)
+    }
+
+    /// Whether the best of `labels` reaches the model's threshold.
+    pub fn confident(&self, labels: &[Label]) -> Option<bool> {
+        let Calibration { threshold, .. } = self.config.calibration?;
+        Some(labels.first().is_some_and(|best| f64::from(best.score) >= threshold))
+    }
+
+    /// The model's name, as results carry it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Changes whenever an answer could: the model's files, frames and size.
+    pub fn digest(&self) -> String {
+        let Sampling { windows, frames, fps } = self.config.sampling;
+        let settings = format!(
+            "{} {windows} {frames} {fps:?} {:?} {:?}",
+            self.digest, self.preprocess, self.config.calibration
+        );
+        blake3::hash(settings.as_bytes()).to_hex().to_string()
+    }
+
+    /// `config.json`, with what was asked for instead.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// `preprocessor_config.json`, with what was asked for instead.
+    pub fn preprocess(&self) -> &Preprocess {
+        &self.preprocess
+    }
+}

@@ -1,0 +1,118 @@
+//! Long short-term memory (Hochreiter & Schmidhuber, 1997), as PyTorch's `nn.LSTM` computes it.
+
+use candle_core::{Result, Tensor};
+use candle_nn::{VarBuilder, ops::sigmoid};
+
+use super::{Dropout, step_mask};
+
+/// A stack of LSTM layers over sequences that may be padded.
+///
+/// Parameters bear PyTorch's names and gate order (input, forget, cell, output):
+/// `weight_ih_l0 [4·H, D]`, `weight_hh_l0 [4·H, H]`, `bias_ih_l0`, `bias_hh_l0 [4·H]`, `…_l1`, ….
+pub struct Lstm {
+    layers: Vec<Layer>,
+    hidden: usize,
+}
+
+struct Layer {
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias: Tensor,
+}
+
+impl Lstm {
+    /// `dim`: length of an input step; `hidden`: length of an output step.
+    pub fn load(dim: usize, hidden: usize, layers: usize, vb: VarBuilder) -> Result<Self> {
+        let layer = |i: usize| -> Result<Layer> {
+            let width = if i == 0 { dim } else { hidden };
+            let bias_ih = vb.get(4 * hidden, &format!("bias_ih_l{i}"))?;
+            let bias_hh = vb.get(4 * hidden, &format!("bias_hh_l{i}"))?;
+            Ok(Layer {
+                weight_ih: vb.get((4 * hidden, width), &format!("weight_ih_l{i}"))?,
+                weight_hh: vb.get((4 * hidden, hidden), &format!("weight_hh_l{i}"))?,
+                bias: (bias_ih + bias_hh)?,
+            })
+        };
+        Ok(Self { layers: (0..layers).map(layer).collect::<Result<_>>()?, hidden })
+    }
+
+    /// `x`: `[B, T, D]`, clip `b` ending after `lengths[b]` steps. Returns `[B, T, H]`, zero at
+    /// padded steps, which don't touch the state.
+    ///
+    /// `dropout`: rate and source of the dropout between layers, in training only.
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        lengths: &[usize],
+        mut dropout: Option<(&mut Dropout, f64)>,
+    ) -> Result<Tensor> {
+        let (_, steps, _) = x.dims3()?;
+        let padded = lengths.iter().any(|&n| n < steps);
+        let mask = if padded { Some(step_mask(lengths, steps, x)?) } else { None };
+        let mut x = x.clone();
+        for (i, layer) in self.layers.iter().enumerate() {
+            if let (Some((dropout, rate)), true) = (&mut dropout, i > 0) {
+                x = dropout.apply(&x, *rate)?;
+            }
+            x = layer.forward(&x, self.hidden)?;
+            if let Some(mask) = &mask {
+                x = x.broadcast_mul(mask)?;
+            }
+        }
+        Ok(x)
+    }
+}
+
+impl Layer {
+    /// `x`: `[B, T, D]` → `[B, T, H]`. Padding stands behind the steps that count, so that it can't
+    /// reach them: the state needs no mask, only the output does.
+    fn forward(&self, x: &Tensor, hidden: usize) -> Result<Tensor> {
+        let (batch, steps, dim) = x.dims3()?;
+        // One matrix product for the inputs of all steps; only the recurrent part goes step by step.
+        let inputs =
+            x.reshape((batch * steps, dim))?.matmul(&self.weight_ih.t()?)?.broadcast_add(&self.bias)?;
+        let inputs = inputs.reshape((batch, steps, 4 * hidden))?;
+        let recurrent = self.weight_hh.t()?;
+        let mut state: Option<(Tensor, Tensor)> = None;
+        let mut outputs = Vec::with_capacity(steps);
+        for t in 0..steps {
+            let mut gates = inputs.narrow(1, t, 1)?.squeeze(1)?;
+            if let Some((h, _)) = &state {
+                gates = (gates + h.matmul(&recurrent)?)?;
+            }
+            let gate = |i: usize| gates.narrow(1, i * hidden, hidden);
+            let new = (sigmoid(&gate(0)?)? * gate(2)?.tanh()?)?;
+            let c = match &state {
+                Some((_, c)) => ((sigmoid(&gate(1)?)? * c)? + new)?,
+                None => new,
+            };
+            let h = (sigmoid(&gate(3)?)? * c.tanh()?)?;
+            outputs.push(h.clone());
+            state = Some((h, c));
+        }
+        Tensor::stack(&outputs, 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device};
+    use candle_nn::{VarBuilder, VarMap};
+
+    /// The order of the steps reaches the output, padding doesn't.
+    #[test]
+    fn padding_changes_nothing() {
+        let device = Device::Cpu;
+        let vars = VarMap::new();
+        let vb = VarBuilder::from_varmap(&vars, DType::F32, &device);
+        let lstm = Lstm::load(3, 5, 2, vb).unwrap();
+        let x = Tensor::arange(0f32, 12., &device).unwrap().reshape((1, 4, 3)).unwrap();
+        let short = x.narrow(1, 0, 2).unwrap();
+        let values = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let alone = lstm.forward(&short, &[2], None).unwrap();
+        let padded = lstm.forward(&x, &[2], None).unwrap();
+        assert_eq!(values(&padded.narrow(1, 0, 2).unwrap()), values(&alone));
+        assert!(values(&padded.narrow(1, 2, 2).unwrap()).iter().all(|v| *v == 0.0));
+    }
+}

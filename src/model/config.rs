@@ -1,0 +1,219 @@
+//! `config.json`.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Result, bail};
+use candle_nn::VarBuilder;
+use serde::{Deserialize, Serialize};
+
+use crate::backbones::{Backbone, EfficientNetLite, LiteVariant};
+use crate::heads::{Head, LstmHead, MeanHead};
+use crate::video::Sampling;
+
+/// What a model is made of, how it looks at a clip, and what its outputs mean.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// Always `classify`: tells our folders from those of other programs.
+    pub model_type: String,
+    pub backbone: BackboneConfig,
+    pub head: HeadConfig,
+    pub sampling: Sampling,
+    /// Class name by output index (`"0": "archery"`).
+    #[serde(with = "id2label")]
+    pub id2label: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
+    /// SPDX expression of the weights' licence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+}
+
+/// The CNN, by its published name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", deny_unknown_fields)]
+pub enum BackboneConfig {
+    /// Image network, one feature vector a frame.
+    #[serde(rename = "efficientnet-lite0")]
+    EfficientNetLite0 {},
+    #[serde(rename = "efficientnet-lite1")]
+    EfficientNetLite1 {},
+    #[serde(rename = "efficientnet-lite2")]
+    EfficientNetLite2 {},
+}
+
+/// What turns features over time into logits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum HeadConfig {
+    /// Stacked LSTM, its outputs averaged over time, then a linear layer.
+    Lstm {
+        hidden_size: usize,
+        num_layers: usize,
+        /// Share of values dropped in training: of each layer's input and of the classifier's.
+        dropout: f64,
+        /// Also feed the change of each feature since the step before (input is `2·D` wide).
+        #[serde(default)]
+        delta: bool,
+    },
+    /// Features averaged over time, then a linear layer.
+    Mean {
+        /// Features are first averaged over this many neighbouring steps of a window.
+        #[serde(default = "one")]
+        pool: usize,
+    },
+}
+
+fn one() -> usize {
+    1
+}
+
+/// Turns scores into probabilities that can be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Logits are divided by this before the softmax.
+    pub temperature: f64,
+    /// A clip whose top score is below this is answered 'not sure'.
+    pub threshold: f64,
+}
+
+impl BackboneConfig {
+    /// Builds the network on the weights that `vb` holds. Errors name the tensor that is missing
+    /// or has the wrong shape.
+    pub fn load(&self, vb: VarBuilder) -> Result<Box<dyn Backbone>> {
+        Ok(match self {
+            Self::EfficientNetLite0 {} => Box::new(EfficientNetLite::load(vb, LiteVariant::Lite0)?),
+            Self::EfficientNetLite1 {} => Box::new(EfficientNetLite::load(vb, LiteVariant::Lite1)?),
+            Self::EfficientNetLite2 {} => Box::new(EfficientNetLite::load(vb, LiteVariant::Lite2)?),
+        })
+    }
+
+    /// The name in `config.json`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::EfficientNetLite0 {} => "efficientnet-lite0",
+            Self::EfficientNetLite1 {} => "efficientnet-lite1",
+            Self::EfficientNetLite2 {} => "efficientnet-lite2",
+        }
+    }
+}
+
+impl HeadConfig {
+    /// Builds the head for features of length `dim` and `classes` classes.
+    pub fn load(&self, dim: usize, classes: usize, vb: VarBuilder) -> Result<Head> {
+        Ok(match *self {
+            Self::Lstm { hidden_size, num_layers, dropout, delta } => {
+                Head::Lstm(LstmHead::load(dim, hidden_size, num_layers, classes, dropout, delta, vb)?)
+            }
+            Self::Mean { pool } => Head::Mean(MeanHead::load(dim, classes, pool, vb)?),
+        })
+    }
+
+    /// The name in `config.json`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Lstm { .. } => "lstm",
+            Self::Mean { .. } => "mean",
+        }
+    }
+}
+
+impl ModelConfig {
+    /// Checks what the field types can't: that the numbers are possible ones.
+    pub fn check(&self) -> Result<()> {
+        if self.model_type != "classify" {
+            bail!(
+                "config.json has model_type \"{}\", not \"classify\": not a folder of this program",
+                self.model_type
+            );
+        }
+        let Sampling { windows, frames, fps } = self.sampling;
+        if windows == 0 || frames == 0 || windows.saturating_mul(frames) > 100_000 {
+            bail!("config.json: sampling of {windows} windows of {frames} frames is not possible");
+        }
+        if fps.is_some_and(|fps| !(fps > 0.0 && fps.is_finite())) {
+            bail!("config.json: sampling fps must be above 0");
+        }
+        if let HeadConfig::Lstm { hidden_size: 0, .. }
+        | HeadConfig::Lstm { num_layers: 0, .. }
+        | HeadConfig::Mean { pool: 0 } = self.head
+        {
+            bail!("config.json: a head's sizes must be above 0");
+        }
+        if self.id2label.is_empty() {
+            bail!("config.json: id2label is empty");
+        }
+        if let Some(Calibration { temperature, .. }) = self.calibration
+            && !(temperature > 0.0 && temperature.is_finite())
+        {
+            bail!("config.json: calibration temperature must be above 0");
+        }
+        Ok(())
+    }
+}
+
+/// `{"0": "a", "1": "b"}` on disk, `["a", "b"]` here.
+mod id2label {
+    use super::BTreeMap;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error, ser::SerializeMap};
+
+    pub fn serialize<S: Serializer>(labels: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(labels.len()))?;
+        for (id, label) in labels.iter().enumerate() {
+            map.serialize_entry(&id.to_string(), label)?;
+        }
+        map.end()
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+        let map = BTreeMap::<String, String>::deserialize(deserializer)?;
+        let mut labels = vec![None; map.len()];
+        for (id, label) in map {
+            let slot = id.parse::<usize>().ok().and_then(|id| labels.get_mut(id));
+            match slot {
+                Some(slot @ None) => *slot = Some(label),
+                _ => {
+                    return Err(D::Error::custom(format!(
+                        "id2label: \"{id}\" is out of order, ids go from 0 up without gaps"
+                    )));
+                }
+            }
+        }
+        Ok(labels.into_iter().flatten().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(id2label: &str) -> serde_json::Result<ModelConfig> {
+        serde_json::from_str(&format!(
+            r#"{{"model_type":"classify","backbone":{{"type":"efficientnet-lite0"}},"head":{{"type":"mean"}},
+                 "sampling":{{"frames":4}},"id2label":{id2label}}}"#
+        ))
+    }
+
+    #[test]
+    fn labels_keep_their_order_past_ten() {
+        let labels: Vec<String> = (0..12).map(|i| format!("class {i}")).collect();
+        let map: BTreeMap<String, &String> =
+            labels.iter().enumerate().map(|(i, l)| (i.to_string(), l)).collect();
+        let config = parse(&serde_json::to_string(&map).unwrap()).unwrap();
+        assert_eq!(config.id2label, labels);
+        let again: ModelConfig = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
+        assert_eq!(again, config);
+    }
+
+    #[test]
+    fn gaps_in_labels_are_refused() {
+        let message = parse(r#"{"0":"a","2":"b"}"#).unwrap_err().to_string();
+        assert!(message.contains("without gaps"), "{message}");
+    }
+
+    #[test]
+    fn unknown_architecture_is_named() {
+        let text = r#"{"model_type":"classify","backbone":{"type":"resnet"},"head":{"type":"mean"},"sampling":{"frames":4},"id2label":{"0":"a"}}"#;
+        let message = serde_json::from_str::<ModelConfig>(text).unwrap_err().to_string();
+        assert!(message.contains("resnet") && message.contains("efficientnet-lite0"), "{message}");
+    }
+}

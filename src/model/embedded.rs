@@ -1,0 +1,55 @@
+//! The models that the program carries inside it, so that it works from any folder.
+
+use candle_core::Device;
+
+use super::ModelFolder;
+use crate::{Error, Result};
+
+/// The model that answers when none is asked for.
+pub const DEFAULT_MODEL: &str = "imagenet-lite0";
+
+struct Embedded {
+    name: &'static str,
+    config: &'static [u8],
+    preprocess: &'static [u8],
+    weights: &'static [u8],
+    card: &'static str,
+}
+
+macro_rules! embed {
+    ($($name:literal),* $(,)?) => {
+        &[$(Embedded {
+            name: $name,
+            config: include_bytes!(concat!("../../models/", $name, "/config.json")),
+            preprocess: include_bytes!(concat!("../../models/", $name, "/preprocessor_config.json")),
+            weights: include_bytes!(concat!("../../models/", $name, "/model.safetensors")),
+            card: include_str!(concat!("../../models/", $name, "/README.md")),
+        }),*]
+    };
+}
+
+const MODELS: &[Embedded] = embed!["imagenet-lite0"];
+
+/// Names of the embedded models.
+pub fn embedded_models() -> impl Iterator<Item = &'static str> {
+    MODELS.iter().map(|model| model.name)
+}
+
+/// The embedded model `name`, with its weights on `device`.
+pub fn embedded(name: &str, device: &Device) -> Result<ModelFolder> {
+    let Some(model) = MODELS.iter().find(|model| model.name == name) else {
+        let known: Vec<_> = embedded_models().collect();
+        return Err(Error::model(
+            name,
+            format!("neither a folder nor one of the models inside this program ({})", known.join(", ")),
+        ));
+    };
+    ModelFolder::from_bytes(
+        name.as_ref(),
+        model.config,
+        model.preprocess,
+        model.weights,
+        model.card.into(),
+        device,
+    )
+}
