@@ -12,6 +12,7 @@
 
 pub mod backbones;
 mod classifier;
+pub mod dataset;
 mod error;
 mod files;
 pub mod heads;

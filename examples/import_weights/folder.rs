@@ -36,9 +36,7 @@ impl View for &Weight {
     fn data(&self) -> Cow<'_, [u8]> {
         let values = self.values.iter();
         match self.dtype {
-            Dtype::F16 => values
-                .flat_map(|v| f16::from_f32(*v).to_le_bytes())
-                .collect(),
+            Dtype::F16 => values.flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
             Dtype::F32 => values.flat_map(|v| v.to_le_bytes()).collect(),
         }
     }
@@ -53,8 +51,7 @@ pub fn write_weights(folder: &Path, weights: &[Weight]) -> Result<()> {
     let path = folder.join("model.safetensors");
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let named = weights.iter().map(|weight| (weight.name.as_str(), weight));
-    let bytes = safetensors::serialize(named, Some(metadata))
-        .map_err(|error| Error::model(&path, error))?;
+    let bytes = safetensors::serialize(named, Some(metadata)).map_err(|error| Error::model(&path, error))?;
     write(&path, &bytes)
 }
 

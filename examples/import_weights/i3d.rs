@@ -6,11 +6,7 @@ use crate::{
     pickle::{self, Result, Value},
 };
 
-const ALLOWED: [&str; 3] = [
-    "numpy.core.multiarray._reconstruct",
-    "numpy.ndarray",
-    "numpy.dtype",
-];
+const ALLOWED: [&str; 3] = ["numpy.core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype"];
 
 /// The weights under our names: `backbone.UNIT.conv.weight` `[out, in, kt, kh, kw]`,
 /// `backbone.UNIT.bn.{bias,running_mean,running_var}` (the network's BatchNorm has no scale),
@@ -40,12 +36,7 @@ fn walk(tree: &Value, path: &mut Vec<String>, weights: &mut Vec<Weight>) -> Resu
     let (part, dtype, shape, values) = match (layer.as_str(), last.as_str()) {
         ("Conv_0", "kernel") => {
             let (shape, values) = output_first(&shape, &values)?;
-            (
-                if classifier { "weight" } else { "conv.weight" },
-                Dtype::F16,
-                shape,
-                values,
-            )
+            (if classifier { "weight" } else { "conv.weight" }, Dtype::F16, shape, values)
         }
         ("Conv_0", "bias") if classifier => ("bias", Dtype::F16, shape, values),
         ("BatchNorm_0", "bias") => ("bn.bias", Dtype::F32, shape, values),
@@ -61,12 +52,7 @@ fn walk(tree: &Value, path: &mut Vec<String>, weights: &mut Vec<Weight>) -> Resu
             shape: shape.into_iter().take(2).collect(),
             values,
         },
-        false => Weight {
-            name: format!("backbone.{unit}.{part}"),
-            dtype,
-            shape,
-            values,
-        },
+        false => Weight { name: format!("backbone.{unit}.{part}"), dtype, shape, values },
     });
     Ok(())
 }
@@ -75,27 +61,13 @@ fn walk(tree: &Value, path: &mut Vec<String>, weights: &mut Vec<Weight>) -> Resu
 fn array(value: &Value) -> Result<(Vec<usize>, Vec<f32>)> {
     let object = value.object("numpy.core.multiarray._reconstruct")?;
     let state = object.state.borrow();
-    let [
-        _version,
-        shape,
-        dtype,
-        Value::Bool(false),
-        Value::Bytes(bytes),
-    ] = state.tuple()?
-    else {
+    let [_version, shape, dtype, Value::Bool(false), Value::Bytes(bytes)] = state.tuple()? else {
         return Err("not an array in C order".into());
     };
     let dtype = dtype.object("numpy.dtype")?;
-    let kind = dtype
-        .args
-        .first()
-        .ok_or("an array without a type")?
-        .text()?;
+    let kind = dtype.args.first().ok_or("an array without a type")?.text()?;
     let dtype = dtype.state.borrow();
-    let order = dtype
-        .tuple()?
-        .get(1)
-        .ok_or("an array without a byte order")?;
+    let order = dtype.tuple()?.get(1).ok_or("an array without a byte order")?;
     if kind != "f4" || order.text()? != "<" {
         return Err(format!("numbers of type {kind}, not little-endian f32"));
     }
@@ -104,9 +76,7 @@ fn array(value: &Value) -> Result<(Vec<usize>, Vec<f32>)> {
     if len != Some(bytes.len()) {
         return Err(format!("{} bytes for the shape {shape:?}", bytes.len()));
     }
-    let values = bytes
-        .chunks_exact(4)
-        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    let values = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
     Ok((shape, values.collect()))
 }
 

@@ -10,12 +10,8 @@ use crate::{
 };
 
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
-const ALLOWED: [&str; 4] = [
-    "collections.OrderedDict",
-    "torch._utils._rebuild_tensor_v2",
-    "torch.FloatStorage",
-    "torch.LongStorage",
-];
+const ALLOWED: [&str; 4] =
+    ["collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch.FloatStorage", "torch.LongStorage"];
 
 /// The weights under our names. Convolutions stay `[out, in, kh, kw]`, the classifier
 /// `[classes, features]`.
@@ -33,10 +29,8 @@ pub fn read(mut data: &[u8]) -> Result<Vec<Weight>> {
     let keys = next()?.list()?;
 
     // What each storage holds is told by the tensors that use it.
-    let tensors = tensors
-        .iter()
-        .map(|(name, tensor)| Tensor::new(name, tensor))
-        .collect::<Result<Vec<_>>>()?;
+    let tensors =
+        tensors.iter().map(|(name, tensor)| Tensor::new(name, tensor)).collect::<Result<Vec<_>>>()?;
     let kinds: HashMap<&str, &Tensor> = tensors.iter().map(|t| (t.key.as_str(), t)).collect();
     let mut storages = HashMap::new();
     for key in &keys {
@@ -44,25 +38,16 @@ pub fn read(mut data: &[u8]) -> Result<Vec<Weight>> {
         let kind = kinds.get(key).ok_or("numbers that no tensor uses")?;
         let (head, rest) = data.split_at_checked(8).ok_or("the file ends early")?;
         let len = usize::from_le_bytes(head.try_into().map_err(|_| "the file ends early")?);
-        let bytes = len
-            .checked_mul(kind.width)
-            .and_then(|n| rest.split_at_checked(n));
+        let bytes = len.checked_mul(kind.width).and_then(|n| rest.split_at_checked(n));
         let (bytes, rest) = bytes.ok_or("the file ends early")?;
         storages.insert(key, bytes);
         data = rest;
     }
 
     let mut weights = Vec::new();
-    for tensor in tensors
-        .iter()
-        .filter(|t| !t.name.ends_with("num_batches_tracked"))
-    {
-        let bytes = storages
-            .get(tensor.key.as_str())
-            .ok_or("numbers are missing")?;
-        let values = tensor
-            .values(bytes)
-            .ok_or_else(|| format!("{} is cut off", tensor.name))?;
+    for tensor in tensors.iter().filter(|t| !t.name.ends_with("num_batches_tracked")) {
+        let bytes = storages.get(tensor.key.as_str()).ok_or("numbers are missing")?;
+        let values = tensor.values(bytes).ok_or_else(|| format!("{} is cut off", tensor.name))?;
         let batch_norm = tensor.name.contains("_bn");
         weights.push(Weight {
             name: match tensor.name.strip_prefix("_fc.") {
@@ -116,15 +101,12 @@ impl Tensor {
             return None;
         }
         for (&len, &stride) in self.shape.iter().zip(&self.stride) {
-            let along =
-                |start: usize| (0..len).map(move |i| start.wrapping_add(i.wrapping_mul(stride)));
+            let along = |start: usize| (0..len).map(move |i| start.wrapping_add(i.wrapping_mul(stride)));
             indices = indices.into_iter().flat_map(along).collect();
         }
         let value = |i: usize| {
             let start = i.checked_mul(4)?;
-            Some(f32::from_le_bytes(
-                bytes.get(start..start.checked_add(4)?)?.try_into().ok()?,
-            ))
+            Some(f32::from_le_bytes(bytes.get(start..start.checked_add(4)?)?.try_into().ok()?))
         };
         indices.into_iter().map(value).collect()
     }

@@ -28,7 +28,8 @@ use classify::{
 };
 use serde_json::{Value, json};
 
-const USAGE: &str = "usage: import_weights efficientnet-lite0|efficientnet-lite1|efficientnet-lite2|i3d FILE OUT_DIR";
+const USAGE: &str =
+    "usage: import_weights efficientnet-lite0|efficientnet-lite1|efficientnet-lite2|i3d FILE OUT_DIR";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -48,22 +49,12 @@ fn main() -> ExitCode {
 fn import(kind: &str, file: &Path, out: &Path) -> Result<()> {
     let data = fs::read(file).map_err(|source| Error::io(file, source))?;
     let imagenet = include_str!("imagenet_labels.txt");
-    let frames = Sampling {
-        windows: 1,
-        frames: 16,
-        fps: None,
-    };
+    let frames = Sampling { windows: 1, frames: 16, fps: None };
     let (weights, preprocess, config) = match kind {
         "efficientnet-lite0" | "efficientnet-lite1" | "efficientnet-lite2" => (
             lite::read(&data),
             Preprocess::new(lite_size(kind), 127.0, 128.0),
-            config(
-                kind,
-                json!({"type": "mean"}),
-                frames,
-                imagenet,
-                "Apache-2.0",
-            ),
+            config(kind, json!({"type": "mean"}), frames, imagenet, "Apache-2.0"),
         ),
         "i3d" => (
             i3d::read(&data),
@@ -71,11 +62,7 @@ fn import(kind: &str, file: &Path, out: &Path) -> Result<()> {
             config(
                 kind,
                 json!({"type": "mean", "pool": 2}),
-                Sampling {
-                    windows: 4,
-                    frames: 32,
-                    fps: Some(25.0),
-                },
+                Sampling { windows: 4, frames: 32, fps: Some(25.0) },
                 include_str!("kinetics400_labels.txt"),
                 "Apache-2.0",
             ),
@@ -87,11 +74,7 @@ fn import(kind: &str, file: &Path, out: &Path) -> Result<()> {
     folder::write_json(&out.join("config.json"), &config)?;
     folder::write_json(&out.join("preprocessor_config.json"), &preprocess)?;
     let numbers: usize = weights.iter().map(|w| w.values.len()).sum();
-    eprintln!(
-        "{}: {} tensors, {numbers} numbers",
-        out.display(),
-        weights.len()
-    );
+    eprintln!("{}: {} tensors, {numbers} numbers", out.display(), weights.len());
     Ok(())
 }
 
@@ -106,9 +89,8 @@ fn lite_size(kind: &str) -> usize {
 
 fn config(backbone: &str, head: Value, sampling: Sampling, labels: &str, licence: &str) -> Value {
     let labels = labels.lines().enumerate();
-    let id2label: serde_json::Map<String, Value> = labels
-        .map(|(id, label)| (id.to_string(), label.into()))
-        .collect();
+    let id2label: serde_json::Map<String, Value> =
+        labels.map(|(id, label)| (id.to_string(), label.into())).collect();
     json!({
         "model_type": "classify",
         "backbone": {"type": backbone},

@@ -96,17 +96,9 @@ impl Value {
 /// On an instruction that weights' files do not need, on a function that is not in `allowed`
 /// (written `module.name`), and where `data` ends early.
 pub fn read(data: &[u8], allowed: &[&str]) -> Result<(Value, usize)> {
-    let mut machine = Machine {
-        data,
-        at: 0,
-        allowed,
-        stack: Vec::new(),
-        marks: Vec::new(),
-        memo: HashMap::new(),
-    };
-    let value = machine
-        .run()
-        .map_err(|reason| format!("{reason} (at byte {})", machine.at))?;
+    let mut machine =
+        Machine { data, at: 0, allowed, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
+    let value = machine.run().map_err(|reason| format!("{reason} (at byte {})", machine.at))?;
     Ok((value, machine.at))
 }
 
@@ -215,10 +207,7 @@ impl<'a> Machine<'a> {
     }
 
     fn take(&mut self, len: usize) -> Result<&'a [u8]> {
-        let end = self
-            .at
-            .checked_add(len)
-            .filter(|end| *end <= self.data.len());
+        let end = self.at.checked_add(len).filter(|end| *end <= self.data.len());
         let end = end.ok_or("the file ends early")?;
         let bytes = &self.data[self.at..end];
         self.at = end;
@@ -227,11 +216,7 @@ impl<'a> Machine<'a> {
 
     /// An unsigned little-endian number of `width` bytes.
     fn number(&mut self, width: usize) -> Result<usize> {
-        Ok(self
-            .take(width)?
-            .iter()
-            .rev()
-            .fold(0, |n, byte| n << 8 | usize::from(*byte)))
+        Ok(self.take(width)?.iter().rev().fold(0, |n, byte| n << 8 | usize::from(*byte)))
     }
 
     fn sized(&mut self, width: usize) -> Result<&'a [u8]> {
@@ -241,10 +226,7 @@ impl<'a> Machine<'a> {
 
     fn line(&mut self) -> Result<String> {
         let rest = &self.data[self.at..];
-        let len = rest
-            .iter()
-            .position(|b| *b == b'\n')
-            .ok_or("the file ends early")?;
+        let len = rest.iter().position(|b| *b == b'\n').ok_or("the file ends early")?;
         let line = String::from_utf8(rest[..len].to_vec()).map_err(|_| "a name is not UTF-8")?;
         self.at += len + 1;
         Ok(line)
@@ -261,8 +243,7 @@ impl<'a> Machine<'a> {
     }
 
     fn text(&mut self, width: usize) -> Result<()> {
-        let text =
-            String::from_utf8(self.sized(width)?.to_vec()).map_err(|_| "text is not UTF-8")?;
+        let text = String::from_utf8(self.sized(width)?.to_vec()).map_err(|_| "text is not UTF-8")?;
         self.stack.push(Value::Text(text.into()));
         Ok(())
     }
@@ -274,19 +255,12 @@ impl<'a> Machine<'a> {
     }
 
     fn since_mark(&mut self) -> Result<Vec<Value>> {
-        let height = self
-            .marks
-            .pop()
-            .filter(|height| *height <= self.stack.len());
+        let height = self.marks.pop().filter(|height| *height <= self.stack.len());
         Ok(self.stack.split_off(height.ok_or("a mark is missing")?))
     }
 
     fn push_tuple(&mut self, len: usize) -> Result<()> {
-        let start = self
-            .stack
-            .len()
-            .checked_sub(len)
-            .ok_or("the stack is empty")?;
+        let start = self.stack.len().checked_sub(len).ok_or("the stack is empty")?;
         let items = self.stack.split_off(start);
         self.stack.push(Value::Tuple(items.into()));
         Ok(())
@@ -297,8 +271,7 @@ impl<'a> Machine<'a> {
             return Err("entries for something that is no dictionary".into());
         };
         let pairs = items.chunks_exact(2);
-        dict.borrow_mut()
-            .extend(pairs.map(|pair| (pair[0].clone(), pair[1].clone())));
+        dict.borrow_mut().extend(pairs.map(|pair| (pair[0].clone(), pair[1].clone())));
         Ok(())
     }
 
@@ -320,11 +293,7 @@ impl<'a> Machine<'a> {
         // An ordered dictionary is a dictionary here: entries keep their order.
         self.stack.push(match &*callable {
             "collections.OrderedDict" if args.is_empty() => Value::Dict(Rc::default()),
-            _ => Value::Object(Rc::new(Object {
-                callable,
-                args,
-                state: RefCell::new(Value::None),
-            })),
+            _ => Value::Object(Rc::new(Object { callable, args, state: RefCell::new(Value::None) })),
         });
         Ok(())
     }
@@ -347,11 +316,7 @@ impl<'a> Machine<'a> {
     }
 
     fn recall(&mut self, slot: usize) -> Result<()> {
-        let value = self
-            .memo
-            .get(&slot)
-            .ok_or("a remembered value is missing")?
-            .clone();
+        let value = self.memo.get(&slot).ok_or("a remembered value is missing")?.clone();
         self.stack.push(value);
         Ok(())
     }
@@ -369,10 +334,7 @@ mod tests {
         assert_eq!(len, data.len());
         let dict = value.dict().unwrap();
         assert_eq!(dict[1].0.text(), Ok("b"));
-        assert!(matches!(
-            dict[0].1.tuple().unwrap(),
-            [Value::Int(1), Value::Int(-2)]
-        ));
+        assert!(matches!(dict[0].1.tuple().unwrap(), [Value::Int(1), Value::Int(-2)]));
         assert!(matches!(&dict[1].1.list().unwrap()[..], [Value::Bytes(b)] if **b == *b"xy"));
     }
 
@@ -382,10 +344,7 @@ mod tests {
         let data = b"\x80\x02cos\nsystem\nX\x04\0\0\0true\x85R.";
         assert!(read(data, &[]).unwrap_err().contains("refused os.system"));
         let (value, _) = read(data, &["os.system"]).unwrap();
-        assert_eq!(
-            value.object("os.system").unwrap().args[0].text(),
-            Ok("true")
-        );
+        assert_eq!(value.object("os.system").unwrap().args[0].text(), Ok("true"));
     }
 
     #[test]

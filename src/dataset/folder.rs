@@ -1,0 +1,116 @@
+//! A folder with one folder a class: `DATA/CLASS/…/clip.mp4`, or `DATA/{train,val,test}/CLASS/…`.
+
+use std::path::Path;
+
+use walkdir::WalkDir;
+
+use super::{Row, Split, Warning};
+use crate::{Error, Result};
+
+/// Endings of the files that count as clips in a folder, in lower case.
+pub const VIDEO_ENDINGS: &[&str] = &[
+    "mp4", "m4v", "mov", "avi", "mkv", "webm", "mpg", "mpeg", "mts", "m2ts", "ts", "vob", "flv", "f4v",
+    "wmv", "asf", "3gp", "3g2", "ogv", "mxf", "rm", "rmvb", "divx", "dv", "y4m", "gif",
+];
+
+/// Whether a file's ending says that it is a video.
+pub fn has_video_ending(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default().to_string_lossy();
+    VIDEO_ENDINGS.contains(&ending.to_ascii_lowercase().as_str())
+}
+
+/// Reads a folder. Classes are the folder names; clips may lie at any depth below them.
+pub(super) fn read(root: &Path) -> Result<(Vec<Row>, Vec<Warning>)> {
+    let mut reader = Reader { root, rows: Vec::new(), warnings: Vec::new(), others: 0 };
+    let (folders, loose) = children(root)?;
+    reader.others += loose;
+    // Folders called train, val and test hold the classes, they are none.
+    let parts: Vec<Option<Split>> = folders.iter().map(|f| Split::parse(&f.1)).collect();
+    if parts.contains(&Some(Split::Train)) && parts.iter().all(Option::is_some) {
+        for ((folder, _), split) in folders.iter().zip(parts) {
+            let (classes, loose) = children(folder)?;
+            reader.others += loose;
+            for (folder, label) in classes {
+                reader.class(&folder, &label, split);
+            }
+        }
+    } else {
+        for (folder, label) in folders {
+            reader.class(&folder, &label, None);
+        }
+    }
+    if reader.rows.is_empty() {
+        let reason = "no video in a class folder; a data set is a folder with one folder of clips a class, or a list (CSV with path,label)";
+        return Err(Error::data(root, reason));
+    }
+    if reader.others > 0 {
+        reader.warnings.push(Warning::OtherFiles(reader.others));
+    }
+    Ok((reader.rows, reader.warnings))
+}
+
+struct Reader<'a> {
+    root: &'a Path,
+    rows: Vec<Row>,
+    warnings: Vec<Warning>,
+    /// Files that are no videos, or lie outside the class folders.
+    others: usize,
+}
+
+impl Reader<'_> {
+    fn class(&mut self, folder: &Path, label: &str, split: Option<Split>) {
+        let before = self.rows.len();
+        let visible = |e: &walkdir::DirEntry| e.depth() == 0 || !is_hidden(e.file_name());
+        let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
+        for entry in walk.into_iter().filter_entry(visible) {
+            let path = match entry {
+                Ok(entry) if entry.file_type().is_dir() => continue,
+                Ok(entry) => entry.into_path(),
+                // A link that leads nowhere is a missing clip; the check of the files names it.
+                Err(error) => match error.path() {
+                    Some(path) => path.to_owned(),
+                    None => continue,
+                },
+            };
+            if !has_video_ending(&path) {
+                self.others += 1;
+                continue;
+            }
+            let name = path.strip_prefix(self.root).unwrap_or(&path);
+            self.rows.push(Row {
+                name: name.to_string_lossy().into_owned(),
+                path,
+                label: label.to_owned(),
+                split,
+                group: None,
+            });
+        }
+        if self.rows.len() == before {
+            let name = folder.strip_prefix(self.root).unwrap_or(folder);
+            self.warnings.push(Warning::EmptyClass(name.to_string_lossy().into_owned()));
+        }
+    }
+}
+
+/// The visible folders in `root` with their names, sorted, and how many visible files lie there.
+fn children(root: &Path) -> Result<(Vec<(std::path::PathBuf, String)>, usize)> {
+    let (mut folders, mut files) = (Vec::new(), 0);
+    for entry in std::fs::read_dir(root).map_err(|e| Error::io(root, e))? {
+        let entry = entry.map_err(|e| Error::io(root, e))?;
+        if is_hidden(&entry.file_name()) {
+            continue;
+        }
+        if entry.path().is_dir() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            folders.push((entry.path(), name));
+        } else {
+            files += 1;
+        }
+    }
+    folders.sort();
+    Ok((folders, files))
+}
+
+fn is_hidden(name: &std::ffi::OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}

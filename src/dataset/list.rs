@@ -1,0 +1,155 @@
+//! Lists of labelled clips; paths are relative to the list's own folder.
+//!
+//! - CSV with a header: `path,label[,split][,group]`, in any order.
+//! - Without a header, one clip a line: `path label` as in Kinetics, MMAction2 and UCF-101. The
+//!   path may contain spaces; without a label (UCF-101's test lists) the clip's folder is its class.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::Path,
+    sync::LazyLock,
+};
+
+use regex::Regex;
+
+use super::{Row, Split, VIDEO_ENDINGS, Warning};
+use crate::{Error, Result};
+
+/// Reads a list of either form.
+pub(super) fn read(list: &Path) -> Result<(Vec<Row>, Vec<Warning>)> {
+    let bytes = fs::read(list).map_err(|e| Error::io(list, e))?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        let reason = "not a text list (UTF-8); a data set is a folder with one folder of clips a class, or a list (CSV with path,label)";
+        Error::data(list, reason)
+    })?;
+    let text = text.trim_start_matches('\u{feff}');
+    let header = text.lines().find(|l| !l.trim().is_empty()).unwrap_or("");
+    let has_path = |delimiter: &char| {
+        let mut fields = header.split(*delimiter);
+        fields.any(|field| field.trim().trim_matches('"').eq_ignore_ascii_case("path"))
+    };
+    match [',', '\t', ';'].iter().find(|d| has_path(d)) {
+        Some(delimiter) => read_csv(list, text, *delimiter as u8),
+        None => Ok((read_lines(list, text)?, Vec::new())),
+    }
+}
+
+fn read_csv(list: &Path, text: &str, delimiter: u8) -> Result<(Vec<Row>, Vec<Warning>)> {
+    let bad = |reason: String| Error::data(list, reason);
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(text.as_bytes());
+    let header = reader.headers().map_err(|e| bad(e.to_string()))?.clone();
+    let column = |name: &str| header.iter().position(|h| h.eq_ignore_ascii_case(name));
+    let (Some(path), Some(label)) = (column("path"), column("label")) else {
+        return Err(bad("its header lacks `label` (wanted: path,label[,split][,group])".into()));
+    };
+    let (split, group) = (column("split"), column("group"));
+    let unread: Vec<String> = (header.iter().enumerate())
+        .filter(|(i, _)| ![Some(path), Some(label), split, group].contains(&Some(*i)))
+        .map(|(_, name)| name.to_owned())
+        .collect();
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|e| bad(e.to_string()))?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let field = |i: usize| record.get(i).unwrap_or_default();
+        if field(path).is_empty() || field(label).is_empty() {
+            return Err(bad(format!("line {line}: no path or no label")));
+        }
+        let split = match split.map(field) {
+            Some(text) => Some(Split::parse(text).ok_or_else(|| {
+                bad(format!("line {line}: split is '{text}' (wanted: train, val or test)"))
+            })?),
+            None => None,
+        };
+        rows.push(Row {
+            path: beside(list, field(path)),
+            name: field(path).to_owned(),
+            label: field(label).to_owned(),
+            split,
+            group: group.map(field).filter(|g| !g.is_empty()).map(String::from),
+        });
+    }
+    let warnings = match unread.is_empty() {
+        true => Vec::new(),
+        false => vec![Warning::UnreadColumns(unread)],
+    };
+    Ok((rows, warnings))
+}
+
+/// A path up to a video's ending, and what follows it.
+static CLIP_LABEL: LazyLock<Regex> = LazyLock::new(|| {
+    let endings = VIDEO_ENDINGS.join("|");
+    Regex::new(&format!(r"(?i)^(.*\.(?:{endings}))(?:\s+(.*))?$")).expect("a valid pattern")
+});
+
+fn read_lines(list: &Path, text: &str) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() {
+            continue;
+        }
+        let bad = |reason: &str| Error::data(list, format!("line {}: {reason}: {line}", i + 1));
+        let (name, label) = match CLIP_LABEL.captures(line) {
+            Some(found) => {
+                let part = |i| found.get(i).map_or("", |m| m.as_str());
+                (part(1), part(2))
+            }
+            None => line
+                .rsplit_once(char::is_whitespace)
+                .ok_or_else(|| bad("no label (wanted: `path label`, or CSV with the header path,label)"))?,
+        };
+        let name = name.trim_end();
+        let numbers = label.split_whitespace().filter(|l| is_number(l)).count();
+        if numbers > 1 || (numbers == 1 && name.rsplit(' ').next().is_some_and(is_number)) {
+            return Err(bad(
+                "several numbers (lists of frame folders and of several labels a clip can't be read)",
+            ));
+        }
+        let label = match label {
+            "" => class_folder(name).ok_or_else(|| bad("neither a label nor a class folder"))?,
+            label => label,
+        };
+        rows.push(Row {
+            path: beside(list, name),
+            name: name.to_owned(),
+            label: label.to_owned(),
+            ..Row::default()
+        });
+    }
+    name_numbers(&mut rows);
+    Ok(rows)
+}
+
+/// Where every number goes with one class folder and the other way round, the folders are the
+/// better names.
+fn name_numbers(rows: &mut [Row]) {
+    let mut names = HashMap::new();
+    for row in rows.iter() {
+        let Some(folder) = class_folder(&row.name).filter(|_| is_number(&row.label)) else {
+            return;
+        };
+        if *names.entry(row.label.clone()).or_insert(folder.to_owned()) != folder {
+            return;
+        }
+    }
+    if names.values().collect::<HashSet<_>>().len() == names.len() {
+        rows.iter_mut().for_each(|row| row.label = names[&row.label].clone());
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit())
+}
+
+/// The name of the folder that a clip lies in.
+fn class_folder(name: &str) -> Option<&str> {
+    Path::new(name).parent()?.file_name()?.to_str()
+}
+
+/// `name` as seen from the list's folder.
+fn beside(list: &Path, name: &str) -> std::path::PathBuf {
+    list.parent().unwrap_or(Path::new("")).join(name)
+}

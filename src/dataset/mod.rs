@@ -1,0 +1,306 @@
+//! Labelled clips: a folder with one folder a class, or a list; and how they are split.
+//!
+//! Everything that could spoil a training is looked for here, before it starts: missing files,
+//! empty classes, one clip under two labels, one source video on both sides of the split.
+
+mod folder;
+mod groups;
+mod list;
+mod natural;
+mod split;
+mod table;
+mod warning;
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{Error, Result};
+
+pub use folder::{VIDEO_ENDINGS, has_video_ending};
+pub use groups::Grouping;
+pub use split::{Cut, Split};
+pub use warning::Warning;
+
+/// How [`Dataset::open`] reads and splits.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Regular expression with one capture over a clip's path as the list or folder names it: the
+    /// capture is the clip's group. A list's own group column goes before it.
+    pub group: Option<String>,
+    /// The label names to use, in order (a model's own, for evaluation); numbers count from 0.
+    /// Without it they are the data's own, sorted.
+    pub labels: Option<Vec<String>>,
+    /// Whether a missing validation part is cut from the training rows.
+    pub cut: bool,
+    /// Share of the training clips that the validation part takes.
+    pub share: f64,
+    /// Decides which groups the validation part takes.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { group: None, labels: None, cut: true, share: 0.2, seed: 0 }
+    }
+}
+
+/// One labelled clip.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Where the file is.
+    pub path: PathBuf,
+    /// The path as the list or folder names it, for people.
+    pub name: String,
+    /// Index into [`Dataset::labels`].
+    pub label: usize,
+    pub split: Split,
+    /// Clips of one group (one source video, camera or person) belong on one side of a split.
+    pub group: String,
+}
+
+/// A clip that can't be used. Evaluation counts it as an error.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    pub sample: Sample,
+    pub reason: String,
+}
+
+/// Labelled clips, each in its part of the split.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// The folder or list that was opened.
+    pub path: PathBuf,
+    /// Class names in natural order (`2` before `10`); a sample's label is an index into it.
+    pub labels: Vec<String>,
+    /// In the list's order, or sorted by path.
+    pub samples: Vec<Sample>,
+    /// What to tell the user before training.
+    pub warnings: Vec<Warning>,
+    /// Clips that were left out.
+    pub problems: Vec<Problem>,
+    /// Where the groups come from.
+    pub grouping: Grouping,
+    /// How the validation part was cut; `None` where it was given.
+    pub cut: Option<Cut>,
+    /// Whether the data said itself which clips are for training and which for testing.
+    pub split_given: bool,
+    /// Sets of byte-identical samples, as indices.
+    twins: Vec<Vec<usize>>,
+}
+
+/// A labelled clip as a list or folder states it.
+#[derive(Debug, Default)]
+struct Row {
+    path: PathBuf,
+    name: String,
+    label: String,
+    split: Option<Split>,
+    group: Option<String>,
+}
+
+impl Dataset {
+    /// Reads a folder with one folder a class, or a list (see the module's files for the forms).
+    ///
+    /// # Errors
+    /// [`Error::Data`] where nothing can be trained or evaluated: the path or list can't be read,
+    /// no usable clip, or a label that `options.labels` lacks; [`Error::Usage`] for a bad pattern.
+    pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
+        let path = path.as_ref();
+        let meta = fs::metadata(path).map_err(|e| Error::io(path, e))?;
+        let (rows, mut warnings) = if meta.is_dir() { folder::read(path)? } else { list::read(path)? };
+        if rows.is_empty() {
+            return Err(Error::data(path, "no labelled clip in it"));
+        }
+        let (labels, indices) = label_indices(path, &rows, options.labels.as_deref())?;
+        let (grouping, groups) = groups::of_rows(&rows, options.group.as_deref(), &mut warnings)?;
+        let split_given = rows.iter().any(|row| row.split.is_some());
+
+        let (mut samples, mut problems) = (Vec::new(), Vec::new());
+        let mut seen = HashSet::new();
+        let mut repeated = 0;
+        for ((row, label), group) in rows.into_iter().zip(indices).zip(groups) {
+            let split = row.split.unwrap_or(Split::Train);
+            if !seen.insert((row.path.clone(), label, split)) {
+                repeated += 1;
+                continue;
+            }
+            let sample = Sample { path: row.path, name: row.name, label, split, group };
+            match usable(&sample.path) {
+                Ok(()) => samples.push(sample),
+                Err(reason) => problems.push(Problem { sample, reason }),
+            }
+        }
+        if repeated > 0 {
+            warnings.push(Warning::RepeatedRows(repeated));
+        }
+        if samples.is_empty() {
+            let first = &problems[0];
+            let reason = format!(
+                "none of its {} clips can be read; the first, {}: {} (paths in a list are relative to the list's own folder)",
+                problems.len(),
+                first.sample.path.display(),
+                first.reason
+            );
+            return Err(Error::data(path, reason));
+        }
+        let mut data = Self {
+            path: path.to_owned(),
+            labels,
+            samples,
+            warnings,
+            problems,
+            grouping,
+            cut: None,
+            split_given,
+            twins: Vec::new(),
+        };
+        data.find_same_content();
+        data.look_for_leaks();
+        if options.cut {
+            data.look_at_classes()?;
+            data.cut_validation(options);
+        }
+        Ok(data)
+    }
+
+    /// The clips of one part of the split.
+    pub fn part(&self, split: Split) -> impl Iterator<Item = &Sample> {
+        self.samples.iter().filter(move |s| s.split == split)
+    }
+
+    /// How many clips one part of the split has.
+    pub fn count(&self, split: Split) -> usize {
+        self.part(split).count()
+    }
+
+    /// How many clips of each class one part of the split has: `[classes]`.
+    pub fn class_counts(&self, split: Split) -> Vec<usize> {
+        let mut counts = vec![0; self.labels.len()];
+        self.part(split).for_each(|s| counts[s.label] += 1);
+        counts
+    }
+
+    /// The set's name: the folder's, or the list's without its ending.
+    pub fn name(&self) -> String {
+        let stem = self.path.file_stem().unwrap_or(self.path.as_os_str());
+        stem.to_string_lossy().into_owned()
+    }
+
+    /// Puts byte-identical clips into one group and names those under two labels.
+    fn find_same_content(&mut self) {
+        self.twins = groups::same_content(&mut self.samples, &mut self.problems);
+        for same in &self.twins {
+            let clips: Vec<&Sample> = same.iter().map(|&i| &self.samples[i]).collect();
+            let names = || clips.iter().map(|s| s.name.clone()).collect();
+            if clips.iter().any(|s| s.label != clips[0].label) {
+                self.warnings.push(Warning::SameClipInClasses(names()));
+            }
+            let trained = clips.iter().any(|s| s.split != Split::Test);
+            if trained && clips.iter().any(|s| s.split == Split::Test) {
+                self.warnings.push(Warning::SameClipInTest(names()));
+            }
+        }
+    }
+
+    /// Names the groups that a given split has on both sides.
+    fn look_for_leaks(&mut self) {
+        for part in [Split::Val, Split::Test] {
+            let train: HashSet<&str> =
+                (self.samples.iter()).filter(|s| s.split < part).map(|s| s.group.as_str()).collect();
+            let known = |s: &&Sample| train.contains(s.group.as_str());
+            let leaked: Vec<&Sample> = self.part(part).filter(known).collect();
+            if leaked.is_empty() {
+                continue;
+            }
+            let mut groups: Vec<String> = leaked.iter().map(|s| s.group.clone()).collect();
+            groups.sort_by(|a, b| natural::compare(a, b));
+            groups.dedup();
+            self.warnings.push(Warning::GroupsOnBothSides {
+                groups,
+                part: part.name(),
+                clips: leaked.len(),
+                of: self.count(part),
+            });
+        }
+    }
+
+    /// Names classes that can't be learnt or tested well.
+    fn look_at_classes(&mut self) -> Result<()> {
+        let parts = [Split::Train, Split::Val, Split::Test].map(|split| self.class_counts(split));
+        let [train, val, test] = &parts;
+        match train.iter().filter(|clips| **clips > 0).count() {
+            0 => return Err(Error::data(&self.path, "no training clip in it")),
+            1 => {
+                let reason = "training clips of one class only; there must be two or more";
+                return Err(Error::data(&self.path, reason));
+            }
+            _ => {}
+        }
+        for (class, label) in self.labels.iter().enumerate() {
+            match train[class] {
+                0 if val[class] + test[class] > 0 => {
+                    self.warnings.push(Warning::NoTrainingClip(label.clone()))
+                }
+                1 => self.warnings.push(Warning::OneClip(label.clone())),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a file can't be a clip, by a look at its directory entry.
+fn usable(path: &Path) -> Result<(), String> {
+    match fs::metadata(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err("no such file".into()),
+        Err(e) => Err(e.to_string()),
+        Ok(meta) if meta.is_dir() => {
+            Err("a folder, not a video (folders of single frames can't be read)".into())
+        }
+        Ok(meta) if meta.len() == 0 => Err("the file is empty".into()),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// The label names, and every row's index into them.
+fn label_indices(path: &Path, rows: &[Row], known: Option<&[String]>) -> Result<(Vec<String>, Vec<usize>)> {
+    let labels = match known {
+        Some(labels) => labels.to_vec(),
+        None => {
+            let mut labels: Vec<String> = rows.iter().map(|row| row.label.clone()).collect();
+            labels.sort_by(|a, b| natural::compare(a, b));
+            labels.dedup();
+            labels
+        }
+    };
+    let index: HashMap<&str, usize> = labels.iter().map(String::as_str).zip(0..).collect();
+    let find = |label: &str| {
+        let number = || label.parse().ok().filter(|n| *n < labels.len());
+        index.get(label).copied().or_else(number)
+    };
+    let mut unknown = BTreeMap::new();
+    let mut indices = Vec::with_capacity(rows.len());
+    for row in rows {
+        match find(&row.label) {
+            Some(i) => indices.push(i),
+            None => *unknown.entry(row.label.as_str()).or_insert(0) += 1,
+        }
+    }
+    if !unknown.is_empty() {
+        let clips: usize = unknown.values().sum();
+        let names: Vec<String> = unknown.into_keys().map(|l| format!("'{l}'")).collect();
+        let reason = format!(
+            "{clips} clips have labels that the model doesn't know: {} (it knows: {})",
+            warning::some_of(&names),
+            warning::some_of(&labels)
+        );
+        return Err(Error::data(path, reason));
+    }
+    Ok((labels, indices))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,273 @@
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// A folder with files of distinct contents.
+fn folder(names: &[String]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for name in names {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, name).unwrap();
+    }
+    dir
+}
+
+/// `groups` source videos of `clips` clips in each of `classes`, named as in UCF-101.
+fn ucf(classes: &[&str], groups: usize, clips: usize) -> Vec<String> {
+    let mut names = Vec::new();
+    for class in classes {
+        for g in 1..=groups {
+            names.extend((1..=clips).map(|c| format!("{class}/v_{class}_g{g:02}_c{c:02}.avi")));
+        }
+    }
+    names
+}
+
+fn list(dir: &TempDir, name: &str, text: &str) -> PathBuf {
+    let path = dir.path().join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn open(path: impl AsRef<Path>) -> Dataset {
+    Dataset::open(path, &Options::default()).unwrap()
+}
+
+fn groups_of(data: &Dataset, split: Split) -> HashSet<String> {
+    data.part(split).map(|s| s.group.clone()).collect()
+}
+
+#[test]
+fn a_folder_is_cut_by_group_stratified_and_the_same_each_time() {
+    let dir = folder(&ucf(&["PullUps", "PushUps", "Lunges"], 10, 4));
+    let data = open(dir.path());
+    assert_eq!(data.labels, ["Lunges", "PullUps", "PushUps"]);
+    assert_eq!(data.grouping, Grouping::Name);
+    assert_eq!(data.cut, Some(Cut::ByGroup));
+    assert_eq!(data.class_counts(Split::Val), [8, 8, 8]);
+    assert_eq!(data.class_counts(Split::Train), [32, 32, 32]);
+    let (train, val) = (groups_of(&data, Split::Train), groups_of(&data, Split::Val));
+    assert!(train.is_disjoint(&val));
+    // Numbers count within a class: g01 of two classes are two videos.
+    assert!(train.contains("v_PullUps_g10") != val.contains("v_PullUps_g10"));
+    assert_eq!(train.len() + val.len(), 30);
+    assert_eq!(data.warnings, [Warning::NoTest]);
+    assert_eq!(data.samples, open(dir.path()).samples);
+    let other = Options { seed: 1, ..Options::default() };
+    let other = Dataset::open(dir.path(), &other).unwrap();
+    assert_ne!(groups_of(&other, Split::Val), val);
+    let table = data.split_table();
+    assert!(table.contains("32 (8)   8 (2)\n"), "{table}");
+    assert!(table.contains("96 (24)  24 (6)"), "{table}");
+}
+
+#[test]
+fn folders_named_after_the_split_are_no_classes() {
+    let names = ["train/a/1.mp4", "train/b/2.mp4", "val/a/3.mp4", "test/b/4.mp4"];
+    let dir = folder(&names.map(String::from));
+    let data = open(dir.path());
+    assert_eq!(data.labels, ["a", "b"]);
+    let splits: Vec<Split> = data.samples.iter().map(|s| s.split).collect();
+    assert_eq!(splits, [Split::Test, Split::Train, Split::Train, Split::Val]);
+    assert_eq!(data.cut, None);
+}
+
+#[test]
+fn what_is_odd_in_a_folder_is_said() {
+    let mut names = ucf(&["a", "b"], 5, 1);
+    names.extend(["lone/x.mp4", "b/notes.txt", "readme.md", ".git/x.mp4"].map(String::from));
+    let dir = folder(&names);
+    fs::create_dir(dir.path().join("empty")).unwrap();
+    fs::write(dir.path().join("a/v_a_g09_c01.avi"), "").unwrap();
+    fs::write(dir.path().join("b/v_b_g09_c01.avi"), "a/v_a_g01_c01.avi").unwrap();
+    let data = open(dir.path());
+    assert_eq!(data.labels, ["a", "b", "lone"]);
+    let said = |w: Warning| assert!(data.warnings.contains(&w), "{w} in {:?}", data.warnings);
+    said(Warning::EmptyClass("empty".into()));
+    said(Warning::OneClip("lone".into()));
+    said(Warning::OtherFiles(2));
+    let same = ["a/v_a_g01_c01.avi", "b/v_b_g09_c01.avi"];
+    said(Warning::SameClipInClasses(same.map(String::from).into()));
+    assert_eq!(data.problems.len(), 1);
+    assert_eq!(data.problems[0].reason, "the file is empty");
+    let group = |name: &str| &data.samples.iter().find(|s| s.name == name).unwrap().group;
+    assert_eq!(group(same[0]), group(same[1]));
+}
+
+#[test]
+fn a_csv_list_is_obeyed() {
+    let names = ["a 1.mp4", "a2.mp4", "b1.mp4", "b2.mp4", "b3.mp4"].map(String::from);
+    let dir = folder(&names);
+    let text = "\u{feff}label,path,split,group,notes\n\
+        a,a 1.mp4,train,x,\na,a2.mp4,val,y,\nb,b1.mp4,Train,x,\nb,b2.mp4,test,x,\n\
+        b,b3.mp4,validation,z,\nb,gone.mp4,test,z,\nb,b1.mp4,train,x,\n";
+    let data = open(list(&dir, "clips.csv", text));
+    let splits: Vec<Split> = data.samples.iter().map(|s| s.split).collect();
+    use Split::*;
+    assert_eq!(splits, [Train, Val, Train, Test, Val]);
+    assert_eq!(data.samples[0].path, dir.path().join("a 1.mp4"));
+    assert_eq!(data.problems[0].sample.split, Test);
+    assert_eq!(data.problems[0].reason, "no such file");
+    let leak = Warning::GroupsOnBothSides { groups: vec!["x".into()], part: "test", clips: 1, of: 1 };
+    let wanted = [Warning::UnreadColumns(vec!["notes".into()]), Warning::RepeatedRows(1), leak];
+    assert!(wanted.iter().all(|w| data.warnings.contains(w)), "{:?}", data.warnings);
+}
+
+#[test]
+fn lists_of_the_known_data_sets_are_read() {
+    let dir = folder(&ucf(&["Pull Ups", "PushUps"], 3, 2));
+    let train: Vec<String> = (ucf(&["Pull Ups"], 3, 2).iter().map(|n| format!("{n} 1")))
+        .chain(ucf(&["PushUps"], 3, 2).iter().map(|n| format!("{n} 2")))
+        .collect();
+    // UCF-101: the numbers go with the folders one to one, which name the classes.
+    let data = open(list(&dir, "trainlist01.txt", &train.join("\r\n")));
+    assert_eq!(data.labels, ["Pull Ups", "PushUps"]);
+    assert_eq!(data.samples[0].label, 0);
+    assert_eq!(data.grouping, Grouping::Name);
+    // UCF-101 test lists name no label.
+    let path = list(&dir, "testlist01.txt", &ucf(&["PushUps"], 3, 2).join("\n"));
+    let known = Options { labels: Some(data.labels.clone()), cut: false, ..Options::default() };
+    let test = Dataset::open(&path, &known).unwrap();
+    assert!(test.samples.iter().all(|s| s.label == 1));
+    assert!(!test.split_given);
+    // Kinetics and MMAction2: numbers without folders, or names.
+    let dir = folder(&["x y.mp4", "z.mp4", "w.mp4"].map(String::from));
+    let data = open(list(&dir, "a.txt", "x y.mp4 10\nz.mp4 2\n\nw.mp4 10\n"));
+    assert_eq!(data.labels, ["2", "10"]);
+    let data = open(list(&dir, "b.txt", "x y.mp4 push up\nz.mp4 pull up\n"));
+    assert_eq!(data.labels, ["pull up", "push up"]);
+    // A model's own labels: the number is an index.
+    let known = ["a", "b", "c"].map(String::from).to_vec();
+    let options = Options { labels: Some(known), cut: false, ..Options::default() };
+    let path = list(&dir, "c.txt", "x y.mp4 2\nz.mp4 b\n");
+    let data = Dataset::open(path, &options).unwrap();
+    let labels: Vec<usize> = data.samples.iter().map(|s| s.label).collect();
+    assert_eq!(labels, [2, 1]);
+}
+
+#[test]
+fn what_can_not_be_used_is_an_error_that_says_why() {
+    let dir = folder(&["a/1.mp4", "b/2.mp4"].map(String::from));
+    let error = |name: &str, text: &str| {
+        let path = list(&dir, name, text);
+        let error = Dataset::open(&path, &Options::default()).unwrap_err();
+        error.to_string()
+    };
+    let wanted = [
+        ("path,class\n", "lacks `label`"),
+        ("path,label\n", "no labelled clip"),
+        ("path,label\na/1.mp4\n", "record"),
+        ("path,label\na/1.mp4,\n", "line 2: no path or no label"),
+        ("path,label,split\na/1.mp4,a,trian\n", "'trian'"),
+        ("a/1.mp4,a\n", "header path,label"),
+        ("a/1.mp4 1 2\n", "several numbers"),
+        ("frames/1 120 2\n", "several numbers"),
+        ("gone.mp4 1\nlost.mp4 2\n", "none of its 2 clips"),
+        ("a/1.mp4 a\n", "one class only"),
+        ("path,label,split\na/1.mp4,a,test\n", "no training clip"),
+    ];
+    for (text, part) in wanted {
+        let error = error("list", text);
+        assert!(error.contains(part), "{text:?}: {error}");
+    }
+    let unknown = Options { labels: Some(vec!["a".into()]), ..Options::default() };
+    let error = Dataset::open(dir.path(), &unknown).unwrap_err().to_string();
+    assert!(error.contains("doesn't know: 'b'"), "{error}");
+    let pattern = Options { group: Some("[a-z]".into()), ..Options::default() };
+    let error = Dataset::open(dir.path(), &pattern).unwrap_err().to_string();
+    assert!(error.contains("no capture"), "{error}");
+}
+
+#[test]
+fn a_pattern_groups_and_too_few_groups_fall_back_to_clips() {
+    let names: Vec<String> =
+        (0..12).flat_map(|i| [format!("a/cam{}-{i}.mp4", i % 4), format!("b/cam9-{i}.mp4")]).collect();
+    let dir = folder(&names);
+    let options = Options { group: Some("(cam[0-9])-".into()), ..Options::default() };
+    let data = Dataset::open(dir.path(), &options).unwrap();
+    assert_eq!(data.grouping, Grouping::Pattern);
+    assert!(data.warnings.contains(&Warning::CutByClip(vec!["b".into()])));
+    assert_eq!(data.class_counts(Split::Val), [3, 2]);
+    let no_pattern = open(dir.path());
+    assert!(no_pattern.warnings.contains(&Warning::NoGroups));
+    assert_eq!(no_pattern.class_counts(Split::Val), [2, 2]);
+}
+
+#[test]
+fn a_test_part_of_known_groups_has_a_validation_part_of_its_kind() {
+    let names: Vec<String> = (0..40).map(|i| format!("{i}.mp4")).collect();
+    let dir = folder(&names);
+    // Two copies of one clip stay on one side.
+    fs::write(dir.path().join("0.mp4"), "twin").unwrap();
+    fs::write(dir.path().join("4.mp4"), "twin").unwrap();
+    let mut text = String::from("path,label,split,group\n");
+    for (i, name) in names.iter().enumerate() {
+        let split = if i % 4 == 3 { "test" } else { "train" };
+        text += &format!("{name},{},{split},camera{}\n", ["a", "b"][i % 2], i / 10 % 3);
+    }
+    let path = list(&dir, "split.csv", &text);
+    for seed in 0..20 {
+        let options = Options { seed, ..Options::default() };
+        let data = Dataset::open(&path, &options).unwrap();
+        assert_eq!(data.cut, Some(Cut::ByClip));
+        assert!(data.warnings.contains(&Warning::GroupsDontSeparate));
+        assert_eq!(data.class_counts(Split::Val), [4, 2]);
+        assert_eq!(data.count(Split::Test), 10);
+        assert_eq!(data.samples[0].split, data.samples[4].split);
+    }
+}
+
+#[test]
+fn folds_validate_each_clip_once_and_keep_groups_whole() {
+    let dir = folder(&ucf(&["a", "b", "c"], 7, 3));
+    let data = open(dir.path());
+    let folds = data.folds(5, 3).unwrap();
+    let mut validated = vec![0; data.samples.len()];
+    for fold in &folds {
+        let (train, val) = (groups_of(fold, Split::Train), groups_of(fold, Split::Val));
+        assert!(train.is_disjoint(&val));
+        assert!(fold.class_counts(Split::Val).iter().all(|n| (3..=6).contains(n)));
+        for (i, sample) in fold.samples.iter().enumerate() {
+            validated[i] += usize::from(sample.split == Split::Val);
+        }
+    }
+    assert!(validated.iter().all(|n| *n == 1));
+    assert_eq!(folds[2].samples, data.folds(5, 3).unwrap()[2].samples);
+    assert!(data.folds(22, 0).is_err());
+    let short = data.folds(8, 0).unwrap();
+    let few = |w: &Warning| matches!(w, Warning::FewGroupsForFolds(labels) if labels.len() == 3);
+    assert!(short[0].warnings.iter().any(few));
+}
+
+#[test]
+fn the_published_lists_have_the_parts_that_their_readme_says() {
+    let Some(shared) = shared() else {
+        eprintln!("skipped: no shared folder with real data sets");
+        return;
+    };
+    let data = open(shared.join("data/ucf14/split1.csv"));
+    assert_eq!(data.labels.len(), 14);
+    assert_eq!(data.samples.len(), 1256);
+    assert_eq!(data.cut, Some(Cut::ByGroup));
+    assert_eq!(data.warnings, []);
+    let (train, val) = (groups_of(&data, Split::Train), groups_of(&data, Split::Val));
+    assert!(train.is_disjoint(&val) && val.is_disjoint(&groups_of(&data, Split::Test)));
+    for (val, train) in data.class_counts(Split::Val).iter().zip(data.class_counts(Split::Train)) {
+        let share = *val as f64 / (val + train) as f64;
+        assert!((0.12..0.3).contains(&share), "{share}");
+    }
+    let data = open(shared.join("data/tank/split.csv"));
+    assert_eq!(data.cut, Some(Cut::ByClip));
+    assert_eq!(data.class_counts(Split::Test).iter().sum::<usize>(), 176);
+    assert_eq!(data.class_counts(Split::Val), [37, 9, 8, 10]);
+}
+
+/// The folder with real data sets beside the repository, where there is one.
+fn shared() -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let path = std::env::var_os("CLASSIFY_SHARED").map_or_else(beside, PathBuf::from);
+    path.join("data/ucf14/split1.csv").exists().then_some(path)
+}

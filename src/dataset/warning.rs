@@ -1,0 +1,119 @@
+//! What is wrong with a data set without keeping it from being used.
+
+use std::fmt;
+
+/// A warning whose text says what it means for the result, or what to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Warning {
+    /// A class folder without a video.
+    EmptyClass(String),
+    /// A class with one clip to learn from.
+    OneClip(String),
+    /// A class that is tested but not trained.
+    NoTrainingClip(String),
+    /// Files in the folder that aren't clips of a class.
+    OtherFiles(usize),
+    /// Columns of a list that have no meaning here.
+    UnreadColumns(Vec<String>),
+    /// Rows that say the same again.
+    RepeatedRows(usize),
+    /// Byte-identical clips under more than one label.
+    SameClipInClasses(Vec<String>),
+    /// Byte-identical clips on both sides of the given split.
+    SameClipInTest(Vec<String>),
+    /// Groups of a given validation or test `part` that are trained on too, with how many `of` the
+    /// part's clips they hold.
+    GroupsOnBothSides { groups: Vec<String>, part: &'static str, clips: usize, of: usize },
+    /// A `--group` pattern that a list's group column overrules.
+    PatternUnused,
+    /// Clips that the `--group` pattern doesn't match.
+    PatternUnmatched { clips: usize, example: String },
+    /// Nothing says which clips come from one source.
+    NoGroups,
+    /// The given test side shares its groups with training, so validation is cut by clip as well.
+    GroupsDontSeparate,
+    /// Classes whose groups were too few to put whole ones into the validation part.
+    CutByClip(Vec<String>),
+    /// Classes without a clip in the validation part.
+    NotValidated(Vec<String>),
+    /// The data has no test part.
+    NoTest,
+    /// Classes whose groups are fewer than the folds of a cross-validation.
+    FewGroupsForFolds(Vec<String>),
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::EmptyClass(label) => {
+                write!(f, "class folder '{label}' holds no video: left out")
+            }
+            Self::OneClip(label) => write!(
+                f,
+                "class '{label}' has one clip to learn from: it can't be validated; add clips or remove the class"
+            ),
+            Self::NoTrainingClip(label) => {
+                write!(f, "class '{label}' has no training clip: its clips will all be answered wrongly")
+            }
+            Self::OtherFiles(n) => {
+                write!(f, "{n} files are not videos in a class folder: left out")
+            }
+            Self::UnreadColumns(columns) => {
+                write!(f, "columns not read: {} (known: path, label, split, group)", some_of(columns))
+            }
+            Self::RepeatedRows(n) => write!(f, "{n} rows repeat an earlier one: left out"),
+            Self::SameClipInClasses(clips) => {
+                write!(f, "the same clip under different labels: {}; remove the wrong ones", some_of(clips))
+            }
+            Self::SameClipInTest(clips) => write!(
+                f,
+                "the same clip in training and test: {}; the test figure is too good by it",
+                some_of(clips)
+            ),
+            Self::GroupsOnBothSides { groups, part, clips, of } => write!(
+                f,
+                "the given split has groups on both sides ({}): {clips} of {of} {part} clips are of a source that is also trained on, so the {part} figure says little about new sources",
+                some_of(groups)
+            ),
+            Self::PatternUnused => {
+                write!(f, "--group is not used: the list's own group column goes before it")
+            }
+            Self::PatternUnmatched { clips, example } => write!(
+                f,
+                "--group does not match {clips} clips (such as {example}): each of them is a group of its own"
+            ),
+            Self::NoGroups => write!(
+                f,
+                "nothing says which clips come from one source video, so the split is by clip; if some do, name their group (--group PATTERN, or a list with a group column), else the figures come out too good"
+            ),
+            Self::GroupsDontSeparate => write!(
+                f,
+                "as the given test clips share their groups with the training clips, the validation part is cut by clip too, to resemble them"
+            ),
+            Self::CutByClip(labels) => write!(
+                f,
+                "too few groups to keep them whole, so validation is cut by clip for: {}; their validation figures come out too good",
+                some_of(labels)
+            ),
+            Self::NotValidated(labels) => {
+                write!(f, "no clip in the validation part for: {}", some_of(labels))
+            }
+            Self::NoTest => write!(
+                f,
+                "no test clips are given: figures are of the validation part, which also chose the best epoch, so they are a little too good"
+            ),
+            Self::FewGroupsForFolds(labels) => {
+                write!(f, "fewer groups than folds, so some folds lack a class, for: {}", some_of(labels))
+            }
+        }
+    }
+}
+
+/// The first five of `names`, and how many more there are.
+pub(super) fn some_of(names: &[String]) -> String {
+    let shown = names[..names.len().min(5)].join(", ");
+    match names.len() {
+        n @ 6.. => format!("{shown} and {} more", n - 5),
+        _ => shown,
+    }
+}
