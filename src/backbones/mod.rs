@@ -1,5 +1,9 @@
 //! Backbones: CNNs that turn frames into feature vectors.
 
+mod i3d;
+
+pub use i3d::I3d;
+
 use candle_core::{Result, Tensor};
 
 /// A CNN that turns one window of frames into a sequence of feature vectors.

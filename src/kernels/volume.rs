@@ -1,0 +1,115 @@
+//! Convolution and pooling over time, height and width by candle's own operators: slow and plain,
+//! the truth that the fast kernels are held against, and what runs on a GPU. Differentiable.
+//!
+//! Volumes are channels-last, `f32 [T, H, W, C]`, padded by TensorFlow's SAME rule.
+
+use candle_core::{Result, Tensor, bail};
+
+/// How much SAME padding stands before and behind a length, so that it gives `len / stride`
+/// outputs, rounded up; where the sum is odd, the larger half is behind.
+pub fn same_padding(len: usize, kernel: usize, stride: usize) -> (usize, usize) {
+    let total = (len.div_ceil(stride).saturating_sub(1) * stride + kernel).saturating_sub(len);
+    (total / 2, total - total / 2)
+}
+
+/// `x [T, H, W, I]`, `weight [O, I, kt, kh, kw]`, `bias [O]` → `[T', H', W', O]` with
+/// `T' = T / stride[0]` rounded up, and so on.
+///
+/// candle has no 3D convolution: this is the sum of one 2D convolution for each of the kernel's
+/// time steps. Height and width share one stride, as candle's 2D convolution wants it.
+pub fn conv3d_plain(x: &Tensor, weight: &Tensor, bias: &Tensor, stride: [usize; 3]) -> Result<Tensor> {
+    let (_, _, kt, kh, kw) = weight.dims5()?;
+    let (steps, height, width, _) = x.dims4()?;
+    let [time_stride, stride, stride_w] = stride;
+    if stride != stride_w {
+        bail!("3D convolution with strides {stride} and {stride_w} in height and width");
+    }
+    let mut x = x.permute((0, 3, 1, 2))?;
+    for (dim, len, k, s) in [(0, steps, kt, time_stride), (2, height, kh, stride), (3, width, kw, stride)] {
+        let (before, after) = same_padding(len, k, s);
+        x = x.pad_with_zeros(dim, before, after)?;
+    }
+    let mut sum: Option<Tensor> = None;
+    for tap in 0..kt {
+        let frames = every(&x, 0, tap, steps.div_ceil(time_stride), time_stride)?;
+        let kernel = weight.narrow(2, tap, 1)?.squeeze(2)?.contiguous()?;
+        let part = frames.contiguous()?.conv2d(&kernel, 0, stride, 1, 1)?;
+        sum = Some(match sum {
+            Some(sum) => (sum + part)?,
+            None => part,
+        });
+    }
+    let Some(sum) = sum else { bail!("3D convolution with an empty kernel") };
+    sum.permute((0, 2, 3, 1))?.broadcast_add(bias)?.contiguous()
+}
+
+/// The largest of each `kernel` (time, height, width) of `x [T, H, W, C]`; padding counts as −∞.
+pub fn max_pool3d_plain(x: &Tensor, kernel: [usize; 3], stride: [usize; 3]) -> Result<Tensor> {
+    let mut x = x.clone();
+    // The largest of a box is the largest along one axis after the other.
+    for dim in 0..3 {
+        let (len, k, s) = (x.dim(dim)?, kernel[dim], stride[dim]);
+        if (k, s) == (1, 1) {
+            continue;
+        }
+        let (before, after) = same_padding(len, k, s);
+        let nothing = |n: usize| {
+            let mut shape = x.dims().to_vec();
+            shape[dim] = n;
+            Tensor::full(f32::NEG_INFINITY, shape, x.device())
+        };
+        let padded = Tensor::cat(&[nothing(before)?, x.clone(), nothing(after)?], dim)?;
+        let mut best = every(&padded, dim, 0, len.div_ceil(s), s)?;
+        for tap in 1..k {
+            best = best.maximum(&every(&padded, dim, tap, len.div_ceil(s), s)?)?;
+        }
+        x = best;
+    }
+    Ok(x)
+}
+
+/// `count` entries of `x` along `dim`, from `start` on, `stride` apart.
+fn every(x: &Tensor, dim: usize, start: usize, count: usize, stride: usize) -> Result<Tensor> {
+    if stride == 1 {
+        return x.narrow(dim, start, count);
+    }
+    let ids: Vec<u32> = (0..count).map(|i| (start + i * stride) as u32).collect();
+    x.contiguous()?.index_select(&Tensor::new(ids, x.device())?, dim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn same_padding_puts_the_odd_one_behind() {
+        assert_eq!(same_padding(160, 7, 2), (2, 3));
+        assert_eq!(same_padding(5, 3, 2), (1, 1));
+        assert_eq!(same_padding(4, 2, 2), (0, 0));
+        assert_eq!(same_padding(1, 3, 1), (1, 1));
+        assert_eq!(same_padding(5, 1, 2), (0, 0));
+    }
+
+    #[test]
+    fn convolution_sums_what_the_kernel_covers() {
+        // All ones: each output counts the input points under a 3×3×3 kernel.
+        let x = Tensor::ones((3, 2, 4, 1), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let weight = Tensor::ones((1, 1, 3, 3, 3), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let bias = Tensor::new(&[100f32], &Device::Cpu).unwrap();
+        let y = conv3d_plain(&x, &weight, &bias, [1, 1, 1]).unwrap();
+        let y = y.squeeze(3).unwrap().to_vec3::<f32>().unwrap();
+        assert_eq!(y[0], [[108., 112., 112., 108.], [108., 112., 112., 108.]]);
+        assert_eq!(y[1], [[112., 118., 118., 112.], [112., 118., 118., 112.]]);
+        let y = conv3d_plain(&x, &weight, &bias, [2, 2, 2]).unwrap();
+        assert_eq!(y.dims(), [2, 1, 2, 1]);
+    }
+
+    #[test]
+    fn pooling_ignores_its_padding() {
+        let x =
+            Tensor::new(&[-5f32, -3., -4., -1., -2.], &Device::Cpu).unwrap().reshape((5, 1, 1, 1)).unwrap();
+        let y = max_pool3d_plain(&x, [3, 3, 3], [2, 2, 2]).unwrap();
+        assert_eq!(y.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [-3., -1., -1.]);
+    }
+}
