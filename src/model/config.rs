@@ -6,7 +6,7 @@ use candle_core::{Result, bail};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use crate::backbones::{Backbone, EfficientNetLite, LiteVariant};
+use crate::backbones::{Backbone, EfficientNetLite, I3d, LiteVariant};
 use crate::heads::{Head, LstmHead, MeanHead};
 use crate::video::Sampling;
 
@@ -39,6 +39,9 @@ pub enum BackboneConfig {
     EfficientNetLite1 {},
     #[serde(rename = "efficientnet-lite2")]
     EfficientNetLite2 {},
+    /// 3D network, one feature vector for every 8 frames.
+    #[serde(rename = "i3d")]
+    I3d {},
 }
 
 /// What turns features over time into logits.
@@ -84,6 +87,7 @@ impl BackboneConfig {
             Self::EfficientNetLite0 {} => Box::new(EfficientNetLite::load(vb, LiteVariant::Lite0)?),
             Self::EfficientNetLite1 {} => Box::new(EfficientNetLite::load(vb, LiteVariant::Lite1)?),
             Self::EfficientNetLite2 {} => Box::new(EfficientNetLite::load(vb, LiteVariant::Lite2)?),
+            Self::I3d {} => Box::new(I3d::load(vb)?),
         })
     }
 
@@ -93,6 +97,7 @@ impl BackboneConfig {
             Self::EfficientNetLite0 {} => "efficientnet-lite0",
             Self::EfficientNetLite1 {} => "efficientnet-lite1",
             Self::EfficientNetLite2 {} => "efficientnet-lite2",
+            Self::I3d {} => "i3d",
         }
     }
 }
