@@ -17,6 +17,7 @@ mod error;
 mod files;
 pub mod heads;
 pub mod kernels;
+pub mod metrics;
 pub mod model;
 pub mod video;
 
