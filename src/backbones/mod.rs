@@ -1,7 +1,9 @@
 //! Backbones: CNNs that turn frames into feature vectors.
 
+mod efficientnet_lite;
 mod i3d;
 
+pub use efficientnet_lite::{BlockSpec, EfficientNetLite, LiteVariant};
 pub use i3d::I3d;
 
 use candle_core::{Result, Tensor};
@@ -19,28 +21,4 @@ pub trait Backbone: Send + Sync {
 
     /// `window`: `f32 [T, H, W, 3]`, normalised RGB. Returns `f32 [T', D]`.
     fn forward(&self, window: &Tensor) -> Result<Tensor>;
-}
-
-// Stand-in until the network lands.
-pub enum LiteVariant {
-    Lite0,
-    Lite1,
-    Lite2,
-}
-pub struct EfficientNetLite;
-impl EfficientNetLite {
-    pub fn load(_: candle_nn::VarBuilder, _: LiteVariant) -> Result<Self> {
-        candle_core::bail!("not there yet")
-    }
-}
-impl Backbone for EfficientNetLite {
-    fn feature_dim(&self) -> usize {
-        1280
-    }
-    fn feature_steps(&self, f: usize) -> usize {
-        f
-    }
-    fn forward(&self, _: &Tensor) -> Result<Tensor> {
-        candle_core::bail!("not there yet")
-    }
 }

@@ -1,5 +1,82 @@
-//! Operators that candle lacks.
+//! The networks' own operators for the CPU, channels-last and `f32`.
+//!
+//! - [`conv`]: dense convolution, 1×1, 2D and 3D. [`depthwise`]: one kernel a channel.
+//! - `plain`: the plain truth, obvious loops that the tests hold the fast kernels against.
+//! - `volume`: 3D convolution and pooling by candle's own operators.
+//! - `micro`: the fast path's innermost loops, over the vector types of `simd`. The only `unsafe`
+//!   of consequence is in these two; `conv` and `depthwise` check all bounds before.
 
+mod aligned;
+pub mod conv;
+pub mod depthwise;
+mod micro;
+mod plain;
+mod simd;
+#[cfg(test)]
+mod tests;
 mod volume;
 
+pub use aligned::AlignedBuf;
 pub use volume::{conv3d_plain, max_pool3d_plain, same_padding};
+
+use crate::Error;
+
+/// Which implementation runs, slowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernels {
+    /// Obvious loops; whole networks run on candle's own operators.
+    Plain,
+    /// Arrays that the compiler vectorises.
+    Portable,
+    /// AVX2 and FMA.
+    Avx2,
+    /// AVX-512F.
+    Avx512,
+}
+
+impl Kernels {
+    pub const ALL: [Self; 4] = [Self::Plain, Self::Portable, Self::Avx2, Self::Avx512];
+
+    /// The fastest that this CPU has, or the one that `CLASSIFY_KERNELS` names.
+    pub fn detect() -> Result<Self, Error> {
+        let Some(name) = std::env::var_os("CLASSIFY_KERNELS") else {
+            let best = Self::ALL.into_iter().rfind(|k| k.supported());
+            return Ok(best.unwrap_or(Self::Portable));
+        };
+        let known = Self::ALL.into_iter().find(|k| name == k.name());
+        match known {
+            Some(kernels) if kernels.supported() => Ok(kernels),
+            Some(_) => Err(Error::Usage(format!(
+                "CLASSIFY_KERNELS={}: this CPU doesn't have these instructions",
+                name.display()
+            ))),
+            None => Err(Error::Usage(format!(
+                "CLASSIFY_KERNELS={}: must be plain, portable, avx2 or avx512",
+                name.display()
+            ))),
+        }
+    }
+
+    /// The name as `CLASSIFY_KERNELS` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// Whether this CPU has the instructions.
+    pub fn supported(self) -> bool {
+        match self {
+            Self::Plain | Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => is_x86_feature_detected!("avx512f"),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
+        }
+    }
+}

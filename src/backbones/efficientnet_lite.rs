@@ -1,0 +1,229 @@
+//! EfficientNet-Lite0, Lite1 and Lite2: EfficientNet (Tan and Le 2019, arXiv:1905.11946) without
+//! squeeze-and-excitation, with ReLU6. Parameter names and numbers are those of the package
+//! efficientnet-lite-pytorch; padding is TensorFlow's SAME.
+
+mod fast;
+mod plain;
+#[cfg(test)]
+mod tests;
+
+use super::Backbone;
+use crate::kernels::Kernels;
+use candle_core::{DType, Result, Tensor, bail};
+use candle_nn::VarBuilder;
+
+/// Batch normalisation's ε.
+const EPSILON: f64 = 1e-3;
+/// Channels of the head convolution, the length of a feature vector.
+const FEATURES: usize = 1280;
+/// Channels of the stem.
+const STEM: usize = 32;
+
+/// The sizes of the family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LiteVariant {
+    Lite0,
+    Lite1,
+    Lite2,
+}
+
+/// One inverted bottleneck: expand 1×1, depthwise k×k, project 1×1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockSpec {
+    pub input: usize,
+    pub output: usize,
+    /// Channels between expansion and projection; where it equals `input` nothing is expanded.
+    pub hidden: usize,
+    pub kernel: usize,
+    pub stride: usize,
+}
+
+impl BlockSpec {
+    /// Whether the input is added to the output.
+    pub fn residual(&self) -> bool {
+        self.stride == 1 && self.input == self.output
+    }
+
+    /// Whether there is an expansion convolution.
+    pub fn expands(&self) -> bool {
+        self.hidden != self.input
+    }
+}
+
+impl LiteVariant {
+    /// Factors of the channels and of the blocks a stage, against Lite0.
+    fn scale(self) -> (f64, f64) {
+        match self {
+            Self::Lite0 => (1.0, 1.0),
+            Self::Lite1 => (1.0, 1.1),
+            Self::Lite2 => (1.1, 1.2),
+        }
+    }
+
+    /// All blocks in order.
+    pub fn blocks(self) -> Vec<BlockSpec> {
+        // Blocks, kernel, stride of the first, expansion, input channels, output channels.
+        const STAGES: [[usize; 6]; 7] = [
+            [1, 3, 1, 1, 32, 16],
+            [2, 3, 2, 6, 16, 24],
+            [2, 5, 2, 6, 24, 40],
+            [3, 3, 2, 6, 40, 80],
+            [3, 5, 1, 6, 80, 112],
+            [4, 5, 2, 6, 112, 192],
+            [1, 3, 1, 6, 192, 320],
+        ];
+        let (width, depth) = self.scale();
+        // Nearest multiple of 8, but never more than a tenth below.
+        let round = |channels: usize| {
+            let exact = channels as f64 * width;
+            let near = ((exact + 4.0) as usize / 8 * 8).max(8);
+            if (near as f64) < 0.9 * exact { near + 8 } else { near }
+        };
+        let mut blocks = Vec::new();
+        for (i, [repeats, kernel, stride, expand, input, output]) in STAGES.into_iter().enumerate() {
+            // Stem, first and last stage keep their size in the whole family.
+            let fixed = i == 0 || i == STAGES.len() - 1;
+            let repeats = if fixed { repeats } else { (repeats as f64 * depth).ceil() as usize };
+            for j in 0..repeats {
+                let input = match (i, j) {
+                    (0, 0) => STEM,
+                    (_, 0) => round(input),
+                    _ => round(output),
+                };
+                blocks.push(BlockSpec {
+                    input,
+                    output: round(output),
+                    hidden: input * expand,
+                    kernel,
+                    stride: if j == 0 { stride } else { 1 },
+                });
+            }
+        }
+        blocks
+    }
+}
+
+/// A convolution's weights `[out, in / groups, k, k]` and bias `[out]`, batch normalisation folded
+/// in.
+struct Folded {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Folded {
+    /// `conv` and `norm` name the convolution and its batch normalisation below `vb`.
+    fn load(vb: &VarBuilder, conv: &str, norm: &str, shape: [usize; 4]) -> Result<Self> {
+        let weight = vb.get(&shape, &format!("{conv}.weight"))?;
+        let norm = vb.pp(norm);
+        let out = shape[0];
+        let (gamma, beta) = (norm.get(out, "weight")?, norm.get(out, "bias")?);
+        let (mean, var) = (norm.get(out, "running_mean")?, norm.get(out, "running_var")?);
+        let scale = (gamma / (var + EPSILON)?.sqrt()?)?;
+        Ok(Self {
+            weight: weight.broadcast_mul(&scale.reshape((out, 1, 1, 1))?)?,
+            bias: (beta - (mean * scale)?)?,
+        })
+    }
+
+    fn numbers(&self) -> Result<(Vec<f32>, Vec<f32>)> {
+        Ok((self.weight.flatten_all()?.to_vec1()?, self.bias.to_vec1()?))
+    }
+}
+
+/// One block's folded convolutions.
+struct FoldedBlock {
+    spec: BlockSpec,
+    expand: Option<Folded>,
+    depthwise: Folded,
+    project: Folded,
+}
+
+/// The whole network's folded convolutions.
+struct FoldedNetwork {
+    stem: Folded,
+    blocks: Vec<FoldedBlock>,
+    head: Folded,
+}
+
+impl FoldedNetwork {
+    fn load(vb: &VarBuilder, variant: LiteVariant) -> Result<Self> {
+        let specs = variant.blocks();
+        let last = specs.last().map_or(STEM, |spec| spec.output);
+        let blocks = specs.into_iter().enumerate().map(|(i, spec)| {
+            let vb = vb.pp(format!("_blocks.{i}"));
+            let (k, hidden) = (spec.kernel, spec.hidden);
+            let expand = [hidden, spec.input, 1, 1];
+            Ok(FoldedBlock {
+                spec,
+                expand: spec
+                    .expands()
+                    .then(|| Folded::load(&vb, "_expand_conv", "_bn0", expand))
+                    .transpose()?,
+                depthwise: Folded::load(&vb, "_depthwise_conv", "_bn1", [hidden, 1, k, k])?,
+                project: Folded::load(&vb, "_project_conv", "_bn2", [spec.output, hidden, 1, 1])?,
+            })
+        });
+        Ok(Self {
+            blocks: blocks.collect::<Result<_>>()?,
+            stem: Folded::load(vb, "_conv_stem", "_bn0", [STEM, 3, 3, 3])?,
+            head: Folded::load(vb, "_conv_head", "_bn1", [FEATURES, last, 1, 1])?,
+        })
+    }
+}
+
+/// The network for inference, batch normalisation folded into the convolutions.
+pub struct EfficientNetLite {
+    network: Network,
+}
+
+enum Network {
+    /// Own kernels, on the CPU.
+    Fast(fast::Network),
+    /// candle's operators, on every device.
+    Plain(FoldedNetwork),
+}
+
+impl EfficientNetLite {
+    /// Loads the network under its PyTorch names. On the CPU it runs on the fastest kernels there
+    /// are, or on those that `CLASSIFY_KERNELS` names; on other devices on candle's operators.
+    ///
+    /// # Errors
+    /// A missing tensor, one of the wrong shape, or an unusable `CLASSIFY_KERNELS`.
+    pub fn load(vb: VarBuilder, variant: LiteVariant) -> Result<Self> {
+        let kernels = Kernels::detect().map_err(candle_core::Error::wrap)?;
+        Self::load_with(vb, variant, kernels)
+    }
+
+    /// As [`Self::load`], on given kernels.
+    pub fn load_with(vb: VarBuilder, variant: LiteVariant, kernels: Kernels) -> Result<Self> {
+        let vb = vb.set_dtype(DType::F32);
+        let folded = FoldedNetwork::load(&vb, variant)?;
+        let network = if kernels == Kernels::Plain || !vb.device().is_cpu() {
+            Network::Plain(folded)
+        } else {
+            Network::Fast(fast::Network::new(kernels, &folded)?)
+        };
+        Ok(Self { network })
+    }
+}
+
+impl Backbone for EfficientNetLite {
+    fn feature_dim(&self) -> usize {
+        FEATURES
+    }
+
+    fn feature_steps(&self, frames: usize) -> usize {
+        frames
+    }
+
+    fn forward(&self, window: &Tensor) -> Result<Tensor> {
+        let (_, height, width, channels) = window.dims4()?;
+        if channels != 3 || height == 0 || width == 0 {
+            bail!("frames must be [T, H, W, 3], not {:?}", window.shape());
+        }
+        match &self.network {
+            Network::Fast(network) => network.forward(window),
+            Network::Plain(network) => network.forward(window),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The plain path: candle's own operators, `[N, C, H, W]`. Serves every device, and is the truth
+//! that the fast path is held against.
+
+use super::{Folded, FoldedBlock, FoldedNetwork};
+use crate::kernels::conv::Window;
+use candle_core::{Result, Tensor};
+
+impl Folded {
+    /// SAME convolution; `groups` 1 or the number of channels.
+    fn conv(&self, x: &Tensor, stride: usize, groups: usize) -> Result<Tensor> {
+        let (_, _, h, w) = x.dims4()?;
+        let (out, _, kernel, _) = self.weight.dims4()?;
+        let k = [1, kernel, kernel];
+        let (window, [_, to_h, to_w]) = Window::same(k, [1, stride, stride], [1, h, w]);
+        let after =
+            |from: usize, to: usize, pad: usize| ((to - 1) * stride + kernel).saturating_sub(from + pad);
+        let [_, top, left] = window.pad;
+        let x =
+            x.pad_with_zeros(2, top, after(h, to_h, top))?.pad_with_zeros(3, left, after(w, to_w, left))?;
+        x.conv2d(&self.weight, 0, stride, 1, groups)?.broadcast_add(&self.bias.reshape((1, out, 1, 1))?)
+    }
+}
+
+fn relu6(x: Tensor) -> Result<Tensor> {
+    x.clamp(0f32, 6f32)
+}
+
+impl FoldedBlock {
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let mut x = input.clone();
+        if let Some(expand) = &self.expand {
+            x = relu6(expand.conv(&x, 1, 1)?)?;
+        }
+        x = relu6(self.depthwise.conv(&x, self.spec.stride, self.spec.hidden)?)?;
+        x = self.project.conv(&x, 1, 1)?;
+        if self.spec.residual() { x + input } else { Ok(x) }
+    }
+}
+
+impl FoldedNetwork {
+    /// `f32 [T, H, W, 3]` to `f32 [T, 1280]`.
+    pub(super) fn forward(&self, window: &Tensor) -> Result<Tensor> {
+        let x = window.permute((0, 3, 1, 2))?.contiguous()?;
+        let mut x = relu6(self.stem.conv(&x, 2, 1)?)?;
+        for block in &self.blocks {
+            x = block.forward(&x)?;
+        }
+        relu6(self.head.conv(&x, 1, 1)?)?.mean((2, 3))
+    }
+}

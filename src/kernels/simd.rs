@@ -1,0 +1,191 @@
+//! The few vector instructions that the microkernels need, behind one trait: AVX-512, AVX2 with
+//! FMA, and plain arrays that the compiler vectorises (SSE2, NEON).
+//!
+//! Every method is `inline(always)` and must end up inside a function that enables the matching
+//! `target_feature`; only `micro` does that.
+
+/// A vector of `LEN` `f32`.
+pub(super) trait Lane: Copy {
+    const LEN: usize;
+    /// Safety, for all methods: the CPU has the instructions; `p` is valid for `LEN` (or `n`, or
+    /// for `splat` one) numbers. `n <= LEN`.
+    unsafe fn zero() -> Self;
+    unsafe fn splat(p: *const f32) -> Self;
+    unsafe fn load(p: *const f32) -> Self;
+    /// The first `n` numbers; the rest is zero.
+    unsafe fn load_n(p: *const f32, n: usize) -> Self;
+    unsafe fn store(self, p: *mut f32);
+    unsafe fn store_n(self, p: *mut f32, n: usize);
+    /// `self · b + c`
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self;
+    unsafe fn add(self, b: Self) -> Self;
+    /// Limits to `lo..=hi`; NaN stays NaN.
+    unsafe fn clamp(self, lo: f32, hi: f32) -> Self;
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::{Ymm, Zmm};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Lane;
+    use std::arch::x86_64::*;
+
+    /// 16 numbers, AVX-512F.
+    #[derive(Clone, Copy)]
+    pub struct Zmm(__m512);
+
+    impl Lane for Zmm {
+        const LEN: usize = 16;
+        #[inline(always)]
+        unsafe fn zero() -> Self {
+            unsafe { Self(_mm512_setzero_ps()) }
+        }
+        #[inline(always)]
+        unsafe fn splat(p: *const f32) -> Self {
+            unsafe { Self(_mm512_set1_ps(*p)) }
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self {
+            unsafe { Self(_mm512_loadu_ps(p)) }
+        }
+        #[inline(always)]
+        unsafe fn load_n(p: *const f32, n: usize) -> Self {
+            unsafe { Self(_mm512_maskz_loadu_ps(((1u32 << n) - 1) as __mmask16, p)) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, p: *mut f32) {
+            unsafe { _mm512_storeu_ps(p, self.0) }
+        }
+        #[inline(always)]
+        unsafe fn store_n(self, p: *mut f32, n: usize) {
+            unsafe { _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as __mmask16, self.0) }
+        }
+        #[inline(always)]
+        unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+            unsafe { Self(_mm512_fmadd_ps(self.0, b.0, c.0)) }
+        }
+        #[inline(always)]
+        unsafe fn add(self, b: Self) -> Self {
+            unsafe { Self(_mm512_add_ps(self.0, b.0)) }
+        }
+        #[inline(always)]
+        unsafe fn clamp(self, lo: f32, hi: f32) -> Self {
+            // The second operand is the result where one is NaN.
+            unsafe {
+                let x = _mm512_max_ps(_mm512_set1_ps(lo), self.0);
+                Self(_mm512_min_ps(_mm512_set1_ps(hi), x))
+            }
+        }
+    }
+
+    /// 8 numbers, AVX2 and FMA.
+    #[derive(Clone, Copy)]
+    pub struct Ymm(__m256);
+
+    /// A mask whose first `n` of 8 elements are set.
+    #[inline(always)]
+    unsafe fn first(n: usize) -> __m256i {
+        static ONES: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+        unsafe { _mm256_loadu_si256(ONES.as_ptr().add(8 - n).cast()) }
+    }
+
+    impl Lane for Ymm {
+        const LEN: usize = 8;
+        #[inline(always)]
+        unsafe fn zero() -> Self {
+            unsafe { Self(_mm256_setzero_ps()) }
+        }
+        #[inline(always)]
+        unsafe fn splat(p: *const f32) -> Self {
+            unsafe { Self(_mm256_set1_ps(*p)) }
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self {
+            unsafe { Self(_mm256_loadu_ps(p)) }
+        }
+        #[inline(always)]
+        unsafe fn load_n(p: *const f32, n: usize) -> Self {
+            unsafe { Self(_mm256_maskload_ps(p, first(n))) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, p: *mut f32) {
+            unsafe { _mm256_storeu_ps(p, self.0) }
+        }
+        #[inline(always)]
+        unsafe fn store_n(self, p: *mut f32, n: usize) {
+            unsafe { _mm256_maskstore_ps(p, first(n), self.0) }
+        }
+        #[inline(always)]
+        unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+            unsafe { Self(_mm256_fmadd_ps(self.0, b.0, c.0)) }
+        }
+        #[inline(always)]
+        unsafe fn add(self, b: Self) -> Self {
+            unsafe { Self(_mm256_add_ps(self.0, b.0)) }
+        }
+        #[inline(always)]
+        unsafe fn clamp(self, lo: f32, hi: f32) -> Self {
+            unsafe {
+                let x = _mm256_max_ps(_mm256_set1_ps(lo), self.0);
+                Self(_mm256_min_ps(_mm256_set1_ps(hi), x))
+            }
+        }
+    }
+}
+
+/// 8 numbers as an array, for every CPU.
+#[derive(Clone, Copy)]
+pub(super) struct Array8([f32; 8]);
+
+impl Lane for Array8 {
+    const LEN: usize = 8;
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        Self([0.0; 8])
+    }
+    #[inline(always)]
+    unsafe fn splat(p: *const f32) -> Self {
+        unsafe { Self([*p; 8]) }
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self {
+        unsafe { Self(p.cast::<[f32; 8]>().read_unaligned()) }
+    }
+    #[inline(always)]
+    unsafe fn load_n(p: *const f32, n: usize) -> Self {
+        let mut v = [0.0; 8];
+        unsafe { std::ptr::copy_nonoverlapping(p, v.as_mut_ptr(), n) };
+        Self(v)
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        unsafe { p.cast::<[f32; 8]>().write_unaligned(self.0) }
+    }
+    #[inline(always)]
+    unsafe fn store_n(self, p: *mut f32, n: usize) {
+        unsafe { std::ptr::copy_nonoverlapping(self.0.as_ptr(), p, n) }
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+        // `f32::mul_add` is one instruction on ARM, but a library call on plain x86-64.
+        Self(std::array::from_fn(|i| {
+            if cfg!(target_arch = "aarch64") {
+                self.0[i].mul_add(b.0[i], c.0[i])
+            } else {
+                self.0[i] * b.0[i] + c.0[i]
+            }
+        }))
+    }
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] + b.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn clamp(self, lo: f32, hi: f32) -> Self {
+        Self(self.0.map(|x| {
+            let x = if x < lo { lo } else { x };
+            if x > hi { hi } else { x }
+        }))
+    }
+}
