@@ -120,6 +120,19 @@ impl Classifier {
         self
     }
 
+    /// Looks at `windows` windows a clip instead of as many as the model was trained with.
+    pub fn with_windows(mut self, windows: usize) -> Self {
+        self.config.sampling.windows = windows;
+        self
+    }
+
+    /// Calls answers below the score `threshold` not sure, instead of the model's own threshold.
+    pub fn with_threshold(mut self, threshold: f64) -> Self {
+        let temperature = self.config.calibration.map_or(1.0, |c| c.temperature);
+        self.config.calibration = Some(Calibration { temperature, threshold });
+        self
+    }
+
     /// Says what happens in the clip at `path`.
     ///
     /// # Errors

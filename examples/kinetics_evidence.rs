@@ -1,0 +1,251 @@
+//! What the Kinetics-400 model is worth on real clips: chooses its sampling, calibrates its
+//! scores and measures both, on UCF-101 clips of actions that Kinetics knows under a like name
+//! (`models/kinetics400-i3d/ucf14_map.json`) and on clips that show none of the 400 actions.
+//!
+//! ```text
+//! kinetics_evidence choose    MODEL_DIR UCF_LIST             accuracy against time, training side
+//! kinetics_evidence calibrate MODEL_DIR UCF_LIST NONE_LIST   writes "calibration" to config.json, training side
+//! kinetics_evidence report    MODEL_DIR UCF_LIST NONE_LIST   the figures of the model card, test side
+//! ```
+//!
+//! Lists are CSV: `path,label,split,group`, paths relative to the list.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use candle_core::Device;
+use classify::{
+    Classifier, Error, Result,
+    calibration::{self, Known},
+    metrics::{Answer, Metrics},
+    model::{Calibration, ModelFolder},
+    video::DecodeOptions,
+};
+
+/// Share of the training clips that show none of the actions which may pass as confident.
+const NONE_SHARE: f64 = 0.05;
+
+#[derive(serde::Deserialize)]
+struct Row {
+    path: PathBuf,
+    label: String,
+    split: String,
+    group: String,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match args[..] {
+        ["choose", model, ucf] => choose(model.as_ref(), ucf.as_ref()),
+        ["calibrate", model, ucf, none] => calibrate(model.as_ref(), ucf.as_ref(), none.as_ref()),
+        ["report", model, ucf, none] => report(model.as_ref(), ucf.as_ref(), none.as_ref()),
+        _ => Err(Error::Usage(
+            "usage: kinetics_evidence choose MODEL UCF_LIST | calibrate|report MODEL UCF_LIST NONE_LIST"
+                .into(),
+        )),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Accuracy and time of several samplings on the first clip of each training group.
+fn choose(model: &Path, ucf: &Path) -> Result<()> {
+    let folder = ModelFolder::read(model, &Device::Cpu)?;
+    let mut groups = HashSet::new();
+    let map = Map::read(model, &folder.config.id2label)?;
+    let mut rows = map.rows(ucf, "train")?;
+    rows.retain(|(row, _)| groups.insert((row.label.clone(), row.group.clone())));
+    println!("{} clips, one of each training group of {} actions", rows.len(), map.0.len());
+    println!("| size | windows × frames | top-1 | top-5 | network, s a clip | decoding, s a clip |");
+    println!("|---|---|---|---|---|---|");
+    for size in [160, 192, 224] {
+        for (windows, frames) in [(1, 32), (1, 64), (2, 32), (2, 64), (3, 32), (4, 32)] {
+            let model = Classifier::new(&folder, &Device::Cpu)?
+                .with_size(size)
+                .with_windows(windows)
+                .with_frames(frames);
+            let (known, time) = known(&model, &rows)?;
+            let clips = known.len() as u32;
+            println!(
+                "| {size} | {windows} × {frames} | {} | {:.2} | {:.2} |",
+                percents(&metrics(&folder.config.id2label, &known, 1.0)),
+                (time.network / clips).as_secs_f64(),
+                (time.decoding / clips).as_secs_f64(),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Fits temperature and threshold on the training side.
+fn calibrate(model: &Path, ucf: &Path, none: &Path) -> Result<()> {
+    let mut folder = ModelFolder::read(model, &Device::Cpu)?;
+    let rows = Map::read(model, &folder.config.id2label)?.rows(ucf, "train")?;
+    let classifier = Classifier::new(&folder, &Device::Cpu)?;
+    let (known, _) = known(&classifier, &rows)?;
+    let none = logits(&classifier, &read_list(none, "train")?)?.0;
+    let fitted = calibration::calibrate(&known, &none, NONE_SHARE);
+    // Four digits are all that so few clips can tell; rounded up, so that no clip slips through.
+    let round = |x: f64| (x * 1e4).ceil() / 1e4;
+    let fitted = Calibration { temperature: round(fitted.temperature), threshold: round(fitted.threshold) };
+    println!("training side, {} clips of known actions, {} of none:", known.len(), none.len());
+    print_calibration(&folder.config.id2label, &known, &none, fitted);
+    folder.config.calibration = Some(fitted);
+    folder.save(model)
+}
+
+/// The figures of the model card.
+fn report(model: &Path, ucf: &Path, none: &Path) -> Result<()> {
+    let folder = ModelFolder::read(model, &Device::Cpu)?;
+    let labels = &folder.config.id2label;
+    let map = Map::read(model, labels)?;
+    let classifier = Classifier::new(&folder, &Device::Cpu)?;
+    let calibration = folder.config.calibration;
+    let calibration = calibration.ok_or_else(|| Error::model(model, "has no calibration yet"))?;
+
+    let rows = map.rows(ucf, "test")?;
+    let (known, _) = known(&classifier, &rows)?;
+    println!("| action (UCF-101) | Kinetics | clips | top-1 | top-5 |");
+    println!("|---|---|---|---|---|");
+    for (name, class) in &map.0 {
+        let of_class: Vec<Known> = known.iter().filter(|k| k.class == *class).cloned().collect();
+        println!(
+            "| {name} | {} | {} | {} |",
+            labels[*class],
+            of_class.len(),
+            percents(&metrics(labels, &of_class, 1.0))
+        );
+    }
+    let all = metrics(labels, &known, 1.0);
+    println!("| all | | {} | {} |", known.len(), percents(&all));
+    let [low, high] = all.accuracy_interval;
+    println!("top-1: 95 % interval {:.1} to {:.1} %", 100.0 * low, 100.0 * high);
+    println!();
+
+    let none = logits(&classifier, &read_list(none, "test")?)?.0;
+    print_calibration(&folder.config.id2label, &known, &none, calibration);
+    let unmapped: Vec<Row> =
+        read_list(ucf, "test")?.into_iter().filter(|row| !map.0.contains_key(&row.label)).collect();
+    let unmapped = logits(&classifier, &unmapped)?.0;
+    println!(
+        "| confident among UCF-101 actions without a like name ({}) | {:.1} % |",
+        unmapped.len(),
+        100.0 * confident(&unmapped, calibration)
+    );
+    Ok(())
+}
+
+fn print_calibration(labels: &[String], known: &[Known], none: &[Vec<f32>], calibration: Calibration) {
+    let Calibration { temperature, threshold } = calibration;
+    println!("| temperature {temperature}, threshold {threshold} | |");
+    println!("|---|---|");
+    let (right, wrong): (Vec<&Known>, Vec<&Known>) = known
+        .iter()
+        .partition(|k| calibration::best(&k.logits, 1.0).is_some_and(|(class, _)| class == k.class));
+    for (name, clips) in [("right", right), ("wrong", wrong)] {
+        let logits: Vec<Vec<f32>> = clips.iter().map(|k| k.logits.clone()).collect();
+        println!(
+            "| confident among {name} answers ({}) | {:.1} % |",
+            logits.len(),
+            100.0 * confident(&logits, calibration)
+        );
+    }
+    println!(
+        "| confident among clips of none of the actions ({}) | {:.1} % |",
+        none.len(),
+        100.0 * confident(none, calibration)
+    );
+    for (name, temperature) in [("before", 1.0), ("after", temperature)] {
+        let error = metrics(labels, known, temperature).calibration_error;
+        println!("| calibration error {name} | {error:.3} |");
+    }
+}
+
+/// Share of clips whose best score reaches the threshold.
+fn confident(logits: &[Vec<f32>], calibration: Calibration) -> f64 {
+    let best = |l: &Vec<f32>| calibration::best(l, calibration.temperature);
+    let passing = logits.iter().filter_map(best).filter(|(_, score)| *score >= calibration.threshold);
+    passing.count() as f64 / logits.len().max(1) as f64
+}
+
+fn metrics(labels: &[String], known: &[Known], temperature: f64) -> Metrics {
+    let answer =
+        |k: &Known| Answer { truth: k.class, scores: Some(calibration::softmax(&k.logits, temperature)) };
+    Metrics::new(labels, &known.iter().map(answer).collect::<Vec<_>>())
+}
+
+fn percents(metrics: &Metrics) -> String {
+    format!("{:.1} % | {:.1} %", 100.0 * metrics.accuracy, 100.0 * metrics.top5)
+}
+
+/// Kinetics' class of each UCF-101 action that it knows under a like name.
+struct Map(BTreeMap<String, usize>);
+
+impl Map {
+    fn read(model: &Path, labels: &[String]) -> Result<Self> {
+        let path = model.join("ucf14_map.json");
+        let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
+        let names: BTreeMap<String, String> =
+            serde_json::from_slice(&bytes).map_err(|e| Error::data(&path, e))?;
+        let class = |name: String| {
+            let unknown = || Error::data(&path, format!("the model has no class {name}"));
+            labels.iter().position(|label| *label == name).ok_or_else(unknown)
+        };
+        let map = names.into_iter().map(|(ucf, name)| Ok((ucf, class(name)?)));
+        Ok(Self(map.collect::<Result<_>>()?))
+    }
+
+    /// The clips of one side that show an action of the map, with its class.
+    fn rows(&self, list: &Path, side: &str) -> Result<Vec<(Row, usize)>> {
+        let rows = read_list(list, side)?.into_iter();
+        Ok(rows.filter_map(|row| self.0.get(&row.label).map(|class| (row, *class))).collect())
+    }
+}
+
+/// The rows of one side of a list.
+fn read_list(list: &Path, side: &str) -> Result<Vec<Row>> {
+    let folder = list.parent().unwrap_or(Path::new("."));
+    let mut reader = csv::Reader::from_path(list).map_err(|e| Error::data(list, e))?;
+    let rows = reader.deserialize::<Row>().collect::<Result<Vec<_>, _>>();
+    let mut rows = rows.map_err(|e| Error::data(list, e))?;
+    rows.retain(|row| row.split == side);
+    rows.iter_mut().for_each(|row| row.path = folder.join(&row.path));
+    Ok(rows)
+}
+
+/// Where the time went, all clips together.
+#[derive(Default)]
+struct Time {
+    decoding: Duration,
+    network: Duration,
+}
+
+fn known(model: &Classifier, rows: &[(Row, usize)]) -> Result<(Vec<Known>, Time)> {
+    let (logits, time) = logits(model, rows.iter().map(|(row, _)| row))?;
+    let known = std::iter::zip(logits, rows).map(|(logits, (_, class))| Known { logits, class: *class });
+    Ok((known.collect(), time))
+}
+
+fn logits<'a>(model: &Classifier, rows: impl IntoIterator<Item = &'a Row>) -> Result<(Vec<Vec<f32>>, Time)> {
+    let mut time = Time::default();
+    let mut all = Vec::new();
+    for row in rows {
+        let start = Instant::now();
+        let frames = model.frames(&row.path, &DecodeOptions::default())?;
+        time.decoding += start.elapsed();
+        let start = Instant::now();
+        all.push(model.logits(&model.features(&frames)?)?.to_vec1()?);
+        time.network += start.elapsed();
+    }
+    Ok((all, time))
+}
