@@ -20,6 +20,7 @@ pub mod heads;
 pub mod kernels;
 pub mod metrics;
 pub mod model;
+pub mod report;
 pub mod video;
 
 pub use classifier::{Classifier, ClipLabels, Label, Timings};
