@@ -1,10 +1,50 @@
 //! From a file to the frames that a model sees.
 
+mod collector;
+mod decoder;
+mod deinterlace;
+mod input;
+mod memory;
+mod orientation;
+mod picture;
 mod preprocess;
+mod probe;
+mod read;
+mod reason;
 mod sampling;
+mod stream;
+mod timeline;
+
+use orientation::Orientation;
+use picture::Converter;
 
 pub use preprocess::{CropSize, Preprocess, ShortestEdge};
+pub use probe::{ClipInfo, ffmpeg_version, probe};
+pub use read::read_frames;
 pub use sampling::Sampling;
+
+/// Endings by which videos are known in a folder, in lower case. A file that is named explicitly is tried
+/// whatever its ending.
+pub const VIDEO_EXTENSIONS: &[&str] = &[
+    "3g2", "3gp", "asf", "avi", "dv", "f4v", "flv", "gif", "h264", "h265", "hevc", "ivf", "m1v", "m2ts",
+    "m2v", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "nut", "obu", "ogm", "ogv", "qt", "rm",
+    "rmvb", "ts", "vob", "webm", "wmv", "y4m",
+];
+
+/// Options of decoding that don't change which pixels come out.
+#[derive(Debug, Clone)]
+pub struct DecodeOptions {
+    /// Threads of the decoder: one a clip where many clips are decoded side by side.
+    pub threads: usize,
+    /// When to give up.
+    pub deadline: Option<std::time::Instant>,
+}
+
+impl Default for DecodeOptions {
+    fn default() -> Self {
+        Self { threads: 1, deadline: None }
+    }
+}
 
 /// The frames of a clip that a model sees: upright, at one size, RGB.
 #[derive(Debug, Clone)]
@@ -29,19 +69,4 @@ impl Frames {
         let len = self.per_window * self.height * self.width * 3;
         &self.pixels[index * len..][..len]
     }
-}
-
-// Stand-in until the decoder lands.
-#[derive(Debug, Clone, Default)]
-pub struct DecodeOptions {
-    pub threads: usize,
-    pub deadline: Option<std::time::Instant>,
-}
-pub fn read_frames(
-    _: &std::path::Path,
-    _: &Sampling,
-    _: &Preprocess,
-    _: &DecodeOptions,
-) -> crate::Result<Frames> {
-    Err(crate::Error::Usage("not there yet".into()))
 }

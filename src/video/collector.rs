@@ -1,0 +1,138 @@
+//! Gathers the wanted pictures out of all that the decoder shows.
+
+use std::collections::BTreeMap;
+
+use ffmpeg_next::{ffi, frame};
+
+use super::{Converter, deinterlace};
+
+/// Takes decoded pictures in the order in which they are shown and converts the wanted ones.
+///
+/// A picture's fate is settled when the next one comes: it is on screen until then, and interlaced
+/// pictures need both neighbours.
+pub(super) struct Collector {
+    wanted: BTreeMap<i64, Wanted>,
+    converter: Converter,
+    /// Bytes of one converted picture.
+    size: usize,
+    before: Option<frame::Video>,
+    held: Option<(i64, frame::Video)>,
+    missing: usize,
+    /// Whether interlaced pictures get both neighbours, or are only noted.
+    pub deinterlace: bool,
+    pub saw_interlaced: bool,
+    /// Pictures that the decoder marked as damaged.
+    pub damaged: usize,
+}
+
+#[derive(Default)]
+pub(super) struct Wanted {
+    /// `u8 [height, width, 3]`, empty as long as there is none.
+    pub rgb: Vec<u8>,
+    /// The picture that it shows: the wanted one or, where that can't be had, the one before.
+    pub stamp: i64,
+}
+
+impl Collector {
+    pub fn new(wanted: impl IntoIterator<Item = i64>, converter: Converter, size: usize) -> Self {
+        let wanted: BTreeMap<_, _> = wanted.into_iter().map(|w| (w, Wanted::default())).collect();
+        Self {
+            missing: wanted.len(),
+            wanted,
+            converter,
+            size,
+            before: None,
+            held: None,
+            deinterlace: false,
+            saw_interlaced: false,
+            damaged: 0,
+        }
+    }
+
+    /// Whether each wanted picture itself has come.
+    pub fn is_complete(&self) -> bool {
+        self.missing == 0
+    }
+
+    /// The next picture on screen.
+    pub fn take(&mut self, stamp: i64, frame: frame::Video) {
+        // SAFETY: a decoded frame is valid while borrowed.
+        let (interlaced, flags) =
+            unsafe { ((*frame.as_ptr()).interlaced_frame != 0, (*frame.as_ptr()).flags) };
+        self.saw_interlaced |= interlaced;
+        self.damaged += usize::from(flags & ffi::AV_FRAME_FLAG_CORRUPT != 0 || frame.is_corrupt());
+        match self.held.take() {
+            // What was wanted before the first picture gets the first.
+            None => self.give(i64::MIN, stamp, stamp, &frame, None),
+            Some((held_stamp, held)) => {
+                self.give(held_stamp, stamp.max(held_stamp + 1), held_stamp, &held, Some(&frame));
+                self.before = Some(held);
+            }
+        }
+        self.held = Some((stamp, frame));
+    }
+
+    /// After the last picture of a stretch: nothing follows it up to `until`.
+    pub fn end_stretch(&mut self, until: i64) {
+        if let Some((stamp, frame)) = self.held.take() {
+            self.give(stamp, until.saturating_add(1), stamp, &frame, None);
+        }
+        self.before = None;
+    }
+
+    /// Gives `frame` to whatever is wanted in `from..to`.
+    fn give(&mut self, from: i64, to: i64, stamp: i64, frame: &frame::Video, next: Option<&frame::Video>) {
+        if from >= to {
+            return;
+        }
+        let mut rgb: Vec<u8> = Vec::new();
+        for (wanted, slot) in self.wanted.range_mut(from..to) {
+            let have = (!slot.rgb.is_empty()).then_some(slot.stamp);
+            if !is_better(stamp, have, *wanted) {
+                continue;
+            }
+            if rgb.is_empty() {
+                let progressive = if self.deinterlace {
+                    deinterlace::picture(self.before.as_ref(), frame, next)
+                } else {
+                    None
+                };
+                rgb.resize(self.size, 0);
+                if self.converter.convert(progressive.as_ref().unwrap_or(frame), &mut rgb).is_err() {
+                    return;
+                }
+            }
+            slot.rgb.clone_from(&rgb);
+            slot.stamp = stamp;
+            self.missing -= usize::from(stamp == *wanted);
+        }
+    }
+
+    /// What came, by what was wanted.
+    pub fn finish(self) -> BTreeMap<i64, Wanted> {
+        self.wanted
+    }
+
+    /// Whether a picture after the one on screen at `wanted` has come.
+    pub fn has_passed(&self, wanted: i64) -> bool {
+        self.held.as_ref().is_some_and(|(stamp, _)| *stamp > wanted)
+    }
+
+    pub fn last_seen(&self) -> Option<i64> {
+        self.held.as_ref().map(|(stamp, _)| *stamp)
+    }
+
+    pub fn wanted(&self) -> &BTreeMap<i64, Wanted> {
+        &self.wanted
+    }
+}
+
+/// Whether the picture of time `new` shows `wanted` better than the one of time `have`: the last that began
+/// before, or else the first after.
+fn is_better(new: i64, have: Option<i64>, wanted: i64) -> bool {
+    match have {
+        None => true,
+        Some(have) if new <= wanted => have > wanted || have < new,
+        Some(have) => have > wanted && new < have,
+    }
+}

@@ -1,0 +1,324 @@
+//! The container: opening a file, choosing its video stream, reading packets, seeking.
+//!
+//! Goes to FFmpeg's C functions where the wrapper would panic on names that aren't UTF-8, allow other
+//! protocols than files, or hide why reading ended.
+
+use std::ffi::{CString, c_int, c_void};
+use std::path::{Path, PathBuf};
+use std::ptr;
+use std::sync::Once;
+use std::time::Instant;
+
+use ffmpeg_next::{Packet, Rational, ffi, packet::Mut};
+
+use super::reason;
+use crate::{Error, Result};
+
+/// Pictures beyond this (8K UHD with some room) are refused: one frame would take over 100 MB, and
+/// a broken header would otherwise decide how much memory is used.
+pub(super) const MAX_PIXELS: i64 = 8192 * 4608;
+
+/// An open container with its video stream chosen.
+pub(super) struct Input {
+    pub path: PathBuf,
+    context: *mut ffi::AVFormatContext,
+    io: *mut ffi::AVIOContext,
+    stream: usize,
+    /// Boxed: FFmpeg holds its address.
+    deadline: Box<Option<Instant>>,
+}
+
+/// How reading packets ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// At the file's end, as it should.
+    Clean,
+    /// In the middle: cut off or damaged.
+    Broken,
+}
+
+impl Input {
+    /// Opens `path` and finds its video. `threads` isn't needed here: only the decoder has threads.
+    pub fn open(path: &Path, deadline: Option<Instant>) -> Result<Self> {
+        silence();
+        reason::check_file(path)?;
+        let url = [b"file:", path.as_os_str().as_encoded_bytes()].concat();
+        let url = CString::new(url).map_err(|_| Error::clip(path, "has a zero byte in its name"))?;
+        let mut input = Self {
+            path: path.to_owned(),
+            context: ptr::null_mut(),
+            io: ptr::null_mut(),
+            stream: 0,
+            deadline: Box::new(deadline),
+        };
+        let interrupt = ffi::AVIOInterruptCB {
+            callback: Some(deadline_passed),
+            opaque: ptr::from_mut(input.deadline.as_mut()).cast(),
+        };
+        // SAFETY: the pointers are either null or owned by `input`, whose `drop` frees them; FFmpeg
+        // frees the context itself (and sets it to null) where opening fails.
+        unsafe {
+            let code = ffi::avio_open2(
+                &mut input.io,
+                url.as_ptr(),
+                ffi::AVIO_FLAG_READ,
+                &interrupt,
+                ptr::null_mut(),
+            );
+            input.check(code)?;
+            input.context = ffi::avformat_alloc_context();
+            if input.context.is_null() {
+                return Err(Error::clip(path, "out of memory"));
+            }
+            (*input.context).pb = input.io;
+            (*input.context).interrupt_callback = interrupt;
+            (*input.context).io_open = Some(refuse_to_open);
+            let name = url.as_ptr().add("file:".len());
+            let code = ffi::avformat_open_input(&mut input.context, name, ptr::null_mut(), ptr::null_mut());
+            input.check(code)?;
+            if !input.has_complete_headers() {
+                let code = ffi::avformat_find_stream_info(input.context, ptr::null_mut());
+                input.check(code)?;
+            }
+        }
+        input.choose_stream()?;
+        Ok(input)
+    }
+
+    /// Whether the container told everything that a decoder needs, so that reading ahead (which
+    /// costs as much as decoding a few frames) can be left out.
+    fn has_complete_headers(&self) -> bool {
+        // SAFETY: the context is open; `iformat` and its name live as long as the program.
+        let format = unsafe { std::ffi::CStr::from_ptr((*(*self.context).iformat).name) };
+        let format = format.to_string_lossy();
+        (format.starts_with("mov,") || format.starts_with("matroska,"))
+            && self.streams().any(|s| is_video(s) && is_complete(s))
+            && self.streams().filter(|s| is_video(*s)).all(is_complete)
+    }
+
+    /// Reads ahead for what the headers left open (frame rate, pixel format).
+    pub fn analyse(&mut self) -> Result<()> {
+        // SAFETY: the context is open.
+        let code = unsafe { ffi::avformat_find_stream_info(self.context, ptr::null_mut()) };
+        self.check(code)
+    }
+
+    /// Picks the video that a player would show and ignores all other streams.
+    fn choose_stream(&mut self) -> Result<()> {
+        let rank = |s: *mut ffi::AVStream| {
+            // SAFETY: `s` comes from the open context.
+            unsafe {
+                let codec = (*s).codecpar;
+                let decodable = !ffi::avcodec_find_decoder((*codec).codec_id).is_null();
+                let default = (*s).disposition & ffi::AV_DISPOSITION_DEFAULT != 0;
+                (decodable, default, i64::from((*codec).width) * i64::from((*codec).height))
+            }
+        };
+        let videos = || self.streams().enumerate().filter(|(_, s)| is_video(*s));
+        // The first of equals.
+        let best = videos().rev().max_by_key(|(_, s)| rank(*s));
+        let Some((index, stream)) = best else {
+            let cover = self.streams().any(is_cover);
+            let what = if cover { " (only a cover picture)" } else { "" };
+            return Err(Error::clip(&self.path, format!("has no video stream{what}")));
+        };
+        if !rank(stream).0 {
+            let reason = format!("its video codec ({}) is not known to this FFmpeg", codec_name(stream));
+            return Err(Error::clip(&self.path, reason));
+        }
+        // SAFETY: `stream` comes from the open context.
+        let (w, h) = unsafe { ((*(*stream).codecpar).width, (*(*stream).codecpar).height) };
+        if i64::from(w) * i64::from(h) > MAX_PIXELS {
+            let reason = format!("its pictures are too large: {w}×{h}, the limit is 8192×4608");
+            return Err(Error::clip(&self.path, reason));
+        }
+        for (i, s) in self.streams().enumerate() {
+            if i != index {
+                // SAFETY: as above.
+                unsafe { (*s).discard = ffi::AVDiscard::AVDISCARD_ALL };
+            }
+        }
+        self.stream = index;
+        Ok(())
+    }
+
+    fn streams(&self) -> impl DoubleEndedIterator<Item = *mut ffi::AVStream> + ExactSizeIterator {
+        // SAFETY: `streams` holds `nb_streams` pointers while the context is open.
+        let (streams, n) = unsafe { ((*self.context).streams, (*self.context).nb_streams as usize) };
+        (0..n).map(move |i| unsafe { *streams.add(i) })
+    }
+
+    /// The chosen stream, valid while `self` lives.
+    pub fn stream(&self) -> *mut ffi::AVStream {
+        // SAFETY: `choose_stream` set an index within bounds; streams are never removed.
+        unsafe { *(*self.context).streams.add(self.stream) }
+    }
+
+    pub fn context(&self) -> *mut ffi::AVFormatContext {
+        self.context
+    }
+
+    pub fn time_base(&self) -> Rational {
+        // SAFETY: see `stream`.
+        unsafe { (*self.stream()).time_base }.into()
+    }
+
+    /// Frames per second, by what the container says or FFmpeg guesses.
+    pub fn frame_rate(&self) -> Option<f64> {
+        // SAFETY: both pointers are valid, a missing frame is allowed.
+        let rate = unsafe { ffi::av_guess_frame_rate(self.context, self.stream(), ptr::null_mut()) };
+        (rate.num > 0 && rate.den > 0).then(|| f64::from(rate.num) / f64::from(rate.den))
+    }
+
+    /// Seconds of video, if the container says so.
+    pub fn duration(&self) -> Option<f64> {
+        // SAFETY: see `stream`.
+        let (stream, file) = unsafe { ((*self.stream()).duration, (*self.context).duration) };
+        let known = |ticks: i64| ticks != ffi::AV_NOPTS_VALUE && ticks > 0;
+        if known(stream) {
+            Some(stream as f64 * f64::from(self.time_base()))
+        } else {
+            known(file).then(|| file as f64 / f64::from(ffi::AV_TIME_BASE))
+        }
+    }
+
+    /// Frames that the container's index lists.
+    pub fn frame_count(&self) -> Option<u64> {
+        // SAFETY: see `stream`.
+        let n = unsafe { (*self.stream()).nb_frames };
+        u64::try_from(n).ok().filter(|n| *n > 0)
+    }
+
+    /// The next packet of the video stream, or how the file ended.
+    pub fn read(&mut self) -> Result<Result<Packet, End>> {
+        let mut broken = 0;
+        loop {
+            self.check_deadline()?;
+            let mut packet = Packet::empty();
+            // SAFETY: the context is open, the packet empty.
+            match unsafe { ffi::av_read_frame(self.context, packet.as_mut_ptr()) } {
+                0 if packet.stream() != self.stream => (),
+                0 => return Ok(Ok(packet)),
+                ffi::AVERROR_EOF => return Ok(Err(self.end())),
+                // A demuxer finds its way again after a damaged packet; the limit is for those that
+                // report the same one forever.
+                ffi::AVERROR_INVALIDDATA if broken < 100 => broken += 1,
+                _ => {
+                    self.check_deadline()?;
+                    return Ok(Err(End::Broken));
+                }
+            }
+        }
+    }
+
+    fn end(&self) -> End {
+        // SAFETY: `io` is open.
+        match unsafe { (*self.io).error } {
+            0 | ffi::AVERROR_EOF => End::Clean,
+            _ => End::Broken,
+        }
+    }
+
+    /// Goes to the last keyframe at or before `stamp` (in the stream's time base); to the start for
+    /// the least of numbers.
+    pub fn seek(&mut self, stamp: i64) -> bool {
+        let stream = self.stream as c_int;
+        if stamp == i64::MIN {
+            // SAFETY: the context is open. Not every container can seek by time, so go by byte then.
+            return unsafe {
+                let (least, most) = (i64::MIN, i64::MAX);
+                let start = (*self.stream()).start_time.max(-(1 << 40));
+                ffi::avformat_seek_file(self.context, stream, least, start, most, 0) >= 0
+                    || ffi::avformat_seek_file(self.context, stream, 0, 0, 0, ffi::AVSEEK_FLAG_BYTE) >= 0
+            };
+        }
+        // SAFETY: the context is open.
+        unsafe { ffi::avformat_seek_file(self.context, stream, i64::MIN, stamp, stamp, 0) >= 0 }
+    }
+
+    /// The time of the keyframe that a seek to `stamp` would land on, if the index knows.
+    pub fn keyframe_before(&self, stamp: i64) -> Option<i64> {
+        // SAFETY: the entry is read before anything else touches the stream.
+        unsafe {
+            let backward = ffi::AVSEEK_FLAG_BACKWARD as c_int;
+            let entry = ffi::avformat_index_get_entry_from_timestamp(self.stream(), stamp, backward);
+            entry.as_ref().map(|e| e.timestamp)
+        }
+    }
+
+    pub fn check_deadline(&self) -> Result<()> {
+        match *self.deadline {
+            Some(deadline) if Instant::now() > deadline => Err(Error::clip(
+                &self.path,
+                "not decoded within its time limit; allow more time or leave it out",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn check(&self, code: c_int) -> Result<()> {
+        if code >= 0 {
+            return Ok(());
+        }
+        self.check_deadline()?;
+        Err(Error::clip(&self.path, reason::cannot_open(&self.path, code.into())))
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        // SAFETY: both are owned; closing the context leaves the separately opened `io` alone.
+        unsafe {
+            ffi::avformat_close_input(&mut self.context);
+            ffi::avio_closep(&mut self.io);
+        }
+    }
+}
+
+fn is_video(stream: *mut ffi::AVStream) -> bool {
+    // SAFETY: comes from an open context.
+    let kind = unsafe { (*(*stream).codecpar).codec_type };
+    kind == ffi::AVMediaType::AVMEDIA_TYPE_VIDEO && !is_cover(stream)
+}
+
+fn is_cover(stream: *mut ffi::AVStream) -> bool {
+    // SAFETY: comes from an open context.
+    let disposition = unsafe { (*stream).disposition };
+    disposition & (ffi::AV_DISPOSITION_ATTACHED_PIC | ffi::AV_DISPOSITION_TIMED_THUMBNAILS) != 0
+}
+
+fn is_complete(stream: *mut ffi::AVStream) -> bool {
+    // SAFETY: comes from an open context.
+    let codec = unsafe { &*(*stream).codecpar };
+    codec.codec_id != ffi::AVCodecID::AV_CODEC_ID_NONE && codec.width > 0 && codec.height > 0
+}
+
+pub(super) fn codec_name(stream: *mut ffi::AVStream) -> String {
+    // SAFETY: comes from an open context; the name is a static string.
+    let name = unsafe { std::ffi::CStr::from_ptr(ffi::avcodec_get_name((*(*stream).codecpar).codec_id)) };
+    name.to_string_lossy().into_owned()
+}
+
+/// FFmpeg's own messages would tear progress bars; what matters of them is said in our errors.
+fn silence() {
+    static ONCE: Once = Once::new();
+    // SAFETY: sets a global number.
+    ONCE.call_once(|| unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) });
+}
+
+unsafe extern "C" fn deadline_passed(deadline: *mut c_void) -> c_int {
+    // SAFETY: `Input::open` passed the address of its boxed deadline.
+    let deadline = unsafe { *deadline.cast::<Option<Instant>>() };
+    c_int::from(deadline.is_some_and(|d| Instant::now() > d))
+}
+
+/// Playlists and reference movies name other files and addresses; a clip may open none of them.
+unsafe extern "C" fn refuse_to_open(
+    _: *mut ffi::AVFormatContext,
+    _: *mut *mut ffi::AVIOContext,
+    _: *const std::ffi::c_char,
+    _: c_int,
+    _: *mut *mut ffi::AVDictionary,
+) -> c_int {
+    ffi::AVERROR(libc::EPERM)
+}

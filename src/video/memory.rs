@@ -1,0 +1,172 @@
+//! Short clips: all packets in memory, so that everything about their times is known beforehand.
+
+use ffmpeg_next::{Packet, frame};
+
+use super::collector::Collector;
+use super::decoder::Decoder;
+use super::input::Input;
+use super::timeline::{Timeline, plan, reorder_depth};
+use crate::{Error, Result};
+
+/// The video packets of a clip, in decoding order.
+pub(super) struct Packets {
+    packets: Vec<Packet>,
+    threads: usize,
+}
+
+/// How far to go for the wanted pictures.
+#[derive(Clone, Copy, Debug)]
+struct Thoroughness {
+    /// Start at keyframes in the middle and leave out pictures that nothing needs.
+    save: bool,
+    /// Decode the neighbours of wanted pictures too, to deinterlace them.
+    neighbours: bool,
+}
+
+impl Packets {
+    pub fn new(packets: Vec<Packet>, threads: usize) -> Self {
+        Self { packets, threads }
+    }
+
+    /// When each picture is shown. Where the packets don't say, everything is decoded once to see.
+    /// The second value tells whether they did.
+    pub fn timeline(&self, input: &Input) -> Result<(Timeline, bool)> {
+        if let Some(timeline) = Timeline::of_packets(&self.packets, input) {
+            return Ok((timeline, true));
+        }
+        let mut decoder = Decoder::open(input, self.threads, None)?;
+        let mut pictures = Vec::new();
+        let packets = self.packets.iter().map(Some).chain([None]);
+        for packet in packets {
+            input.check_deadline()?;
+            decoder.send(packet);
+            while let Some(frame) = decoder.receive() {
+                // SAFETY: a decoded frame is valid.
+                let length = unsafe { (*frame.as_ptr()).pkt_duration };
+                pictures.push((timestamp(&frame), length));
+            }
+        }
+        if pictures.is_empty() {
+            return Err(Error::clip(&input.path, "none of its pictures can be decoded"));
+        }
+        let tick = f64::from(input.time_base());
+        Ok((Timeline::of_pictures(&pictures, tick, input.frame_rate()), false))
+    }
+
+    /// Decodes the wanted pictures of `timeline`.
+    ///
+    /// `collector` makes a new one for each attempt: the saving way may turn out not to work.
+    pub fn decode(&self, input: &Input, timed: bool, collector: impl Fn() -> Collector) -> Result<Collector> {
+        let mut how = Thoroughness { save: timed, neighbours: false };
+        loop {
+            let mut collected = collector();
+            collected.deinterlace = how.neighbours;
+            let reliable = self.attempt(input, timed, how, &mut collected)?;
+            if collected.saw_interlaced && !how.neighbours {
+                how.neighbours = true;
+            } else if !reliable && how.save {
+                how.save = false;
+            } else {
+                return Ok(collected);
+            }
+        }
+    }
+
+    /// One go. Returns whether starting in the middle gave what it promised.
+    fn attempt(
+        &self,
+        input: &Input,
+        timed: bool,
+        how: Thoroughness,
+        collector: &mut Collector,
+    ) -> Result<bool> {
+        let end = self.packets.len() - 1;
+        if !timed {
+            let mut decoder = Decoder::open(input, self.threads, None)?;
+            let mut number = 0;
+            self.run(
+                input,
+                &mut decoder,
+                (0, end),
+                |_| false,
+                collector,
+                |_| {
+                    number += 1;
+                    Some(number - 1)
+                },
+            )?;
+            collector.end_stretch(i64::MAX);
+            return Ok(true);
+        }
+        let stamps: Vec<i64> = self.packets.iter().map(|p| p.pts().unwrap_or(i64::MIN)).collect();
+        let mut decoder = Decoder::open(input, self.threads, Some(reorder_depth(stamps.iter().copied())))?;
+        let wanted: Vec<i64> = collector.wanted().keys().copied().collect();
+        let keys: Vec<(i64, bool)> =
+            stamps.iter().zip(&self.packets).map(|(s, p)| (*s, p.is_key())).collect();
+        let mut segments = plan(&keys, &wanted, how.neighbours);
+        if !how.save {
+            let all = |s: &mut Vec<_>| s.truncate(1);
+            all(&mut segments);
+            if let Some(segment) = segments.first_mut() {
+                (segment.first, segment.last, segment.until) = (0, end, i64::MAX);
+            }
+        }
+        let skip = how.save && !how.neighbours && decoder.can_skip_unneeded();
+        for (i, segment) in segments.iter().enumerate() {
+            if i > 0 {
+                decoder.flush();
+            }
+            let unneeded = |i: usize| skip && !collector_wants(&wanted, stamps[i]);
+            let range = (segment.first, segment.last);
+            self.run(input, &mut decoder, range, unneeded, collector, timestamp)?;
+            collector.end_stretch(segment.until);
+            if collector.saw_interlaced && !how.neighbours {
+                return Ok(true);
+            }
+        }
+        let started_late = |wanted: i64| segments.iter().rev().find(|s| s.key <= wanted && s.first > 0);
+        let failed = collector.wanted().iter().any(|(wanted, got)| {
+            got.rgb.is_empty() || started_late(*wanted).is_some_and(|s| got.stamp < s.key)
+        });
+        Ok(!failed)
+    }
+
+    /// Sends the packets `first..=last`, then the end, and passes on what comes out.
+    fn run(
+        &self,
+        input: &Input,
+        decoder: &mut Decoder,
+        (first, last): (usize, usize),
+        unneeded: impl Fn(usize) -> bool,
+        collector: &mut Collector,
+        mut stamp: impl FnMut(&frame::Video) -> Option<i64>,
+    ) -> Result<()> {
+        for index in first..=last + 1 {
+            input.check_deadline()?;
+            if index <= last {
+                decoder.skip_unneeded(unneeded(index));
+            }
+            let packet = self.packets.get(index).filter(|_| index <= last);
+            decoder.send(packet);
+            while let Some(frame) = decoder.receive() {
+                if let Some(stamp) = stamp(&frame) {
+                    collector.take(stamp, frame);
+                }
+                if collector.is_complete() || (collector.saw_interlaced && !collector.deinterlace) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// When a decoded picture is shown, in the stream's ticks.
+pub(super) fn timestamp(frame: &frame::Video) -> Option<i64> {
+    // The wrapper's `timestamp` is FFmpeg's best guess where the packet had no time.
+    frame.pts().or_else(|| frame.timestamp())
+}
+
+fn collector_wants(wanted: &[i64], stamp: i64) -> bool {
+    wanted.binary_search(&stamp).is_ok()
+}

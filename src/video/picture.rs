@@ -1,0 +1,273 @@
+//! From a decoded picture to upright RGB at the size that the model wants.
+
+use std::ffi::c_int;
+use std::ptr;
+
+use ffmpeg_next::{ffi, frame};
+
+use super::{Orientation, Preprocess};
+
+/// Converts pictures; keeps FFmpeg's scaler as long as the pictures stay alike.
+pub(super) struct Converter {
+    preprocess: Preprocess,
+    /// What the container says; asked first, as players do.
+    orientation: Option<Orientation>,
+    aspect: f64,
+    scaler: *mut ffi::SwsContext,
+    /// RGB as the scaler writes it, with rows padded for its vector instructions.
+    scratch: Vec<u8>,
+}
+
+/// What part of a stored picture is scaled to what size.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Geometry {
+    /// The part, in stored pixels.
+    x: usize,
+    y: usize,
+    width: usize,
+    height: usize,
+    /// Its size before it is turned upright.
+    scaled_width: usize,
+    scaled_height: usize,
+}
+
+impl Converter {
+    /// `aspect`: width by height of a pixel as the container says, 0 if it doesn't.
+    pub fn new(preprocess: &Preprocess, orientation: Option<Orientation>, aspect: f64) -> Self {
+        Self {
+            preprocess: preprocess.clone(),
+            orientation,
+            aspect,
+            scaler: ptr::null_mut(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Writes `frame` into `rgb`, `u8 [crop height, crop width, 3]`; the error is FFmpeg's number.
+    pub fn convert(&mut self, frame: &frame::Video, rgb: &mut [u8]) -> Result<(), c_int> {
+        // SAFETY: a decoded frame is valid while borrowed.
+        let raw = unsafe { &*frame.as_ptr() };
+        // SAFETY: see above.
+        let of_frame = || unsafe { Orientation::of_frame(raw) };
+        let orientation = self.orientation.or_else(of_frame).unwrap_or_default();
+        // SAFETY: the table of formats is static, unknown numbers give null.
+        let format = unsafe { pixel_format(raw.format).ok_or(ffi::AVERROR_INVALIDDATA)? };
+        let layout = unsafe { ffi::av_pix_fmt_desc_get(format).as_ref() }.ok_or(ffi::AVERROR_INVALIDDATA)?;
+        let aspect = if self.aspect > 0.0 { self.aspect } else { ratio(raw.sample_aspect_ratio) };
+        let mut grid = (1 << layout.log2_chroma_w, 1 << layout.log2_chroma_h);
+        let packed_bits = layout.flags & u64::from(ffi::AV_PIX_FMT_FLAG_BITSTREAM as u32) != 0;
+        if packed_bits {
+            grid.0 = 8;
+        }
+        let size = (usize_of(raw.width)?, usize_of(raw.height)?);
+        let geometry = Geometry::new(size, aspect, orientation.transposed, &self.preprocess, grid);
+
+        let stride = (geometry.scaled_width * 3).next_multiple_of(64);
+        self.scratch.resize(stride * geometry.scaled_height + 64, 0);
+        let mut planes = raw.data;
+        for (i, plane) in planes.iter_mut().enumerate().take(4) {
+            // The palette stays as it is.
+            let palette = i > 0 && layout.flags & u64::from(ffi::AV_PIX_FMT_FLAG_PAL as u32) != 0;
+            if plane.is_null() || palette {
+                continue;
+            }
+            let chroma = layout.nb_components > 2 && (i == 1 || i == 2);
+            let (shift_x, shift_y) =
+                if chroma { (layout.log2_chroma_w, layout.log2_chroma_h) } else { (0, 0) };
+            // Of a packed format's components the first, luma, gives the bytes a pixel.
+            let step = layout.comp[..usize::from(layout.nb_components)]
+                .iter()
+                .find(|c| c.plane as usize == i)
+                .map_or(1, |c| c.step as usize);
+            let bytes = if packed_bits { 1 } else { 8 };
+            let right = (geometry.x >> shift_x) * step * bytes / 8;
+            let down = (geometry.y >> shift_y) as isize * raw.linesize[i] as isize;
+            // SAFETY: the part lies within the picture.
+            *plane = unsafe { plane.offset(down).add(right) };
+        }
+        // SAFETY: the scaler reads the part of the picture that `geometry` describes, and writes
+        // `scaled_height` rows of at most `stride` bytes.
+        unsafe {
+            self.prepare_scaler(raw, format, &geometry)?;
+            let target = [self.scratch.as_mut_ptr(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut()];
+            let strides = [stride as c_int, 0, 0, 0];
+            let rows = ffi::sws_scale(
+                self.scaler,
+                planes.as_ptr().cast(),
+                raw.linesize.as_ptr(),
+                0,
+                geometry.height as c_int,
+                target.as_ptr(),
+                strides.as_ptr(),
+            );
+            if rows != geometry.scaled_height as c_int {
+                return Err(ffi::AVERROR_INVALIDDATA);
+            }
+        }
+        let crop = self.preprocess.crop_size;
+        orientation.apply(&self.scratch, stride, rgb, crop.width, crop.height);
+        Ok(())
+    }
+
+    unsafe fn prepare_scaler(
+        &mut self,
+        raw: &ffi::AVFrame,
+        format: ffi::AVPixelFormat,
+        geometry: &Geometry,
+    ) -> Result<(), c_int> {
+        // The filter of a smaller picture reaches over all pixels that fall into one (no aliasing);
+        // full chroma and exact rounding, as the accuracy of colours costs little at this size.
+        let flags = ffi::SWS_BILINEAR | ffi::SWS_ACCURATE_RND | ffi::SWS_FULL_CHR_H_INT;
+        // SAFETY: `scaler` is null or the last one made here; the tables are static.
+        unsafe {
+            self.scaler = ffi::sws_getCachedContext(
+                self.scaler,
+                geometry.width as c_int,
+                geometry.height as c_int,
+                format,
+                geometry.scaled_width as c_int,
+                geometry.scaled_height as c_int,
+                ffi::AVPixelFormat::AV_PIX_FMT_RGB24,
+                flags,
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null(),
+            );
+            if self.scaler.is_null() {
+                return Err(ffi::AVERROR_INVALIDDATA);
+            }
+            let table = ffi::sws_getCoefficients(colour_matrix(raw));
+            let rgb = ffi::sws_getCoefficients(ffi::SWS_CS_DEFAULT);
+            let full = c_int::from(is_full_range(raw));
+            let (one, none) = (1 << 16, 0);
+            // Refused for formats that are RGB already: there is nothing to set.
+            ffi::sws_setColorspaceDetails(self.scaler, table, full, rgb, 1, none, one, one);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Converter {
+    fn drop(&mut self) {
+        // SAFETY: owned or null.
+        unsafe { ffi::sws_freeContext(self.scaler) };
+    }
+}
+
+impl Geometry {
+    /// The middle of the picture that `preprocess` keeps: short side scaled, then cut.
+    ///
+    /// `grid`: pixels that share one chroma sample, across and down; the part starts on it.
+    fn new(
+        (width, height): (usize, usize),
+        aspect: f64,
+        transposed: bool,
+        preprocess: &Preprocess,
+        grid: (usize, usize),
+    ) -> Self {
+        let crop = preprocess.crop_size;
+        let (scaled_width, scaled_height) =
+            if transposed { (crop.height, crop.width) } else { (crop.width, crop.height) };
+        // Pixels as shown: squares, so the picture is `aspect` times wider.
+        let aspect = if aspect.is_finite() && (1e-2..=1e2).contains(&aspect) { aspect } else { 1.0 };
+        let shown_width = width as f64 * aspect;
+        let short = shown_width.min(height as f64);
+        let share = short / preprocess.size.shortest_edge as f64;
+        let keep = |wanted: usize, have: f64| (wanted as f64 * share).min(have);
+        let part_width = keep(scaled_width, shown_width) / aspect;
+        let part_height = keep(scaled_height, height as f64);
+        let (x, width) = place(part_width, width, grid.0);
+        let (y, height) = place(part_height, height, grid.1);
+        Self { x, y, width, height, scaled_width, scaled_height }
+    }
+}
+
+/// Start and length of a part of `wanted` pixels in the middle of `have`.
+fn place(wanted: f64, have: usize, grid: usize) -> (usize, usize) {
+    let length = (wanted.round() as usize).clamp(1, have);
+    let start = (have - length) as f64 / 2.0;
+    let start = ((start / grid as f64).round() as usize * grid).min(have - length);
+    (start - start % grid, length)
+}
+
+fn usize_of(n: c_int) -> Result<usize, c_int> {
+    usize::try_from(n).ok().filter(|n| *n > 0).ok_or(ffi::AVERROR_INVALIDDATA)
+}
+
+pub(super) fn ratio(r: ffi::AVRational) -> f64 {
+    if r.num > 0 && r.den > 0 { f64::from(r.num) / f64::from(r.den) } else { 0.0 }
+}
+
+/// The number as FFmpeg's enum, if this FFmpeg knows it.
+unsafe fn pixel_format(number: c_int) -> Option<ffi::AVPixelFormat> {
+    let last = ffi::AVPixelFormat::AV_PIX_FMT_NB as c_int;
+    // SAFETY: the numbers in between are all taken.
+    (0..last).contains(&number).then(|| unsafe { std::mem::transmute(number) })
+}
+
+/// The matrix that turns this picture's YCbCr into RGB, as swscale numbers it.
+fn colour_matrix(raw: &ffi::AVFrame) -> c_int {
+    // Read as a number: what comes from a file need not be one that the enum knows.
+    // SAFETY: the enum is a C int.
+    let space = unsafe { (&raw const raw.colorspace).cast::<c_int>().read() };
+    match space {
+        1 => ffi::SWS_CS_ITU709,
+        4 => ffi::SWS_CS_FCC,
+        5 | 6 => ffi::SWS_CS_ITU601,
+        7 => ffi::SWS_CS_SMPTE240M,
+        9 | 10 => ffi::SWS_CS_BT2020,
+        // Not said: high definition is BT.709, what came before is BT.601.
+        _ if raw.height >= 720 || raw.width >= 1280 => ffi::SWS_CS_ITU709,
+        _ => ffi::SWS_CS_ITU601,
+    }
+}
+
+fn is_full_range(raw: &ffi::AVFrame) -> bool {
+    use ffi::AVPixelFormat::*;
+    // SAFETY: the enum is a C int.
+    let range = unsafe { (&raw const raw.color_range).cast::<c_int>().read() };
+    let full_formats = [
+        AV_PIX_FMT_YUVJ420P,
+        AV_PIX_FMT_YUVJ422P,
+        AV_PIX_FMT_YUVJ444P,
+        AV_PIX_FMT_YUVJ440P,
+        AV_PIX_FMT_YUVJ411P,
+    ];
+    range == 2 || full_formats.iter().any(|f| *f as c_int == raw.format)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(size: (usize, usize), aspect: f64, transposed: bool, preprocess: &Preprocess) -> [usize; 4] {
+        let g = Geometry::new(size, aspect, transposed, preprocess, (2, 2));
+        assert!(g.x + g.width <= size.0 && g.y + g.height <= size.1, "{g:?}");
+        [g.x, g.y, g.width, g.height]
+    }
+
+    #[test]
+    fn cuts_the_middle() {
+        let square = Preprocess::new(224, 127.0, 128.0);
+        assert_eq!(parts((320, 240), 1.0, false, &square), [40, 0, 240, 240]);
+        assert_eq!(parts((240, 320), 1.0, true, &square), [0, 40, 240, 240]);
+        // 720×576 shown at 4:3 is 768×576: of 720 stored pixels, 540 make a square.
+        assert_eq!(parts((720, 576), 16.0 / 15.0, false, &square), [90, 0, 540, 576]);
+        let mut cut = Preprocess::new(224, 127.0, 128.0);
+        cut.size.shortest_edge = 256;
+        assert_eq!(parts((320, 240), 1.0, false, &cut), [56, 16, 210, 210]);
+    }
+
+    #[test]
+    fn stays_within_any_picture() {
+        let mut wide = Preprocess::new(64, 127.0, 128.0);
+        wide.crop_size.width = 100;
+        for size in [(1, 1), (1, 1000), (1000, 1), (3, 2), (7, 5), (33, 35)] {
+            for aspect in [0.0, 0.5, 1.0, 2.0, 300.0, f64::NAN] {
+                for transposed in [false, true] {
+                    parts(size, aspect, transposed, &wide);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What a container says of its video, for people.
+
+use std::path::Path;
+
+use ffmpeg_next::ffi;
+
+use super::Orientation;
+use super::input::{Input, codec_name};
+use super::picture::ratio;
+use crate::Result;
+
+/// What a container says of its video. Nothing is decoded, so it may be wrong or missing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClipInfo {
+    /// FFmpeg's name of the container, as `mov,mp4,m4a,3gp,3g2,mj2`.
+    pub format: String,
+    /// FFmpeg's name of the codec, as `h264`.
+    pub codec: String,
+    /// Stored pixels across, before turning.
+    pub width: usize,
+    /// Stored pixels down.
+    pub height: usize,
+    /// Degrees to turn clockwise for showing.
+    pub rotation: u32,
+    /// Width by height of one pixel.
+    pub aspect: f64,
+    /// Frames a second, on average.
+    pub fps: Option<f64>,
+    /// Seconds.
+    pub duration: Option<f64>,
+    /// Frames in the container's index.
+    pub frames: Option<u64>,
+}
+
+/// Reads what the container at `path` says of its video.
+///
+/// # Errors
+/// [`crate::Error::Clip`] where there is no video that FFmpeg can read.
+pub fn probe(path: &Path) -> Result<ClipInfo> {
+    let mut input = Input::open(path, None)?;
+    input.analyse()?;
+    let stream = input.stream();
+    // SAFETY: the stream and the container's name live as long as `input`.
+    unsafe {
+        let codec = &*(*stream).codecpar;
+        let format = std::ffi::CStr::from_ptr((*(*input.context()).iformat).name);
+        let aspect = ratio(ffi::av_guess_sample_aspect_ratio(input.context(), stream, std::ptr::null_mut()));
+        Ok(ClipInfo {
+            format: format.to_string_lossy().into_owned(),
+            codec: codec_name(stream),
+            width: usize::try_from(codec.width).unwrap_or(0),
+            height: usize::try_from(codec.height).unwrap_or(0),
+            rotation: Orientation::of_stream(stream).unwrap_or_default().degrees().0,
+            aspect: if aspect > 0.0 { aspect } else { 1.0 },
+            fps: input.frame_rate(),
+            duration: input.duration(),
+            frames: input.frame_count(),
+        })
+    }
+}
+
+/// The version of the FFmpeg in use and of its libraries.
+pub fn ffmpeg_version() -> String {
+    let number = |v: u32| format!("{}.{}.{}", v >> 16, v >> 8 & 255, v & 255);
+    // SAFETY: static strings and numbers.
+    unsafe {
+        let release = std::ffi::CStr::from_ptr(ffi::av_version_info()).to_string_lossy();
+        format!(
+            "{release} (libavcodec {}, libavformat {}, libswscale {})",
+            number(ffi::avcodec_version()),
+            number(ffi::avformat_version()),
+            number(ffi::swscale_version())
+        )
+    }
+}

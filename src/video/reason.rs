@@ -1,0 +1,113 @@
+//! Why a file can't be used, in plain words.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use ffmpeg_next::packet::side_data;
+use ffmpeg_next::{Error as FfmpegError, Packet};
+
+use super::input::End;
+
+use crate::{Error, Result};
+
+/// Says what is wrong with `path` before FFmpeg sees it.
+pub(super) fn check_file(path: &Path) -> Result<()> {
+    let say = |reason: &str| Err(Error::clip(path, reason));
+    match fs::metadata(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => say("no such file"),
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => say("permission denied"),
+        Err(e) => Err(Error::clip(path, e)),
+        Ok(meta) if meta.is_dir() => say("is a folder, not a clip"),
+        // Opening a pipe that nobody writes to would wait forever.
+        Ok(meta) if !meta.is_file() => say("is a pipe or a device, not a file"),
+        Ok(meta) if meta.len() == 0 => say("is empty (0 bytes)"),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// What an error of FFmpeg on opening means.
+pub(super) fn cannot_open(path: &Path, error: FfmpegError) -> String {
+    match error {
+        FfmpegError::Other { errno: libc::EACCES } => "permission denied".into(),
+        FfmpegError::Other { errno: libc::EPERM } => {
+            "is a playlist or refers to other files; name the video itself".into()
+        }
+        FfmpegError::Other { errno: libc::ENOENT } => "no such file".into(),
+        FfmpegError::Other { errno: libc::ENOMEM } => "out of memory".into(),
+        FfmpegError::Other { errno: libc::EIO } => "can't be read from the disk".into(),
+        _ if mp4_without_index(path) => "truncated: its index (moov) is missing, so no frame can be found; \
+             the recording or copy didn't finish"
+            .into(),
+        FfmpegError::Other { errno } => {
+            format!("not a video that FFmpeg can read ({})", FfmpegError::Other { errno })
+        }
+        _ => "not a video that FFmpeg can read".into(),
+    }
+}
+
+/// Whether the file is an MP4 or MOV whose list of frames never got written.
+fn mp4_without_index(path: &Path) -> bool {
+    let Ok(mut file) = File::open(path) else {
+        return false;
+    };
+    let mut offset = 0;
+    let mut media = false;
+    // Each box starts with its length (32 bits, or 1 and then 64 bits) and four letters.
+    loop {
+        let mut head = [0; 16];
+        let Ok(n) = file.seek(SeekFrom::Start(offset)).and_then(|_| read_up_to(&mut file, &mut head)) else {
+            return false;
+        };
+        if n < 8 {
+            return media;
+        }
+        match &head[4..8] {
+            b"moov" => return false,
+            b"ftyp" | b"mdat" | b"wide" => media = true,
+            b"free" | b"skip" | b"uuid" | b"pnot" => (),
+            _ => return media && offset > 0,
+        }
+        let length = match u32::from_be_bytes([head[0], head[1], head[2], head[3]]) {
+            1 => u64::from_be_bytes(head[8..16].try_into().expect("eight bytes")),
+            n => u64::from(n),
+        };
+        if length < 8 {
+            return media;
+        }
+        offset = offset.saturating_add(length);
+    }
+}
+
+fn read_up_to(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut n = 0;
+    while n < buffer.len() {
+        match file.read(&mut buffer[n..])? {
+            0 => break,
+            read => n += read,
+        }
+    }
+    Ok(n)
+}
+
+/// Whether the packet's content is encrypted for a player with the key.
+pub(super) fn is_encrypted(packet: &Packet) -> bool {
+    packet.side_data().any(|data| data.kind() == side_data::Type::EncryptionInfo)
+}
+
+/// Why a file that opens holds no picture.
+pub(super) fn no_packets(end: End) -> &'static str {
+    match end {
+        End::Clean => "holds no pictures",
+        End::Broken => "truncated: it ends before the first picture",
+    }
+}
+
+/// What to warn of where the file ends early.
+pub(super) fn truncated(have: f64, claimed: f64) -> String {
+    if claimed > have {
+        format!("truncated: it ends after {have:.1} of {claimed:.1} s")
+    } else {
+        format!("truncated: it ends after {have:.1} s")
+    }
+}
