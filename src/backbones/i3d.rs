@@ -1,14 +1,19 @@
 //! I3D RGB: Inception-v1 inflated to three dimensions (Carreira and Zisserman, "Quo Vadis, Action
 //! Recognition?", 2017, arXiv:1705.07750), as published with its Kinetics-400 weights.
 
-use candle_core::{Result, Tensor};
+mod fast;
+mod plain;
+
+use candle_core::{DType, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
 use super::Backbone;
-use crate::kernels::{conv3d_plain, max_pool3d_plain};
+use crate::kernels::Kernels;
 
 /// ε of every BatchNorm of the network.
 const EPSILON: f64 = 1e-3;
+/// Length of a feature vector.
+const FEATURES: usize = 1024;
 
 /// Output channels of the branches of each Inception block: 1×1×1; 1×1×1 then 3×3×3; the same
 /// narrower; pooling then 1×1×1.
@@ -26,46 +31,44 @@ const MIXED: [(&str, [usize; 6]); 9] = [
 
 /// Looks at short windows of frames; one feature vector of 1,024 for every 8 frames.
 pub struct I3d {
-    layers: Vec<Layer>,
+    network: Network,
 }
 
-enum Layer {
-    Unit(Unit),
-    MaxPool { kernel: [usize; 3], stride: [usize; 3] },
-    Mixed(Mixed),
+enum Network {
+    /// Own kernels, on the CPU.
+    Fast(fast::Network),
+    /// candle's operators, on every device.
+    Plain(Vec<FoldedLayer>),
 }
 
 impl I3d {
     /// Tensors: `UNIT.conv.weight [out, in, kt, kh, kw]`, `UNIT.bn.bias`, `.running_mean`,
     /// `.running_var` `[out]`; the units are `Conv3d_1a_7x7`, `Conv3d_2b_1x1`, `Conv3d_2c_3x3`,
-    /// `Mixed_3b.Branch_0.Conv3d_0a_1x1`, ….
+    /// `Mixed_3b.Branch_0.Conv3d_0a_1x1`, …. On the CPU the network runs on the fastest kernels there
+    /// are, or on those that `CLASSIFY_KERNELS` names; on other devices on candle's operators.
+    ///
+    /// # Errors
+    /// A missing tensor, one of the wrong shape, or an unusable `CLASSIFY_KERNELS`.
     pub fn load(vb: VarBuilder) -> Result<Self> {
-        let unit = |name: &str, shape, stride| Unit::load(vb.pp(name), shape, stride).map(Layer::Unit);
-        let pool = |kernel, stride| Layer::MaxPool { kernel, stride };
-        let mut layers = vec![
-            unit("Conv3d_1a_7x7", (64, 3, 7), 2)?,
-            pool([1, 3, 3], [1, 2, 2]),
-            unit("Conv3d_2b_1x1", (64, 64, 1), 1)?,
-            unit("Conv3d_2c_3x3", (192, 64, 3), 1)?,
-            pool([1, 3, 3], [1, 2, 2]),
-        ];
-        let mut channels = 192;
-        for (name, widths) in MIXED {
-            match name {
-                "Mixed_4b" => layers.push(pool([3, 3, 3], [2, 2, 2])),
-                "Mixed_5b" => layers.push(pool([2, 2, 2], [2, 2, 2])),
-                _ => {}
-            }
-            layers.push(Layer::Mixed(Mixed::load(vb.pp(name), channels, widths)?));
-            channels = widths[0] + widths[2] + widths[4] + widths[5];
-        }
-        Ok(Self { layers })
+        Self::load_with(vb, Kernels::detect().map_err(candle_core::Error::wrap)?)
+    }
+
+    /// As [`Self::load`], on given kernels.
+    pub fn load_with(vb: VarBuilder, kernels: Kernels) -> Result<Self> {
+        let vb = vb.set_dtype(DType::F32);
+        let layers = layers(&vb)?;
+        let network = if kernels == Kernels::Plain || !vb.device().is_cpu() {
+            Network::Plain(layers)
+        } else {
+            Network::Fast(fast::Network::new(kernels, &layers)?)
+        };
+        Ok(Self { network })
     }
 }
 
 impl Backbone for I3d {
     fn feature_dim(&self) -> usize {
-        1024
+        FEATURES
     }
 
     fn feature_steps(&self, frames: usize) -> usize {
@@ -73,26 +76,58 @@ impl Backbone for I3d {
     }
 
     fn forward(&self, window: &Tensor) -> Result<Tensor> {
-        let mut x = window.clone();
-        for layer in &self.layers {
-            x = match layer {
-                Layer::Unit(unit) => unit.forward(&x)?,
-                Layer::MaxPool { kernel, stride } => max_pool3d_plain(&x, *kernel, *stride)?,
-                Layer::Mixed(mixed) => mixed.forward(&x)?,
-            };
+        let dims = window.dims4()?;
+        if dims.3 != 3 || dims.0 == 0 || dims.1 == 0 || dims.2 == 0 {
+            bail!("frames must be [T, H, W, 3], not {:?}", window.shape());
         }
-        x.mean((1, 2))
+        match &self.network {
+            Network::Fast(network) => network.forward(window),
+            Network::Plain(layers) => plain::forward(layers, window),
+        }
     }
 }
 
-/// Convolution with SAME padding, BatchNorm (folded into it), ReLU.
-struct Unit {
+/// A layer with BatchNorm folded into its convolutions.
+enum FoldedLayer {
+    Unit(Folded),
+    MaxPool { kernel: [usize; 3], stride: [usize; 3] },
+    Mixed(FoldedMixed),
+}
+
+/// The whole network, from frames to the volume whose mean over space are the features.
+fn layers(vb: &VarBuilder) -> Result<Vec<FoldedLayer>> {
+    let unit = |name: &str, shape, stride| Folded::load(vb.pp(name), shape, stride).map(FoldedLayer::Unit);
+    let pool = |kernel, stride| FoldedLayer::MaxPool { kernel, stride };
+    let mut layers = vec![
+        unit("Conv3d_1a_7x7", (64, 3, 7), 2)?,
+        pool([1, 3, 3], [1, 2, 2]),
+        unit("Conv3d_2b_1x1", (64, 64, 1), 1)?,
+        unit("Conv3d_2c_3x3", (192, 64, 3), 1)?,
+        pool([1, 3, 3], [1, 2, 2]),
+    ];
+    let mut channels = 192;
+    for (name, widths) in MIXED {
+        match name {
+            "Mixed_4b" => layers.push(pool([3, 3, 3], [2, 2, 2])),
+            "Mixed_5b" => layers.push(pool([2, 2, 2], [2, 2, 2])),
+            _ => {}
+        }
+        layers.push(FoldedLayer::Mixed(FoldedMixed::load(vb.pp(name), channels, widths)?));
+        channels = widths[0] + widths[2] + widths[4] + widths[5];
+    }
+    Ok(layers)
+}
+
+/// Convolution with SAME padding, BatchNorm folded in, ReLU.
+struct Folded {
+    /// `[out, in, k, k, k]`
     weight: Tensor,
+    /// `[out]`
     bias: Tensor,
     stride: usize,
 }
 
-impl Unit {
+impl Folded {
     /// `out` and `input` channels, a cube of `k`³ for a kernel, one stride for all dimensions.
     fn load(vb: VarBuilder, (out, input, k): (usize, usize, usize), stride: usize) -> Result<Self> {
         let weight = vb.get((out, input, k, k, k), "conv.weight")?;
@@ -102,23 +137,19 @@ impl Unit {
         let bias = (bn.get(out, "bias")? - (bn.get(out, "running_mean")? * &scale)?)?;
         Ok(Self { weight: weight.broadcast_mul(&scale.reshape((out, 1, 1, 1, 1))?)?, bias, stride })
     }
-
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        conv3d_plain(x, &self.weight, &self.bias, [self.stride; 3])?.relu()
-    }
 }
 
 /// An Inception block: four branches side by side.
-struct Mixed {
-    point: Unit,
-    wide: [Unit; 2],
-    narrow: [Unit; 2],
-    pooled: Unit,
+struct FoldedMixed {
+    point: Folded,
+    wide: [Folded; 2],
+    narrow: [Folded; 2],
+    pooled: Folded,
 }
 
-impl Mixed {
+impl FoldedMixed {
     fn load(vb: VarBuilder, input: usize, widths: [usize; 6]) -> Result<Self> {
-        let unit = |name: &str, input, out, k| Unit::load(vb.pp(name), (out, input, k), 1);
+        let unit = |name: &str, input, out, k| Folded::load(vb.pp(name), (out, input, k), 1);
         let [point, wide_in, wide, narrow_in, narrow, pooled] = widths;
         Ok(Self {
             point: unit("Branch_0.Conv3d_0a_1x1", input, point, 1)?,
@@ -132,15 +163,5 @@ impl Mixed {
             ],
             pooled: unit("Branch_3.Conv3d_0b_1x1", input, pooled, 1)?,
         })
-    }
-
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let branches = [
-            self.point.forward(x)?,
-            self.wide[1].forward(&self.wide[0].forward(x)?)?,
-            self.narrow[1].forward(&self.narrow[0].forward(x)?)?,
-            self.pooled.forward(&max_pool3d_plain(x, [3, 3, 3], [1, 1, 1])?)?,
-        ];
-        Tensor::cat(&branches, 3)
     }
 }

@@ -1,6 +1,7 @@
 //! The networks' own operators for the CPU, channels-last and `f32`.
 //!
 //! - [`conv`]: dense convolution, 1×1, 2D and 3D. [`depthwise`]: one kernel a channel.
+//!   [`pool`]: max pooling.
 //! - `plain`: the plain truth, obvious loops that the tests hold the fast kernels against.
 //! - `volume`: 3D convolution and pooling by candle's own operators.
 //! - `micro`: the fast path's innermost loops, over the vector types of `simd`. The only `unsafe`
@@ -11,6 +12,7 @@ pub mod conv;
 pub mod depthwise;
 mod micro;
 mod plain;
+pub mod pool;
 mod simd;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,189 @@
+//! The fast path on the CPU: own kernels, every layer split over all threads. The branches of an
+//! Inception block write side by side into one volume, so that nothing is joined afterwards.
+
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{Device, Result, Tensor};
+
+use super::{FEATURES, Folded, FoldedLayer, FoldedMixed};
+use crate::kernels::conv::{Activation, Grid, PackedConv, Run, Window};
+use crate::kernels::pool::max_pool;
+use crate::kernels::{AlignedBuf, Kernels};
+
+/// The network with its weights packed for the kernels.
+pub(super) struct Network {
+    kernels: Kernels,
+    layers: Vec<Layer>,
+    /// Memory of earlier calls. Not one a thread: while a call waits for its pieces, its thread may
+    /// begin another call.
+    scratch: Mutex<Vec<Scratch>>,
+}
+
+enum Layer {
+    Unit(Unit),
+    MaxPool { kernel: [usize; 3], stride: [usize; 3] },
+    Mixed(Box<Mixed>),
+}
+
+struct Unit {
+    conv: PackedConv,
+    /// Sides of the cubic kernel and of the step.
+    kernel: usize,
+    stride: usize,
+}
+
+struct Mixed {
+    point: Unit,
+    wide: [Unit; 2],
+    narrow: [Unit; 2],
+    pooled: Unit,
+}
+
+#[derive(Default)]
+struct Scratch {
+    input: AlignedBuf,
+    output: AlignedBuf,
+    /// Inside an Inception block: between two convolutions, and the pooled input.
+    between: AlignedBuf,
+    pooled: AlignedBuf,
+}
+
+/// Shape of a volume `[T, H, W, channels]` without gaps.
+#[derive(Clone, Copy)]
+struct Shape {
+    dims: [usize; 3],
+    channels: usize,
+}
+
+impl Shape {
+    fn grid(self) -> Grid {
+        let [t, h, w] = self.dims;
+        Grid::dense([1, t, h, w], self.channels)
+    }
+
+    fn len(self) -> usize {
+        self.dims.iter().product::<usize>() * self.channels
+    }
+
+    fn with_channels(self, channels: usize) -> Self {
+        Self { channels, ..self }
+    }
+}
+
+impl Network {
+    pub(super) fn new(kernels: Kernels, layers: &[FoldedLayer]) -> Result<Self> {
+        let layers = layers.iter().map(|layer| {
+            Ok(match layer {
+                FoldedLayer::Unit(unit) => Layer::Unit(Unit::new(kernels, unit)?),
+                FoldedLayer::MaxPool { kernel, stride } => {
+                    Layer::MaxPool { kernel: *kernel, stride: *stride }
+                }
+                FoldedLayer::Mixed(mixed) => Layer::Mixed(Box::new(Mixed::new(kernels, mixed)?)),
+            })
+        });
+        Ok(Self { kernels, layers: layers.collect::<Result<_>>()?, scratch: Mutex::default() })
+    }
+
+    /// `f32 [T, H, W, 3]` to `f32 [T / 8, 1024]`.
+    pub(super) fn forward(&self, window: &Tensor) -> Result<Tensor> {
+        let (t, h, w, channels) = window.dims4()?;
+        let pixels = window.flatten_all()?.to_vec1::<f32>()?;
+        let mut shape = Shape { dims: [t, h, w], channels };
+        let unlocked = || self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut s = unlocked().pop().unwrap_or_default();
+        s.input.at_least(pixels.len()).copy_from_slice(&pixels);
+        for layer in &self.layers {
+            shape = match layer {
+                Layer::Unit(unit) => {
+                    let to = unit.shape(shape);
+                    unit.run(&s.input, shape, s.output.at_least(to.len()), to.grid());
+                    to
+                }
+                Layer::MaxPool { kernel, stride } => {
+                    let (window, dims) = Window::same(*kernel, *stride, shape.dims);
+                    let to = Shape { dims, ..shape };
+                    let output = s.output.at_least(to.len());
+                    max_pool(self.kernels, window, &s.input, shape.grid(), output, to.grid());
+                    to
+                }
+                Layer::Mixed(mixed) => mixed.run(self.kernels, shape, &mut s),
+            };
+            std::mem::swap(&mut s.input, &mut s.output);
+        }
+        let [steps, h, w] = shape.dims;
+        let mut features = vec![0.0; steps * FEATURES];
+        for (feature, plane) in
+            features.chunks_exact_mut(FEATURES).zip(s.input.chunks_exact(h * w * FEATURES))
+        {
+            for pixel in plane.chunks_exact(FEATURES) {
+                feature.iter_mut().zip(pixel).for_each(|(f, x)| *f += x);
+            }
+            feature.iter_mut().for_each(|f| *f /= (h * w) as f32);
+        }
+        unlocked().push(s);
+        Tensor::from_vec(features, (steps, FEATURES), &Device::Cpu)
+    }
+}
+
+impl Unit {
+    fn new(kernels: Kernels, folded: &Folded) -> Result<Self> {
+        let (out, input, kernel, _, _) = folded.weight.dims5()?;
+        let weight = folded.weight.flatten_all()?.to_vec1()?;
+        let bias = folded.bias.to_vec1()?;
+        let conv = PackedConv::from_torch(kernels, [kernel.pow(3), input, out], &weight, &bias);
+        Ok(Self { conv, kernel, stride: folded.stride })
+    }
+
+    /// The output's shape.
+    fn shape(&self, from: Shape) -> Shape {
+        Shape { dims: from.dims.map(|n| n.div_ceil(self.stride)), channels: self.conv.cout }
+    }
+
+    fn run(&self, input: &[f32], from: Shape, output: &mut [f32], to: Grid) {
+        let (window, _) = Window::same([self.kernel; 3], [self.stride; 3], from.dims);
+        self.conv.run_parallel(Run {
+            window,
+            input,
+            from: from.grid(),
+            output,
+            to,
+            residual: None,
+            activation: Activation::Relu,
+        });
+    }
+}
+
+impl Mixed {
+    fn new(kernels: Kernels, folded: &FoldedMixed) -> Result<Self> {
+        let unit = |folded| Unit::new(kernels, folded);
+        Ok(Self {
+            point: unit(&folded.point)?,
+            wide: [unit(&folded.wide[0])?, unit(&folded.wide[1])?],
+            narrow: [unit(&folded.narrow[0])?, unit(&folded.narrow[1])?],
+            pooled: unit(&folded.pooled)?,
+        })
+    }
+
+    /// `s.input` to `s.output`, whose shape is returned.
+    fn run(&self, kernels: Kernels, from: Shape, s: &mut Scratch) -> Shape {
+        let last = [&self.point, &self.wide[1], &self.narrow[1], &self.pooled];
+        let to = from.with_channels(last.iter().map(|unit| unit.conv.cout).sum());
+        let grid = to.grid();
+        let output = s.output.at_least(to.len());
+        let mut first = 0;
+        self.point.run(&s.input, from, output, grid);
+        first += self.point.conv.cout;
+        for [reduce, spread] in [&self.wide, &self.narrow] {
+            let between = from.with_channels(reduce.conv.cout);
+            let buffer = s.between.at_least(between.len());
+            reduce.run(&s.input, from, buffer, between.grid());
+            spread.run(buffer, between, &mut output[first..], grid);
+            first += spread.conv.cout;
+        }
+        let (window, _) = Window::same([3; 3], [1; 3], from.dims);
+        let pooled = s.pooled.at_least(from.len());
+        max_pool(kernels, window, &s.input, from.grid(), pooled, from.grid());
+        self.pooled.run(pooled, from, &mut output[first..], grid);
+        to
+    }
+}

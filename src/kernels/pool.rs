@@ -1,0 +1,69 @@
+//! Max pooling over channels-last volumes.
+
+use super::Kernels;
+use super::conv::{Grid, Window};
+use rayon::prelude::*;
+
+/// The largest of each window of `from` for each pixel of `to`, channel by channel; padding counts
+/// as −∞. Split over rayon's current pool.
+///
+/// `input` is `[T, H, W, channels]` without gaps, `output` likewise.
+pub fn max_pool(kernels: Kernels, window: Window, input: &[f32], from: Grid, output: &mut [f32], to: Grid) {
+    let channels = from.strides[3];
+    assert_eq!(from, Grid::dense(from.dims, channels), "input's layout");
+    assert_eq!(to, Grid::dense(to.dims, channels), "output's layout");
+    assert!(from.dims[0] == 1 && to.dims[0] == 1, "one volume");
+    assert!(input.len() >= from.len(channels), "input's size");
+    let row = to.strides[2];
+    let height = to.dims[2];
+    output[..to.len(channels)].par_chunks_exact_mut(row.max(1)).enumerate().for_each(|(i, output)| {
+        let at = [i / height, i % height];
+        match kernels {
+            // SAFETY: Kernels::supported has seen the instructions.
+            #[cfg(target_arch = "x86_64")]
+            Kernels::Avx512 => unsafe { row_avx512(window, input, from, output, at) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Kernels::Avx2 => unsafe { row_avx2(window, input, from, output, at) },
+            _ => row_portable(window, input, from, output, at),
+        }
+    });
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn row_avx512(window: Window, input: &[f32], from: Grid, output: &mut [f32], at: [usize; 2]) {
+    row_portable(window, input, from, output, at);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn row_avx2(window: Window, input: &[f32], from: Grid, output: &mut [f32], at: [usize; 2]) {
+    row_portable(window, input, from, output, at);
+}
+
+/// One row of output pixels; `at`: its plane and row.
+#[inline(always)]
+fn row_portable(window: Window, input: &[f32], from: Grid, output: &mut [f32], at: [usize; 2]) {
+    let channels = from.strides[3];
+    let [_, depth, height, width] = from.dims;
+    // The part of a window that lies inside the volume, along one axis.
+    let inside = |axis: usize, at: usize, len: usize| {
+        let start = at * window.stride[axis];
+        let end = (start + window.kernel[axis]).saturating_sub(window.pad[axis]).min(len);
+        start.saturating_sub(window.pad[axis])..end
+    };
+    output.fill(f32::NEG_INFINITY);
+    for z in inside(0, at[0], depth) {
+        for y in inside(1, at[1], height) {
+            let line = &input[z * from.strides[1] + y * from.strides[2]..][..from.strides[2]];
+            for (x, best) in output.chunks_exact_mut(channels).enumerate() {
+                for pixel in inside(2, x, width).map(|x| &line[x * channels..][..channels]) {
+                    for (best, value) in best.iter_mut().zip(pixel) {
+                        *best = if *value > *best { *value } else { *best };
+                    }
+                }
+            }
+        }
+    }
+}
