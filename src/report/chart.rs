@@ -66,7 +66,7 @@ impl Chart<'_> {
                     @for (step, name) in &self.borders {
                         @let at = (x(*step) + x(step.saturating_sub(1).max(1))) / 2.0;
                         line.border x1=(px(at)) x2=(px(at)) y1=(top) y2=(floor) {}
-                        text x=(px(at + 5.0)) y=(top + 11.0) { (name) }
+                        text x=(px(at)) y=(top - 7.0) { (name) }
                     }
                     @if let Some((step, why)) = self.mark {
                         line.mark x1=(px(x(step))) x2=(px(x(step))) y1=(top) y2=(floor) {}

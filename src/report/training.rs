@@ -65,7 +65,7 @@ impl TrainingReport<'_> {
             @if !self.epochs.is_empty() { (self.curves()) }
             @if let Some((_, metrics)) = self.results.first() {
                 (section("Classes", "Precision: how many of the clips answered so are of the class. Recall: how many of the class's clips are answered so.", classes(metrics)))
-                (section("Confusion", "", html! { (confusion::matrix(metrics)) (confusion::pairs(metrics)) }))
+                (section("Confusion", "", html! { div.mixed { (confusion::matrix(metrics)) (confusion::pairs(metrics)) } }))
             }
             @if !self.mistakes.is_empty() { (self.worst()) }
             @if !self.dataset.problems.is_empty() { (self.unreadable()) }
@@ -87,7 +87,7 @@ impl TrainingReport<'_> {
         };
         html! {
             div.tiles {
-                (tile("Accuracy", &percent(m.accuracy), &format!("95 % sure: {:.1} to {:.1} %", 100.0 * low, 100.0 * high)))
+                (tile("Accuracy", &percent(m.accuracy), &format!("95\u{202f}%: {:.1} to {:.1}", 100.0 * low, 100.0 * high)))
                 (tile("Macro-F1", &format!("{:.3}", m.macro_f1), "every class counts the same"))
                 @if m.per_class.len() > 5 { (tile("Top 5", &percent(m.top5), "truth among the best five")) }
                 (tile("Clips", &m.clips.to_string(), &errors))
@@ -257,4 +257,72 @@ fn classes(metrics: &Metrics) -> Markup {
 
 fn css_percent(share: f64) -> String {
     format!("{:.1}%", 100.0 * share.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::dataset::Options;
+    use crate::metrics::Answer;
+
+    #[test]
+    fn the_page_holds_every_part_and_escapes_names() {
+        let folder = tempfile::tempdir().unwrap();
+        for class in ["a & b", "<i>c"] {
+            fs::create_dir(folder.path().join(class)).unwrap();
+            for clip in 0..10 {
+                fs::write(folder.path().join(class).join(format!("{clip}.mp4")), format!("{class}{clip}"))
+                    .unwrap();
+            }
+        }
+        fs::write(folder.path().join("<i>c/bad.mp4"), "").unwrap();
+        let data = Dataset::open(folder.path(), &Options::default()).unwrap();
+        let answer = |truth, right: f32| Answer { truth, scores: Some(vec![right, 1.0 - right]) };
+        let answers = [answer(1, 0.1), answer(1, 0.8), answer(0, 0.7), Answer { truth: 0, scores: None }];
+        let metrics = Metrics::new(&data.labels, &answers);
+        let mistake = Mistake {
+            name: "a & b/1.mp4".into(),
+            truth: ("a & b".into(), 0.2),
+            answer: ("<i>c".into(), 0.8),
+            filmstrip: None,
+        };
+        let report = TrainingReport {
+            title: "my <model>",
+            part: "validation",
+            results: &[("LSTM head", &metrics), ("mean head", &metrics)],
+            warnings: &metrics.warnings(),
+            facts: &[("Seed", "7".into())],
+            command: "classify train 'a & b' -o m",
+            epochs: &[
+                EpochPoint { train_loss: Some(1.0), stage: "head", ..EpochPoint::default() },
+                EpochPoint { train_loss: Some(0.5), stage: "all", ..EpochPoint::default() },
+            ],
+            best_epoch: Some(2),
+            dataset: &data,
+            mistakes: &[mistake],
+        };
+        let page = report.to_html();
+        let wanted = [
+            "<title>my &lt;model&gt;</title>",
+            "50.0\u{202f}%",
+            "1 unreadable, counted as wrong",
+            "always “",
+            "<polyline",
+            "kept",
+            "Worst mistakes",
+            "the file is empty",
+            "classify train 'a &amp; b' -o m",
+            "nothing says which clips come from one source",
+        ];
+        for part in wanted {
+            assert!(page.contains(part), "{part} is missing in {page}");
+        }
+        for part in ["<i>c", "<model>", "http", "<script"] {
+            assert!(!page.contains(part), "{part} in {page}");
+        }
+        let evaluation = TrainingReport { epochs: &[], mistakes: &[], ..report }.to_html();
+        assert!(!evaluation.contains("<svg") && !evaluation.contains("Worst mistakes"));
+    }
 }
