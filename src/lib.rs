@@ -11,6 +11,7 @@
 //! Training, evaluation and inference all take this way; none has a copy of its own.
 
 pub mod backbones;
+pub mod batch;
 pub mod calibration;
 mod classifier;
 pub mod dataset;
