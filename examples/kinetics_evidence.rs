@@ -29,6 +29,19 @@ use classify::{
 /// Share of the training clips that show none of the actions which may pass as confident.
 const NONE_SHARE: f64 = 0.05;
 
+/// What `choose` tries: size, windows, frames a window.
+const GRID: [(usize, usize, usize); 9] = [
+    (160, 1, 32),
+    (160, 2, 32),
+    (160, 4, 32),
+    (160, 1, 64),
+    (160, 2, 64),
+    (192, 2, 32),
+    (192, 4, 32),
+    (224, 2, 32),
+    (224, 4, 32),
+];
+
 #[derive(serde::Deserialize)]
 struct Row {
     path: PathBuf,
@@ -68,21 +81,17 @@ fn choose(model: &Path, ucf: &Path) -> Result<()> {
     println!("{} clips, one of each training group of {} actions", rows.len(), map.0.len());
     println!("| size | windows × frames | top-1 | top-5 | network, s a clip | decoding, s a clip |");
     println!("|---|---|---|---|---|---|");
-    for size in [160, 192, 224] {
-        for (windows, frames) in [(1, 32), (1, 64), (2, 32), (2, 64), (3, 32), (4, 32)] {
-            let model = Classifier::new(&folder, &Device::Cpu)?
-                .with_size(size)
-                .with_windows(windows)
-                .with_frames(frames);
-            let (known, time) = known(&model, &rows)?;
-            let clips = known.len() as u32;
-            println!(
-                "| {size} | {windows} × {frames} | {} | {:.2} | {:.2} |",
-                percents(&metrics(&folder.config.id2label, &known, 1.0)),
-                (time.network / clips).as_secs_f64(),
-                (time.decoding / clips).as_secs_f64(),
-            );
-        }
+    for (size, windows, frames) in GRID {
+        let model =
+            Classifier::new(&folder, &Device::Cpu)?.with_size(size).with_windows(windows).with_frames(frames);
+        let (known, time) = known(&model, &rows)?;
+        let clips = known.len() as u32;
+        println!(
+            "| {size} | {windows} × {frames} | {} | {:.2} | {:.2} |",
+            percents(&metrics(&folder.config.id2label, &known, 1.0)),
+            (time.network / clips).as_secs_f64(),
+            (time.decoding / clips).as_secs_f64(),
+        );
     }
     Ok(())
 }
