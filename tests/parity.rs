@@ -2,8 +2,16 @@
 
 use std::{collections::HashMap, path::PathBuf};
 
-use candle_core::{Device, Tensor, safetensors};
-use classify::{Classifier, video::Frames};
+use candle_core::{DType, Device, Tensor, Var, safetensors};
+use candle_nn::VarBuilder;
+use classify::{
+    Classifier,
+    backbones::{Backbone, I3d},
+    heads::Lstm,
+    kernels::Kernels,
+    model::ModelFolder,
+    video::Frames,
+};
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -55,5 +63,58 @@ fn i3d_answers_as_published() {
         );
         let logits = model.logits(&features).unwrap();
         assert_close(&logits, &wanted[&format!("logits_{t}x{h}x{w}")], "I3D logits");
+    }
+}
+
+#[test]
+fn i3d_answers_the_same_on_all_kernels() {
+    let wanted = &reference("i3d")["features_13x90x118"];
+    let folder = ModelFolder::read(&path("models/kinetics400-i3d"), &Device::Cpu).unwrap();
+    let window = folder.preprocess.normalise(&frames(13, 90, 118), 0, &Device::Cpu).unwrap();
+    for kernels in Kernels::ALL.into_iter().filter(|k| k.supported()) {
+        let vb = folder.weights.var_builder(&Device::Cpu).pp("backbone");
+        let features = I3d::load_with(vb, kernels).unwrap().forward(&window).unwrap();
+        assert_close(&features, wanted, kernels.name());
+    }
+}
+
+#[test]
+fn lite0_answers_as_published() {
+    let wanted = reference("lite0");
+    let model = Classifier::load(path("models/imagenet-lite0")).unwrap();
+    for (h, w) in [(224, 224), (160, 192), (97, 131)] {
+        let features = model.features(&frames(2, h, w)).unwrap();
+        assert_close(&features.squeeze(0).unwrap(), &wanted[&format!("features_{h}x{w}")], "Lite0 features");
+        // The head averages over time, the recorded logits are those of each frame.
+        let logits = wanted[&format!("logits_{h}x{w}")].mean(0).unwrap();
+        assert_close(&model.logits(&features).unwrap(), &logits, "Lite0 logits");
+    }
+}
+
+#[test]
+fn lite0_knows_a_photograph() {
+    let model = Classifier::load(path("models/imagenet-lite0")).unwrap();
+    let answer = model.classify(path("tests/images/espresso.jpg")).unwrap();
+    let best = &answer.labels[0];
+    assert!(best.label == "espresso" && best.score > 0.5, "{best:?}");
+}
+
+/// Outputs and gradients of `nn.LSTM` on packed sequences.
+#[test]
+fn lstm_computes_as_pytorch() {
+    let wanted = reference("lstm");
+    let vars: HashMap<String, Var> = (wanted.iter())
+        .filter(|(name, _)| name.starts_with("weight_") || name.starts_with("bias_"))
+        .map(|(name, tensor)| (name.clone(), Var::from_tensor(tensor).unwrap()))
+        .collect();
+    let tensors = vars.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
+    let lstm = Lstm::load(5, 4, 2, VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu)).unwrap();
+    let lengths = wanted["lengths"].to_vec1::<i64>().unwrap();
+    let lengths: Vec<usize> = lengths.into_iter().map(|n| n as usize).collect();
+    let output = lstm.forward(&wanted["input"], &lengths, None).unwrap();
+    assert_close(&output, &wanted["output"], "LSTM output");
+    let grads = (output * &wanted["probe"]).unwrap().sum_all().unwrap().backward().unwrap();
+    for (name, var) in &vars {
+        assert_close(grads.get(var).unwrap(), &wanted[&format!("grad.{name}")], name);
     }
 }

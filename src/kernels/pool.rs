@@ -67,3 +67,36 @@ fn row_portable(window: Window, input: &[f32], from: Grid, output: &mut [f32], a
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::{AlignedBuf, max_pool3d_plain};
+    use candle_core::{Device, Tensor};
+
+    /// Below zero everywhere, so that padding with zeros would show.
+    #[test]
+    fn agrees_with_the_plain_version() {
+        let channels = 19;
+        for (dims, kernel, stride) in [
+            ([5, 6, 7], [3, 3, 3], [1, 1, 1]),
+            ([5, 6, 7], [3, 3, 3], [2, 2, 2]),
+            ([4, 9, 8], [1, 3, 3], [1, 2, 2]),
+            ([3, 5, 2], [2, 2, 2], [2, 2, 2]),
+            ([1, 1, 1], [3, 3, 3], [2, 2, 2]),
+        ] {
+            let [t, h, w] = dims;
+            let input: Vec<f32> = (0..t * h * w * channels).map(|i| -1.0 - (i * 37 % 101) as f32).collect();
+            let x = Tensor::from_slice(&input, (t, h, w, channels), &Device::Cpu).unwrap();
+            let wanted = max_pool3d_plain(&x, kernel, stride).unwrap().flatten_all().unwrap();
+            let (window, [t, h, w]) = Window::same(kernel, stride, dims);
+            let from = Grid::dense([1, dims[0], dims[1], dims[2]], channels);
+            let to = Grid::dense([1, t, h, w], channels);
+            for kernels in Kernels::ALL.into_iter().filter(|k| k.supported()) {
+                let mut output = AlignedBuf::zeros(to.len(channels));
+                max_pool(kernels, window, &input, from, &mut output, to);
+                assert_eq!(output[..], wanted.to_vec1::<f32>().unwrap(), "{dims:?} {kernel:?} {kernels:?}");
+            }
+        }
+    }
+}

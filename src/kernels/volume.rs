@@ -80,7 +80,7 @@ fn every(x: &Tensor, dim: usize, start: usize, count: usize, stride: usize) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
+    use candle_core::{Device, Var};
 
     #[test]
     fn same_padding_puts_the_odd_one_behind() {
@@ -111,5 +111,50 @@ mod tests {
             Tensor::new(&[-5f32, -3., -4., -1., -2.], &Device::Cpu).unwrap().reshape((5, 1, 1, 1)).unwrap();
         let y = max_pool3d_plain(&x, [3, 3, 3], [2, 2, 2]).unwrap();
         assert_eq!(y.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [-3., -1., -1.]);
+    }
+
+    /// Gradients of `Σ probe · f(x)` against central differences, for every number of `x`.
+    fn check_gradient(x: &Tensor, f: impl Fn(&Tensor) -> Result<Tensor>) {
+        let x = Var::from_tensor(x).unwrap();
+        let shape = f(&x).unwrap().dims().to_vec();
+        let probe: Vec<f32> = (0..shape.iter().product()).map(|i| (i as f32 * 0.7).cos()).collect();
+        let probe = Tensor::from_vec(probe, shape, &Device::Cpu).unwrap();
+        let loss = |x: &Tensor| (f(x).unwrap() * &probe).unwrap().sum_all().unwrap();
+        let grads = loss(&x).backward().unwrap();
+        let found = grads.get(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let start = x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for (i, found) in found.into_iter().enumerate() {
+            let at = |step: f32| {
+                let mut values = start.clone();
+                values[i] += step;
+                let x = Tensor::from_vec(values, x.shape(), &Device::Cpu).unwrap();
+                loss(&x).to_scalar::<f32>().unwrap()
+            };
+            let wanted = (at(0.01) - at(-0.01)) / 0.02;
+            assert!((found - wanted).abs() < 0.02 * (1.0 + wanted.abs()), "{i}: {found}, wanted {wanted}");
+        }
+    }
+
+    /// Numbers that differ by more than the differences' step, so that no maximum changes hands.
+    fn numbers(shape: &[usize]) -> Tensor {
+        let len: usize = shape.iter().product();
+        let values: Vec<f32> = (0..len).map(|i| (i * 37 % len) as f32 * 0.05 - 1.0).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn gradients_of_the_convolution() {
+        let (x, weight, bias) = (numbers(&[3, 4, 5, 2]), numbers(&[3, 2, 3, 3, 3]), numbers(&[3]));
+        check_gradient(&x, |x| conv3d_plain(x, &weight, &bias, [1, 1, 1]));
+        check_gradient(&x, |x| conv3d_plain(x, &weight, &bias, [2, 1, 1]));
+        check_gradient(&weight, |weight| conv3d_plain(&x, weight, &bias, [1, 1, 1]));
+        check_gradient(&bias, |bias| conv3d_plain(&x, &weight, bias, [1, 1, 1]));
+    }
+
+    #[test]
+    fn gradients_of_the_pooling() {
+        let x = numbers(&[4, 5, 3, 2]);
+        check_gradient(&x, |x| max_pool3d_plain(x, [3, 3, 3], [1, 1, 1]));
+        check_gradient(&x, |x| max_pool3d_plain(x, [2, 2, 2], [2, 2, 2]));
     }
 }
