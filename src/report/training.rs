@@ -39,7 +39,7 @@ pub struct EpochPoint {
     pub train_accuracy: Option<f64>,
     pub val_accuracy: Option<f64>,
     /// What was trained: a line marks where it changes.
-    pub stage: &'static str,
+    pub stage: String,
 }
 
 /// A clip that was answered wrongly.
@@ -143,7 +143,7 @@ impl TrainingReport<'_> {
             values: self.epochs.iter().map(value).collect(),
         };
         let changes = self.epochs.windows(2).zip(2..).filter(|(pair, _)| pair[0].stage != pair[1].stage);
-        let borders: Vec<_> = changes.map(|(pair, step)| (step, pair[1].stage)).collect();
+        let borders: Vec<_> = changes.map(|(pair, step)| (step, pair[1].stage.as_str())).collect();
         let mark = self.best_epoch.map(|epoch| (epoch, "kept"));
         let chart = |title, range| Chart { title, step: "epoch", range, mark, borders: borders.clone() };
         let loss = [
@@ -296,8 +296,8 @@ mod tests {
             facts: &[("Seed", "7".into())],
             command: "classify train 'a & b' -o m",
             epochs: &[
-                EpochPoint { train_loss: Some(1.0), stage: "head", ..EpochPoint::default() },
-                EpochPoint { train_loss: Some(0.5), stage: "all", ..EpochPoint::default() },
+                EpochPoint { train_loss: Some(1.0), stage: "head".into(), ..EpochPoint::default() },
+                EpochPoint { train_loss: Some(0.5), stage: "all".into(), ..EpochPoint::default() },
             ],
             best_epoch: Some(2),
             dataset: &data,
