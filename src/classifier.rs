@@ -184,10 +184,20 @@ impl Classifier {
         Ok(self.baseline.as_ref().map(|head| head.forward(features)).transpose()?)
     }
 
+    /// Whether a mean-over-time head was trained beside the model's own.
+    pub fn has_baseline(&self) -> bool {
+        self.baseline.is_some()
+    }
+
+    /// Probability of each class, in the model's own order, calibrated where the model says how.
+    pub fn scores(&self, logits: &Tensor) -> Result<Vec<f32>> {
+        let temperature = self.config.calibration.map_or(1.0, |c| c.temperature);
+        Ok(softmax(&(logits / temperature)?, 0)?.to_vec1::<f32>()?)
+    }
+
     /// Labels by falling score; equal scores stay in the model's own order.
     pub fn labels(&self, logits: &Tensor) -> Result<Vec<Label>> {
-        let temperature = self.config.calibration.map_or(1.0, |c| c.temperature);
-        let scores = softmax(&(logits / temperature)?, 0)?.to_vec1::<f32>()?;
+        let scores = self.scores(logits)?;
         let mut labels: Vec<Label> = std::iter::zip(&self.config.id2label, scores)
             .map(|(label, score)| Label { label: label.clone(), score })
             .collect();

@@ -16,12 +16,14 @@ pub mod calibration;
 mod classifier;
 pub mod dataset;
 mod error;
+pub mod evaluation;
 mod files;
 pub mod heads;
 pub mod kernels;
 pub mod metrics;
 pub mod model;
 pub mod report;
+pub mod training;
 pub mod video;
 
 pub use classifier::{Classifier, ClipLabels, Label, Timings};

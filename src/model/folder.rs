@@ -94,6 +94,20 @@ impl ModelFolder {
         })
     }
 
+    /// Changes whenever the features of a clip could: the CNN, its weights, sampling, preprocessing.
+    pub fn features_digest(&self) -> Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        let settings = format!("{:?} {:?} {:?}", self.config.backbone, self.config.sampling, self.preprocess);
+        hasher.update(settings.as_bytes());
+        for (name, tensor) in self.weights.0.iter().filter(|(name, _)| name.starts_with("backbone.")) {
+            hasher.update(name.as_bytes());
+            for value in tensor.flatten_all()?.to_vec1::<f32>()? {
+                hasher.update(&value.to_le_bytes());
+            }
+        }
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+
     /// Writes the four files into `dir`, which is made where missing. The weights come last but
     /// for the card, so that a folder that was interrupted doesn't load.
     pub fn save(&self, dir: &Path) -> Result<()> {

@@ -1,0 +1,105 @@
+//! How good a model is on labelled clips.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use candle_core::{D, Tensor};
+use candle_nn::ops::softmax;
+
+use crate::dataset::{Dataset, Problem, Sample};
+use crate::metrics::{Answer, Metrics};
+use crate::report::{Filmstrip, Mistake};
+use crate::training::{FeatureCache, extract};
+use crate::video::DecodeOptions;
+use crate::{Classifier, Result};
+
+/// A model's figures and its answer to each clip.
+pub struct Evaluation {
+    pub metrics: Metrics,
+    /// Of the mean-over-time head, where the model carries one.
+    pub baseline: Option<Metrics>,
+    /// The answer to each of the samples, in their order; none for a clip that can't be read.
+    pub answers: Vec<Answer>,
+    /// The clips that can't be read.
+    pub problems: Vec<Problem>,
+    /// From the first clip to the last, features taken from a cache included.
+    pub seconds: f64,
+}
+
+/// Labels `samples`, whose classes are indices into the model's own labels; `threads` at a time.
+///
+/// `unreadable` clips, which the data set left out already, count as errors beside those found here.
+pub fn evaluate(
+    classifier: &Classifier,
+    samples: &[&Sample],
+    unreadable: &[&Problem],
+    cache: Option<&FeatureCache>,
+    threads: usize,
+    stop: &AtomicBool,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<Evaluation> {
+    let start = Instant::now();
+    let clips: Vec<_> = samples.iter().map(|s| s.path.clone()).collect();
+    let mut answers = Vec::with_capacity(samples.len());
+    let mut baseline_answers = Vec::new();
+    let mut problems: Vec<Problem> = unreadable.iter().map(|&p| p.clone()).collect();
+    for (&sample, features) in std::iter::zip(samples, extract(classifier, &clips, cache, threads, stop, progress)) {
+        let truth = sample.label;
+        let (mut scores, mut baseline) = (None, None);
+        match features {
+            Ok(features) => {
+                scores = Some(classifier.scores(&classifier.logits(&features)?)?);
+                if let Some(logits) = classifier.baseline_logits(&features)? {
+                    baseline = Some(probabilities(&logits)?);
+                }
+            }
+            Err(e) => problems.push(Problem { sample: sample.clone(), reason: e.to_string() }),
+        }
+        answers.push(Answer { truth, scores });
+        baseline_answers.push(Answer { truth, scores: baseline });
+    }
+    let labels = &classifier.config().id2label;
+    let errors = unreadable.iter().map(|p| Answer { truth: p.sample.label, scores: None });
+    let figures = |answers: &[Answer]| {
+        Metrics::new(labels, &answers.iter().cloned().chain(errors.clone()).collect::<Vec<_>>())
+    };
+    Ok(Evaluation {
+        metrics: figures(&answers),
+        baseline: classifier.has_baseline().then(|| figures(&baseline_answers)),
+        answers,
+        problems,
+        seconds: start.elapsed().as_secs_f64(),
+    })
+}
+
+fn probabilities(logits: &Tensor) -> Result<Vec<f32>> {
+    Ok(softmax(logits, D::Minus1)?.to_vec1::<f32>()?)
+}
+
+impl Evaluation {
+    /// The `count` clips whose true label got the least, worst first, with `frames` pictures of each.
+    pub fn mistakes(&self, classifier: &Classifier, data: &Dataset, samples: &[&Sample], count: usize) -> Vec<Mistake> {
+        let score = |answer: &Answer, class: usize| answer.scores.as_ref().map_or(0.0, |s| f64::from(s[class]));
+        let mut wrong: Vec<(usize, usize)> = Vec::new();
+        for (i, answer) in self.answers.iter().enumerate() {
+            let best = answer.scores.as_ref().and_then(|s| (0..s.len()).max_by(|&a, &b| s[a].total_cmp(&s[b])));
+            if let Some(best) = best.filter(|&best| best != answer.truth) {
+                wrong.push((i, best));
+            }
+        }
+        let truth_score = |i: usize| score(&self.answers[i], self.answers[i].truth);
+        wrong.sort_by(|a, b| truth_score(a.0).total_cmp(&truth_score(b.0)));
+        wrong.truncate(count);
+        let mistake = |(i, best): (usize, usize)| {
+            let answer = &self.answers[i];
+            let frames = classifier.frames(&samples[i].path, &DecodeOptions::default()).ok();
+            Mistake {
+                name: samples[i].name.clone(),
+                truth: (data.labels[answer.truth].clone(), truth_score(i)),
+                answer: (data.labels[best].clone(), score(answer, best)),
+                filmstrip: frames.and_then(|frames| Filmstrip::new(&frames, 8, 96)),
+            }
+        };
+        wrong.into_iter().map(mistake).collect()
+    }
+}

@@ -1,0 +1,123 @@
+//! Features of labelled clips, decoded and computed once and kept on disk.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::model::ModelFolder;
+use crate::video::DecodeOptions;
+use crate::{Classifier, Error, Result, files};
+
+/// Features by what they depend on: the clip's content, the preprocessing and the CNN's weights.
+///
+/// One file a clip, renamed into place, so that runs may share the folder and be killed.
+pub struct FeatureCache {
+    folder: PathBuf,
+}
+
+impl FeatureCache {
+    /// The part of the cache under `root` for the CNN of `model`; made when the first clip comes in.
+    pub fn new(root: &Path, model: &ModelFolder) -> Result<Self> {
+        Ok(Self { folder: root.join(&model.features_digest()?[..32]) })
+    }
+
+    /// The user's own cache folder (`$XDG_CACHE_HOME/classify/features` on Linux).
+    pub fn default_folder() -> Option<PathBuf> {
+        use etcetera::BaseStrategy;
+        Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("classify").join("features"))
+    }
+
+    fn file(&self, clip: &Path) -> Result<PathBuf> {
+        let mut hasher = blake3::Hasher::new();
+        hasher
+            .update_reader(std::fs::File::open(clip).map_err(|e| Error::io(clip, e))?)
+            .map_err(|e| Error::io(clip, e))?;
+        let clip = hasher.finalize().to_hex();
+        Ok(self.folder.join(format!("{}.safetensors", &clip[..32])))
+    }
+
+    /// The features kept for a clip, `None` where there are none that can be used.
+    fn get(&self, file: &Path) -> Option<Tensor> {
+        let bytes = std::fs::read(file).ok()?;
+        let mut tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).ok()?;
+        tensors.remove("features").filter(|t| t.rank() == 3 && t.dtype() == DType::F32)
+    }
+
+    fn put(&self, file: &Path, features: &Tensor) -> Result<()> {
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+        }
+        let tensor = [("features", features.clone())];
+        let bytes = safetensors::serialize(tensor, None).map_err(|e| Error::data(file, e))?;
+        files::write_atomically(file, &bytes)
+    }
+}
+
+/// Clips with features and classes, as training takes them.
+#[derive(Debug, Clone)]
+pub struct Examples {
+    /// `f32 [clips, steps, D]`, the steps of all windows one after the other.
+    pub features: Tensor,
+    /// Class of each clip.
+    pub labels: Vec<usize>,
+}
+
+/// The features `f32 [windows, T', D]` of each of `clips`, in their order, by the CNN of
+/// `classifier`; `threads` clips at a time, each decoded and computed on one thread.
+///
+/// `progress` is called with the number of clips done. Where `stop` is set, the clips not begun
+/// come back as errors.
+pub fn extract(
+    classifier: &Classifier,
+    clips: &[PathBuf],
+    cache: Option<&FeatureCache>,
+    threads: usize,
+    stop: &AtomicBool,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Vec<Result<Tensor>> {
+    let results: Vec<Mutex<Option<Result<Tensor>>>> = clips.iter().map(|_| Mutex::new(None)).collect();
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let work = || {
+        // A pool of one thread: the CNN's kernels stay on this core, the other cores have clips of their own.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(clip) = clips.get(index) else { break };
+            let result = match &pool {
+                _ if stop.load(Ordering::Relaxed) => Err(Error::Usage("interrupted".into())),
+                Ok(pool) => pool.install(|| one(classifier, clip, cache)),
+                Err(e) => Err(Error::Usage(format!("no thread could be started: {e}"))),
+            };
+            if let Ok(mut slot) = results[index].lock() {
+                *slot = Some(result);
+            }
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads.clamp(1, clips.len().max(1)) {
+            scope.spawn(work);
+        }
+    });
+    let lost = || Err(Error::Usage("a worker thread ended early".into()));
+    results.into_iter().map(|slot| slot.into_inner().ok().flatten().unwrap_or_else(lost)).collect()
+}
+
+fn one(classifier: &Classifier, clip: &Path, cache: Option<&FeatureCache>) -> Result<Tensor> {
+    let file = match cache {
+        Some(cache) => Some(cache.file(clip)?),
+        None => None,
+    };
+    if let (Some(cache), Some(file)) = (cache, &file)
+        && let Some(features) = cache.get(file)
+    {
+        return Ok(features);
+    }
+    let features = classifier.features(&classifier.frames(clip, &DecodeOptions::default())?)?;
+    if let (Some(cache), Some(file)) = (cache, &file) {
+        cache.put(file, &features)?;
+    }
+    Ok(features)
+}

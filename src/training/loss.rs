@@ -1,0 +1,82 @@
+//! What training makes small.
+
+use candle_core::{D, Device, Result, Tensor};
+use candle_nn::ops::log_softmax;
+
+/// The wanted probabilities of a batch: `classes` a row, and the row's weight in the loss.
+#[derive(Debug, Clone)]
+pub struct Targets {
+    pub rows: Vec<Vec<f32>>,
+    pub weights: Vec<f32>,
+}
+
+impl Targets {
+    /// One class a clip, `smoothing` of its probability shared among all (Szegedy et al., 2016).
+    pub fn new(labels: &[usize], classes: usize, smoothing: f32, class_weights: &[f32]) -> Self {
+        let row = |&label: &usize| {
+            let mut row = vec![smoothing / classes as f32; classes];
+            row[label] += 1.0 - smoothing;
+            row
+        };
+        Self {
+            rows: labels.iter().map(row).collect(),
+            weights: labels.iter().map(|&l| class_weights[l]).collect(),
+        }
+    }
+
+    /// Mixes each row with another of the batch, as its input was: `share · own + (1 − share) · other`
+    /// (mixup, Zhang et al., 2018).
+    pub fn mix(&self, other: &[usize], share: f32) -> Self {
+        let mix = |a: f32, b: f32| share * a + (1.0 - share) * b;
+        let row = |(i, &j): (usize, &usize)| {
+            std::iter::zip(&self.rows[i], &self.rows[j]).map(|(a, b)| mix(*a, *b)).collect()
+        };
+        Self {
+            rows: other.iter().enumerate().map(row).collect(),
+            weights: other.iter().enumerate().map(|(i, &j)| mix(self.weights[i], self.weights[j])).collect(),
+        }
+    }
+
+    fn tensors(&self, device: &Device) -> Result<(Tensor, Tensor)> {
+        let classes = self.rows.first().map_or(0, Vec::len);
+        let rows = Tensor::from_vec(self.rows.concat(), (self.rows.len(), classes), device)?;
+        Ok((rows, Tensor::from_slice(&self.weights, self.weights.len(), device)?))
+    }
+}
+
+/// Mean cross-entropy of `logits` `[B, classes]`, a scalar.
+pub fn cross_entropy(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
+    let (rows, weights) = targets.tensors(logits.device())?;
+    let losses = (rows * log_softmax(logits, D::Minus1)?)?.sum(1)?.neg()?;
+    (losses * &weights)?.sum_all()? / f64::from(targets.weights.iter().sum::<f32>().max(f32::MIN_POSITIVE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loss<const N: usize>(logits: &[[f32; 2]; N], targets: &Targets) -> f32 {
+        let logits = Tensor::new(logits, &Device::Cpu).unwrap();
+        cross_entropy(&logits, targets).unwrap().to_scalar().unwrap()
+    }
+
+    #[test]
+    fn even_logits_cost_ln_2() {
+        let targets = Targets::new(&[0], 2, 0.0, &[1.0, 1.0]);
+        assert!((loss(&[[3.0, 3.0]], &targets) - 2f32.ln()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn class_weights_shift_the_mean() {
+        let right_then_wrong = [[9.0, 0.0], [9.0, 0.0]];
+        let even = loss(&right_then_wrong, &Targets::new(&[0, 1], 2, 0.0, &[1.0, 1.0]));
+        let second_heavy = loss(&right_then_wrong, &Targets::new(&[0, 1], 2, 0.0, &[1.0, 3.0]));
+        assert!((even - 4.5).abs() < 0.01 && (second_heavy - 6.75).abs() < 0.01);
+    }
+
+    #[test]
+    fn mixing_shares_rows() {
+        let targets = Targets::new(&[0, 1], 2, 0.0, &[1.0, 1.0]).mix(&[1, 0], 0.75);
+        assert_eq!(targets.rows, [[0.75, 0.25], [0.25, 0.75]]);
+    }
+}

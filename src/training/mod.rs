@@ -1,0 +1,26 @@
+//! Learning new labels from labelled clips.
+//!
+//! Two stages share one loop ([`Trainer`]): first the head on cached features of a frozen CNN,
+//! then, where asked for, CNN and head together on decoded frames.
+
+mod checkpoint;
+mod features;
+mod head_stage;
+mod init;
+mod loss;
+mod optimizer;
+mod options;
+mod run;
+mod schedule;
+mod trainer;
+
+pub use checkpoint::Checkpoint;
+pub use features::{Examples, FeatureCache, extract};
+pub use head_stage::{HeadStage, fold_normalisation, normalisation};
+pub use init::init_head;
+pub use loss::{Targets, cross_entropy};
+pub use optimizer::{AdamW, AdamWConfig};
+pub use options::TrainOptions;
+pub use run::{Observer, TrainOutcome, train};
+pub use schedule::Schedule;
+pub use trainer::{Epoch, Recipe, Stage, Step, Trainer, Validation};

@@ -1,0 +1,268 @@
+//! The loop that both stages of training share.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use candle_core::{Tensor, Var};
+use rand::{Rng, SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::{AdamW, AdamWConfig, Checkpoint, Schedule};
+use crate::Result;
+use crate::model::Weights;
+
+/// How long and how fast to train.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    pub epochs: usize,
+    /// Clips a step.
+    pub batch: usize,
+    pub learning_rate: f64,
+    /// Share of all steps in which the rate rises.
+    pub warmup: f64,
+    pub weight_decay: f64,
+    /// Gradients are scaled down to this norm.
+    pub clip_norm: f64,
+    /// The weights that are validated and kept are a running average with this decay (0: the last ones).
+    pub average: f64,
+    /// Stop after so many epochs without a better validation score.
+    pub patience: usize,
+    /// Draw classes evenly instead of clips.
+    pub balanced: bool,
+    pub seed: u64,
+}
+
+/// What the loop doesn't know: how a batch becomes a loss.
+pub trait Stage {
+    /// A name for progress, checkpoints and metrics.
+    fn name(&self) -> &'static str;
+
+    /// The class of each training clip.
+    fn labels(&self) -> &[usize];
+
+    /// Loss of the training clips `batch`, with what the step's own `rng` makes random.
+    fn step(&self, weights: &Weights, batch: &[usize], rng: &mut ChaCha8Rng) -> Result<Step>;
+
+    /// How good `weights` are on the validation clips.
+    fn validate(&self, weights: &Weights) -> Result<Validation>;
+}
+
+/// One batch's result.
+pub struct Step {
+    /// A scalar with its graph.
+    pub loss: Tensor,
+    /// How many of the clips were right.
+    pub correct: usize,
+}
+
+/// Result on the validation clips.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Validation {
+    pub loss: f64,
+    pub accuracy: f64,
+    pub macro_f1: f64,
+}
+
+impl Validation {
+    /// What "better" means: macro-F1, which a rare class weighs in as much as a common one; where it
+    /// is even, the smaller loss.
+    fn better_than(&self, other: &Self) -> bool {
+        (self.macro_f1, -self.loss) > (other.macro_f1, -other.loss)
+    }
+}
+
+/// One line of `metrics.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    pub stage: String,
+    /// Counted from 1.
+    pub epoch: usize,
+    pub learning_rate: f64,
+    pub train_loss: f64,
+    pub train_accuracy: f64,
+    pub validation: Validation,
+    pub best: bool,
+    pub seconds: f64,
+}
+
+/// Trains the tensors in `vars`; the others of `fixed` stay as they are.
+pub struct Trainer<'a> {
+    pub recipe: &'a Recipe,
+    /// Where the state is saved after every epoch, and taken up from where it exists.
+    pub checkpoint: Option<PathBuf>,
+    /// Set from outside to end after the step under way; the best weights so far are returned.
+    pub stop: &'a AtomicBool,
+    /// Called after every step with (epoch, steps done in it, steps an epoch, loss).
+    pub on_step: &'a dyn Fn(usize, usize, usize, f64),
+    /// Called after every epoch.
+    pub on_epoch: &'a dyn Fn(&Epoch),
+}
+
+/// What a run of the loop yields.
+pub struct Trained {
+    /// The trained tensors at their best epoch.
+    pub best: Weights,
+    pub history: Vec<Epoch>,
+}
+
+impl Trainer<'_> {
+    /// Runs `stage` from `start`; `rates` gives parameters a share of the learning rate of their own.
+    ///
+    /// Everything random in epoch `e` comes from the seed and `e`, so that a run taken up from a
+    /// checkpoint goes the way an undisturbed one goes.
+    pub fn run(&self, stage: &dyn Stage, start: &Weights, rates: BTreeMap<String, f64>) -> Result<Trained> {
+        let recipe = self.recipe;
+        let vars: BTreeMap<String, Var> =
+            start.0.iter().map(|(n, t)| Ok((n.clone(), Var::from_tensor(t)?))).collect::<Result<_>>()?;
+        let config = AdamWConfig {
+            weight_decay: recipe.weight_decay,
+            clip_norm: recipe.clip_norm,
+            ..Default::default()
+        };
+        let mut optimizer = AdamW::new(vars, rates, config)?;
+        let mut state = State::new(start, recipe, stage.name());
+        if let Some(path) = self.checkpoint.as_ref().filter(|p| p.exists()) {
+            state.checkpoint = Checkpoint::load(path, &state.checkpoint)?;
+            state.checkpoint.restore(&mut optimizer)?;
+        }
+
+        let steps_an_epoch = stage.labels().len().div_ceil(recipe.batch);
+        let steps = steps_an_epoch * recipe.epochs;
+        let warmup_steps = (recipe.warmup * steps as f64).round() as usize;
+        let schedule = Schedule { peak: recipe.learning_rate, warmup_steps, steps };
+        while !state.finished(recipe) {
+            let epoch = state.checkpoint.history.len();
+            let begin = Instant::now();
+            let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed);
+            rng.set_stream(epoch as u64 + 1);
+            let order = draw_epoch(stage.labels(), recipe.balanced, &mut rng);
+            let (mut loss_sum, mut correct) = (0.0, 0);
+            for (i, batch) in order.chunks(recipe.batch).enumerate() {
+                if self.stop.load(Ordering::Relaxed) {
+                    return Ok(state.into_trained());
+                }
+                let live =
+                    Weights(optimizer.vars.iter().map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect());
+                let step = stage.step(&live, batch, &mut rng)?;
+                let loss = f64::from(step.loss.to_scalar::<f32>()?);
+                optimizer.step(&step.loss.backward()?, schedule.rate(epoch * steps_an_epoch + i))?;
+                state.average(&optimizer, recipe.average)?;
+                loss_sum += loss * batch.len() as f64;
+                correct += step.correct;
+                (self.on_step)(epoch + 1, i + 1, steps_an_epoch, loss);
+            }
+            let validation = stage.validate(&Weights(state.checkpoint.average.clone()))?;
+            let row = Epoch {
+                stage: stage.name().to_string(),
+                epoch: epoch + 1,
+                learning_rate: schedule.rate((epoch + 1) * steps_an_epoch - 1),
+                train_loss: loss_sum / order.len() as f64,
+                train_accuracy: correct as f64 / order.len() as f64,
+                validation,
+                best: state.is_best(&validation),
+                seconds: begin.elapsed().as_secs_f64(),
+            };
+            (self.on_epoch)(&row);
+            state.record(row, &optimizer);
+            if let Some(path) = &self.checkpoint {
+                state.checkpoint.save(path)?;
+            }
+        }
+        Ok(state.into_trained())
+    }
+}
+
+/// The checkpoint in the making.
+struct State {
+    checkpoint: Checkpoint,
+}
+
+impl State {
+    fn new(start: &Weights, recipe: &Recipe, stage: &str) -> Self {
+        Self { checkpoint: Checkpoint::new(start, recipe, stage) }
+    }
+
+    fn best(&self) -> Option<(usize, &Validation)> {
+        let rows = &self.checkpoint.history;
+        rows.iter().rposition(|row| row.best).map(|i| (i, &rows[i].validation))
+    }
+
+    fn is_best(&self, validation: &Validation) -> bool {
+        self.best().is_none_or(|(_, best)| validation.better_than(best))
+    }
+
+    fn finished(&self, recipe: &Recipe) -> bool {
+        let epochs = self.checkpoint.history.len();
+        let stale = self.best().is_some_and(|(best, _)| epochs - 1 - best >= recipe.patience);
+        epochs >= recipe.epochs || stale
+    }
+
+    /// Weight averaging (Polyak & Juditsky, 1992) as a running mean that warms up.
+    fn average(&mut self, optimizer: &AdamW, decay: f64) -> Result<()> {
+        let step = optimizer.step as f64;
+        let decay = decay.min(step / (step + 10.0));
+        for (name, var) in &optimizer.vars {
+            let average = &self.checkpoint.average[name];
+            let new = ((average * decay)? + (var.as_tensor() * (1.0 - decay))?)?.detach();
+            self.checkpoint.average.insert(name.clone(), new);
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, row: Epoch, optimizer: &AdamW) {
+        if row.best {
+            self.checkpoint.best = self.checkpoint.average.clone();
+        }
+        self.checkpoint.history.push(row);
+        self.checkpoint.keep(optimizer);
+    }
+
+    fn into_trained(self) -> Trained {
+        Trained { best: Weights(self.checkpoint.best), history: self.checkpoint.history }
+    }
+}
+
+/// The clips of an epoch in their order: each once; or, balanced, as many draws with every class
+/// equally likely.
+fn draw_epoch(labels: &[usize], balanced: bool, rng: &mut ChaCha8Rng) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..labels.len()).collect();
+    if balanced {
+        let mut classes = BTreeMap::<usize, Vec<usize>>::new();
+        for (clip, label) in labels.iter().enumerate() {
+            classes.entry(*label).or_default().push(clip);
+        }
+        let classes: Vec<Vec<usize>> = classes.into_values().collect();
+        // Clip by clip of its class in a shuffled round, so that a class's clips come equally often.
+        let mut rounds: Vec<Vec<usize>> = vec![Vec::new(); classes.len()];
+        for slot in &mut order {
+            let class = rng.random_range(0..classes.len());
+            if rounds[class].is_empty() {
+                rounds[class] = classes[class].clone();
+                rounds[class].shuffle(rng);
+            }
+            *slot = rounds[class].pop().unwrap_or(*slot);
+        }
+    } else {
+        order.shuffle(rng);
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn balanced_draws_even_out_the_classes() {
+        let labels: Vec<usize> = (0..1000).map(|i| usize::from(i % 10 == 0)).collect();
+        let order = draw_epoch(&labels, true, &mut ChaCha8Rng::seed_from_u64(0));
+        let rare = order.iter().filter(|&&i| labels[i] == 1).count();
+        assert!((430..570).contains(&rare), "{rare}");
+        let mut all = draw_epoch(&labels, false, &mut ChaCha8Rng::seed_from_u64(0));
+        all.sort();
+        assert!(all.iter().copied().eq(0..1000));
+    }
+}
