@@ -43,7 +43,9 @@ pub fn evaluate(
     let mut answers = Vec::with_capacity(samples.len());
     let mut baseline_answers = Vec::new();
     let mut problems: Vec<Problem> = unreadable.iter().map(|&p| p.clone()).collect();
-    for (&sample, features) in std::iter::zip(samples, extract(classifier, &clips, cache, threads, stop, progress)) {
+    for (&sample, features) in
+        std::iter::zip(samples, extract(classifier, &clips, cache, threads, stop, progress))
+    {
         let truth = sample.label;
         let (mut scores, mut baseline) = (None, None);
         match features {
@@ -78,11 +80,19 @@ fn probabilities(logits: &Tensor) -> Result<Vec<f32>> {
 
 impl Evaluation {
     /// The `count` clips whose true label got the least, worst first, with `frames` pictures of each.
-    pub fn mistakes(&self, classifier: &Classifier, data: &Dataset, samples: &[&Sample], count: usize) -> Vec<Mistake> {
-        let score = |answer: &Answer, class: usize| answer.scores.as_ref().map_or(0.0, |s| f64::from(s[class]));
+    pub fn mistakes(
+        &self,
+        classifier: &Classifier,
+        data: &Dataset,
+        samples: &[&Sample],
+        count: usize,
+    ) -> Vec<Mistake> {
+        let score =
+            |answer: &Answer, class: usize| answer.scores.as_ref().map_or(0.0, |s| f64::from(s[class]));
         let mut wrong: Vec<(usize, usize)> = Vec::new();
         for (i, answer) in self.answers.iter().enumerate() {
-            let best = answer.scores.as_ref().and_then(|s| (0..s.len()).max_by(|&a, &b| s[a].total_cmp(&s[b])));
+            let best =
+                answer.scores.as_ref().and_then(|s| (0..s.len()).max_by(|&a, &b| s[a].total_cmp(&s[b])));
             if let Some(best) = best.filter(|&best| best != answer.truth) {
                 wrong.push((i, best));
             }

@@ -97,10 +97,39 @@ impl Layer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{DType, Device};
+    use candle_core::{DType, Device, Var};
     use candle_nn::{VarBuilder, VarMap};
+    use std::collections::HashMap;
 
-    /// The order of the steps reaches the output, padding doesn't.
+    /// Outputs and gradients as PyTorch's `nn.LSTM` gives them on packed sequences of unlike length
+    /// (`tests/reference/lstm.py`).
+    #[test]
+    fn answers_as_pytorch_does() {
+        let device = Device::Cpu;
+        let bytes = include_bytes!("../../tests/reference/lstm.safetensors");
+        let recorded = candle_core::safetensors::load_buffer(bytes, &device).unwrap();
+        let vars: HashMap<String, Var> = recorded
+            .iter()
+            .filter(|(_, t)| t.dtype() == DType::F32)
+            .map(|(n, t)| (n.clone(), Var::from_tensor(t).unwrap()))
+            .collect();
+        let tensors = vars.iter().map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
+        let vb = VarBuilder::from_tensors(tensors, DType::F32, &device);
+        let lstm = Lstm::load(5, 4, 2, vb).unwrap();
+        let output = lstm.forward(&vars["input"], &[7, 4, 1], None).unwrap();
+        let difference = |a: &Tensor, b: &Tensor| {
+            (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap()
+        };
+        assert!(difference(&output, &recorded["output"]) < 1e-6);
+        let grads = (&output * &recorded["probe"]).unwrap().sum_all().unwrap().backward().unwrap();
+        let checked: Vec<_> = recorded.keys().filter_map(|name| name.strip_prefix("grad.")).collect();
+        assert_eq!(checked.len(), 9);
+        for name in checked {
+            let grad = grads.get(vars[name].as_tensor()).unwrap();
+            assert!(difference(grad, &recorded[&format!("grad.{name}")]) < 1e-5, "{name}");
+        }
+    }
+
     #[test]
     fn padding_changes_nothing() {
         let device = Device::Cpu;

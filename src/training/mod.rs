@@ -3,6 +3,7 @@
 //! Two stages share one loop ([`Trainer`]): first the head on cached features of a frozen CNN,
 //! then, where asked for, CNN and head together on decoded frames.
 
+mod artifacts;
 mod checkpoint;
 mod features;
 mod head_stage;
@@ -14,6 +15,7 @@ mod run;
 mod schedule;
 mod trainer;
 
+pub use artifacts::{Figures, finish};
 pub use checkpoint::Checkpoint;
 pub use features::{Examples, FeatureCache, extract};
 pub use head_stage::{HeadStage, fold_normalisation, normalisation};
@@ -24,3 +26,6 @@ pub use options::TrainOptions;
 pub use run::{Observer, TrainOutcome, train};
 pub use schedule::Schedule;
 pub use trainer::{Epoch, Recipe, Stage, Step, Trainer, Validation};
+
+#[cfg(test)]
+mod tests;

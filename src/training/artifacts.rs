@@ -1,0 +1,199 @@
+//! What a training run leaves: model folder, card, metrics and report.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use candle_core::Device;
+
+use super::{Epoch, FeatureCache, TrainOptions, TrainOutcome};
+use crate::dataset::{Dataset, Problem, Sample, Split};
+use crate::evaluation::{Evaluation, evaluate};
+use crate::model::{HeadConfig, ModelFolder};
+use crate::report::{EpochPoint, TrainingReport, seconds};
+use crate::{Classifier, Result, files};
+
+/// The saved model's figures.
+pub struct Figures {
+    pub validation: Evaluation,
+    /// Where the data has test clips.
+    pub test: Option<Evaluation>,
+}
+
+impl Figures {
+    /// The part that the figures to be quoted are of, by name.
+    pub fn quoted(&self) -> (&'static str, &Evaluation) {
+        self.test.as_ref().map_or(("validation", &self.validation), |test| ("test", test))
+    }
+}
+
+/// Saves the model, measures the saved file on the validation and test clips, and writes card,
+/// `metrics.jsonl` and `report.html` into `dir`.
+pub fn finish(
+    outcome: &TrainOutcome,
+    data: &Dataset,
+    options: &TrainOptions,
+    dir: &Path,
+    command: &str,
+    took: Duration,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<Figures> {
+    let mut folder = ModelFolder { card: "Being measured.\n".into(), ..outcome.folder.clone() };
+    folder.save(dir)?;
+    let folder_read = ModelFolder::read(dir, &Device::Cpu)?;
+    let classifier = Classifier::new(&folder_read, &Device::Cpu)?;
+    let cache = options.cache.as_ref().map(|root| FeatureCache::new(root, &folder_read)).transpose()?;
+    let measure = |split: Split| -> Result<Evaluation> {
+        let samples: Vec<&Sample> = data.part(split).collect();
+        let unreadable: Vec<&Problem> = data.problems.iter().filter(|p| p.sample.split == split).collect();
+        let never = AtomicBool::new(false);
+        evaluate(&classifier, &samples, &unreadable, cache.as_ref(), options.threads, &never, progress)
+    };
+    let validation = measure(Split::Val)?;
+    let test = if data.count(Split::Test) > 0 { Some(measure(Split::Test)?) } else { None };
+    let figures = Figures { validation, test };
+
+    let facts = facts(&folder, outcome, data, options, took);
+    let (part, quoted) = figures.quoted();
+    let mut warnings: Vec<String> = data.warnings.iter().map(ToString::to_string).collect();
+    warnings.extend(quoted.metrics.warnings());
+    let mut results = vec![(folder.config.head.name(), &quoted.metrics)];
+    results.extend(quoted.baseline.as_ref().map(|metrics| ("mean over time", metrics)));
+    let samples: Vec<&Sample> = data.part(if part == "test" { Split::Test } else { Split::Val }).collect();
+    let history: Vec<&Epoch> = outcome.history.iter().filter(|row| row.stage != "baseline").collect();
+    let epochs: Vec<EpochPoint> = history
+        .iter()
+        .map(|row| EpochPoint {
+            train_loss: Some(row.train_loss),
+            val_loss: Some(row.validation.loss),
+            train_accuracy: Some(row.train_accuracy),
+            val_accuracy: Some(row.validation.accuracy),
+            stage: row.stage.clone(),
+        })
+        .collect();
+    let title = dir.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
+    let report = TrainingReport {
+        title: &title,
+        part,
+        results: &results,
+        warnings: &warnings,
+        facts: &facts,
+        command,
+        epochs: &epochs,
+        best_epoch: history.iter().rposition(|row| row.best).map(|i| i + 1),
+        dataset: data,
+        mistakes: &quoted.mistakes(&classifier, data, &samples, 24),
+    };
+    files::write_atomically(&dir.join("report.html"), report.to_html().as_bytes())?;
+    let rows: Vec<String> =
+        outcome.history.iter().filter_map(|row| serde_json::to_string(row).ok()).collect();
+    files::write_atomically(&dir.join("metrics.jsonl"), (rows.join("\n") + "\n").as_bytes())?;
+    folder.card = card(&title, &folder, &figures, data, &facts, command);
+    files::write_atomically(&dir.join("README.md"), folder.card.as_bytes())?;
+    Ok(figures)
+}
+
+fn facts(
+    folder: &ModelFolder,
+    outcome: &TrainOutcome,
+    data: &Dataset,
+    options: &TrainOptions,
+    took: Duration,
+) -> Vec<(&'static str, String)> {
+    let config = &folder.config;
+    let sampling = config.sampling;
+    let frames = match sampling.fps {
+        Some(fps) => format!("{} windows of {} frames at {fps} a second", sampling.windows, sampling.frames),
+        None => format!("{} frames spread over the clip", sampling.frames * sampling.windows),
+    };
+    let head = match config.head {
+        HeadConfig::Lstm { hidden_size, num_layers, delta, .. } => format!(
+            "LSTM, {num_layers} layer(s) of {hidden_size}{}",
+            if delta { ", on features and their change" } else { "" }
+        ),
+        HeadConfig::Mean { .. } => "mean over time".into(),
+    };
+    let clips = |split| data.count(split).to_string();
+    vec![
+        ("Backbone", format!("{}, weights of `{}`", config.backbone.name(), options.backbone)),
+        ("Head", head),
+        ("Frames", format!("{frames}, {0} × {0} pixels", folder.preprocess.crop_size.height)),
+        (
+            "Clips",
+            format!(
+                "{} training, {} validation, {} test",
+                clips(Split::Train),
+                clips(Split::Val),
+                clips(Split::Test)
+            ),
+        ),
+        ("Left out", format!("{} clips that can't be read", data.problems.len() + outcome.problems.len())),
+        ("Epochs", outcome.history.iter().filter(|r| r.stage != "baseline").count().to_string()),
+        ("Seed", options.recipe.seed.to_string()),
+        ("Training time", format!("{}, {} threads", seconds(took.as_secs_f64()), options.threads)),
+    ]
+}
+
+/// The model card.
+fn card(
+    title: &str,
+    folder: &ModelFolder,
+    figures: &Figures,
+    data: &Dataset,
+    facts: &[(&str, String)],
+    command: &str,
+) -> String {
+    use std::fmt::Write;
+    let licence = folder.config.licence.as_deref().unwrap_or("unknown");
+    let mut text = format!(
+        "---\nlicense: {}\ntags: [video-classification, {}]\n---\n\n# {title}\n\n\
+         Names one of {} classes: {}.\n\n| | |\n|---|---|\n",
+        licence.to_lowercase(),
+        folder.config.backbone.name(),
+        data.labels.len(),
+        data.labels.join(", "),
+    );
+    for (name, value) in facts {
+        let _ = writeln!(text, "| {name} | {value} |");
+    }
+    let _ = writeln!(text, "| Licence | {licence}, the licence of the backbone's weights |\n\n## Accuracy\n");
+    text += "| clips | head | accuracy | 95 % interval | macro-F1 |\n|---|---|---|---|---|\n";
+    let parts = [("test", figures.test.as_ref()), ("validation", Some(&figures.validation))];
+    for (part, evaluation) in parts.into_iter().filter_map(|(part, e)| Some((part, e?))) {
+        let heads =
+            [(folder.config.head.name(), Some(&evaluation.metrics)), ("mean", evaluation.baseline.as_ref())];
+        for (head, m) in heads.into_iter().filter_map(|(head, m)| Some((head, m?))) {
+            let [low, high] = m.accuracy_interval.map(|x| 100.0 * x);
+            let (accuracy, f1, clips) = (100.0 * m.accuracy, m.macro_f1, m.clips);
+            let _ = writeln!(
+                text,
+                "| {clips} {part} | {head} | {accuracy:.1} % | {low:.1}–{high:.1} % | {f1:.3} |"
+            );
+        }
+    }
+    let (part, quoted) = figures.quoted();
+    let majority = &quoted.metrics.majority;
+    let _ = writeln!(
+        text,
+        "\nAlways answering `{}` would be right for {:.1} % of the {part} clips. \
+         The validation clips chose the epoch; the test clips chose nothing.\n\n## Confusion ({part})\n",
+        majority.label,
+        100.0 * majority.accuracy
+    );
+    let _ = writeln!(
+        text,
+        "| true \\ answered | {} |",
+        (0..data.labels.len()).map(|i| i.to_string()).collect::<Vec<_>>().join(" | ")
+    );
+    let _ = writeln!(text, "|---|{}", "---|".repeat(data.labels.len()));
+    for (i, (label, row)) in std::iter::zip(&data.labels, &quoted.metrics.confusion).enumerate() {
+        let cells: Vec<String> =
+            row.iter().map(|n| if *n == 0 { String::new() } else { n.to_string() }).collect();
+        let _ = writeln!(text, "| {i} {label} | {} |", cells.join(" | "));
+    }
+    let _ = write!(
+        text,
+        "\n## Made by\n\n```sh\n{command}\n```\n\nThe figures again: `classify eval DATA --model {title}`.\n"
+    );
+    text
+}
