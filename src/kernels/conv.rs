@@ -285,15 +285,16 @@ impl PackedConv {
 struct Zeros([f32; 4096]);
 static ZEROS: Zeros = Zeros([0.0; 4096]);
 
+/// Where tasks write that run side by side.
 #[derive(Clone, Copy)]
-struct SendPtr(*mut f32);
+pub(super) struct SendPtr(pub(super) *mut f32);
 // SAFETY: each task writes rows of its own.
 unsafe impl Send for SendPtr {}
 // SAFETY: as above.
 unsafe impl Sync for SendPtr {}
 impl SendPtr {
     /// A method, so that closures capture the whole wrapper.
-    fn get(self) -> *mut f32 {
+    pub(super) fn get(self) -> *mut f32 {
         self.0
     }
 }

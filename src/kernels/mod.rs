@@ -1,7 +1,7 @@
 //! The networks' own operators for the CPU, channels-last and `f32`.
 //!
 //! - [`conv`]: dense convolution, 1×1, 2D and 3D. [`depthwise`]: one kernel a channel.
-//!   [`pool`]: max pooling.
+//!   [`pool`]: max pooling. [`winograd`]: 3×3×3 convolution with a quarter of the products.
 //! - `plain`: the plain truth, obvious loops that the tests hold the fast kernels against.
 //! - `volume`: 3D convolution and pooling by candle's own operators.
 //! - `micro`: the fast path's innermost loops, over the vector types of `simd`. The only `unsafe`
@@ -17,6 +17,7 @@ mod simd;
 #[cfg(test)]
 mod tests;
 mod volume;
+pub mod winograd;
 
 pub use aligned::AlignedBuf;
 pub use volume::{conv3d_plain, max_pool3d_plain, same_padding};

@@ -8,6 +8,7 @@ use candle_core::{Device, Result, Tensor};
 use super::{FEATURES, Folded, FoldedLayer, FoldedMixed};
 use crate::kernels::conv::{Activation, Grid, PackedConv, Run, Window};
 use crate::kernels::pool::max_pool;
+use crate::kernels::winograd::WinogradConv;
 use crate::kernels::{AlignedBuf, Kernels};
 
 /// The network with its weights packed for the kernels.
@@ -26,10 +27,15 @@ enum Layer {
 }
 
 struct Unit {
-    conv: PackedConv,
-    /// Sides of the cubic kernel and of the step.
-    kernel: usize,
+    conv: Conv,
+    cout: usize,
     stride: usize,
+}
+
+enum Conv {
+    /// With the side of the cubic kernel.
+    Direct(PackedConv, usize),
+    Winograd(WinogradConv),
 }
 
 struct Mixed {
@@ -72,13 +78,16 @@ impl Shape {
 
 impl Network {
     pub(super) fn new(kernels: Kernels, layers: &[FoldedLayer]) -> Result<Self> {
+        // Behind the first pooling over time the maps are small and the weights many.
+        let mut large = true;
         let layers = layers.iter().map(|layer| {
             Ok(match layer {
-                FoldedLayer::Unit(unit) => Layer::Unit(Unit::new(kernels, unit)?),
+                FoldedLayer::Unit(unit) => Layer::Unit(Unit::new(kernels, unit, large)?),
                 FoldedLayer::MaxPool { kernel, stride } => {
+                    large &= stride[0] == 1;
                     Layer::MaxPool { kernel: *kernel, stride: *stride }
                 }
-                FoldedLayer::Mixed(mixed) => Layer::Mixed(Box::new(Mixed::new(kernels, mixed)?)),
+                FoldedLayer::Mixed(mixed) => Layer::Mixed(Box::new(Mixed::new(kernels, mixed, large)?)),
             })
         });
         Ok(Self { kernels, layers: layers.collect::<Result<_>>()?, scratch: Mutex::default() })
@@ -126,36 +135,46 @@ impl Network {
 }
 
 impl Unit {
-    fn new(kernels: Kernels, folded: &Folded) -> Result<Self> {
-        let (out, input, kernel, _, _) = folded.weight.dims5()?;
+    /// `large`: whether the unit works on large maps, where Winograd's way pays.
+    fn new(kernels: Kernels, folded: &Folded, large: bool) -> Result<Self> {
+        let (cout, cin, kernel, _, _) = folded.weight.dims5()?;
         let weight = folded.weight.flatten_all()?.to_vec1()?;
         let bias = folded.bias.to_vec1()?;
-        let conv = PackedConv::from_torch(kernels, [kernel.pow(3), input, out], &weight, &bias);
-        Ok(Self { conv, kernel, stride: folded.stride })
+        let conv = if large && kernel == 3 {
+            Conv::Winograd(WinogradConv::from_torch(kernels, [cin, cout], &weight, &bias))
+        } else {
+            Conv::Direct(PackedConv::from_torch(kernels, [kernel.pow(3), cin, cout], &weight, &bias), kernel)
+        };
+        Ok(Self { conv, cout, stride: folded.stride })
     }
 
     /// The output's shape.
     fn shape(&self, from: Shape) -> Shape {
-        Shape { dims: from.dims.map(|n| n.div_ceil(self.stride)), channels: self.conv.cout }
+        Shape { dims: from.dims.map(|n| n.div_ceil(self.stride)), channels: self.cout }
     }
 
     fn run(&self, input: &[f32], from: Shape, output: &mut [f32], to: Grid) {
-        let (window, _) = Window::same([self.kernel; 3], [self.stride; 3], from.dims);
-        self.conv.run_parallel(Run {
-            window,
-            input,
-            from: from.grid(),
-            output,
-            to,
-            residual: None,
-            activation: Activation::Relu,
-        });
+        match &self.conv {
+            Conv::Direct(conv, kernel) => {
+                let (window, _) = Window::same([*kernel; 3], [self.stride; 3], from.dims);
+                conv.run_parallel(Run {
+                    window,
+                    input,
+                    from: from.grid(),
+                    output,
+                    to,
+                    residual: None,
+                    activation: Activation::Relu,
+                });
+            }
+            Conv::Winograd(conv) => conv.run_parallel(input, from.dims, output, to, Activation::Relu),
+        }
     }
 }
 
 impl Mixed {
-    fn new(kernels: Kernels, folded: &FoldedMixed) -> Result<Self> {
-        let unit = |folded| Unit::new(kernels, folded);
+    fn new(kernels: Kernels, folded: &FoldedMixed, large: bool) -> Result<Self> {
+        let unit = |folded| Unit::new(kernels, folded, large);
         Ok(Self {
             point: unit(&folded.point)?,
             wide: [unit(&folded.wide[0])?, unit(&folded.wide[1])?],
@@ -167,18 +186,18 @@ impl Mixed {
     /// `s.input` to `s.output`, whose shape is returned.
     fn run(&self, kernels: Kernels, from: Shape, s: &mut Scratch) -> Shape {
         let last = [&self.point, &self.wide[1], &self.narrow[1], &self.pooled];
-        let to = from.with_channels(last.iter().map(|unit| unit.conv.cout).sum());
+        let to = from.with_channels(last.iter().map(|unit| unit.cout).sum());
         let grid = to.grid();
         let output = s.output.at_least(to.len());
         let mut first = 0;
         self.point.run(&s.input, from, output, grid);
-        first += self.point.conv.cout;
+        first += self.point.cout;
         for [reduce, spread] in [&self.wide, &self.narrow] {
-            let between = from.with_channels(reduce.conv.cout);
+            let between = from.with_channels(reduce.cout);
             let buffer = s.between.at_least(between.len());
             reduce.run(&s.input, from, buffer, between.grid());
             spread.run(buffer, between, &mut output[first..], grid);
-            first += spread.conv.cout;
+            first += spread.cout;
         }
         let (window, _) = Window::same([3; 3], [1; 3], from.dims);
         let pooled = s.pooled.at_least(from.len());
