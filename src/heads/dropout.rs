@@ -1,7 +1,7 @@
 //! Dropout from a seeded generator: candle's own can't be seeded on the CPU.
 
 use candle_core::{Result, Tensor};
-use rand::{Rng, SeedableRng};
+use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Zeroes values at random in training, and scales up the rest.
@@ -21,8 +21,9 @@ impl Dropout {
             return Ok(x.clone());
         }
         let keep = (1.0 / (1.0 - rate)) as f32;
+        let threshold = (rate * f64::from(u32::MAX)) as u32;
         let mask: Vec<f32> =
-            (0..x.elem_count()).map(|_| if self.rng.random::<f64>() < rate { 0.0 } else { keep }).collect();
+            (0..x.elem_count()).map(|_| if self.rng.next_u32() < threshold { 0.0 } else { keep }).collect();
         x.mul(&Tensor::from_vec(mask, x.shape(), x.device())?)
     }
 }

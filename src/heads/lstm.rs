@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 use candle_nn::{VarBuilder, ops::sigmoid};
 
+use super::recurrence::recurrence;
 use super::{Dropout, step_mask};
 
 /// A stack of LSTM layers over sequences that may be padded.
@@ -69,29 +70,39 @@ impl Layer {
     fn forward(&self, x: &Tensor, hidden: usize) -> Result<Tensor> {
         let (batch, steps, dim) = x.dims3()?;
         // One matrix product for the inputs of all steps; only the recurrent part goes step by step.
-        let inputs =
+        let gates =
             x.reshape((batch * steps, dim))?.matmul(&self.weight_ih.t()?)?.broadcast_add(&self.bias)?;
-        let inputs = inputs.reshape((batch, steps, 4 * hidden))?;
-        let recurrent = self.weight_hh.t()?;
-        let mut state: Option<(Tensor, Tensor)> = None;
-        let mut outputs = Vec::with_capacity(steps);
-        for t in 0..steps {
-            let mut gates = inputs.narrow(1, t, 1)?.squeeze(1)?;
-            if let Some((h, _)) = &state {
-                gates = (gates + h.matmul(&recurrent)?)?;
-            }
-            let gate = |i: usize| gates.narrow(1, i * hidden, hidden);
-            let new = (sigmoid(&gate(0)?)? * gate(2)?.tanh()?)?;
-            let c = match &state {
-                Some((_, c)) => ((sigmoid(&gate(1)?)? * c)? + new)?,
-                None => new,
-            };
-            let h = (sigmoid(&gate(3)?)? * c.tanh()?)?;
-            outputs.push(h.clone());
-            state = Some((h, c));
+        let gates = gates.reshape((batch, steps, 4 * hidden))?;
+        if x.device().is_cpu() {
+            return recurrence(&gates, &self.weight_hh.contiguous()?);
         }
-        Tensor::stack(&outputs, 1)
+        plain_recurrence(&gates, &self.weight_hh)
     }
+}
+
+/// [`recurrence`] on candle's own operators: the plain truth, and the way on other devices.
+fn plain_recurrence(inputs: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    let (_, steps, width) = inputs.dims3()?;
+    let hidden = width / 4;
+    let recurrent = weight.t()?;
+    let mut state: Option<(Tensor, Tensor)> = None;
+    let mut outputs = Vec::with_capacity(steps);
+    for t in 0..steps {
+        let mut gates = inputs.narrow(1, t, 1)?.squeeze(1)?;
+        if let Some((h, _)) = &state {
+            gates = (gates + h.matmul(&recurrent)?)?;
+        }
+        let gate = |i: usize| gates.narrow(1, i * hidden, hidden);
+        let new = (sigmoid(&gate(0)?)? * gate(2)?.tanh()?)?;
+        let c = match &state {
+            Some((_, c)) => ((sigmoid(&gate(1)?)? * c)? + new)?,
+            None => new,
+        };
+        let h = (sigmoid(&gate(3)?)? * c.tanh()?)?;
+        outputs.push(h.clone());
+        state = Some((h, c));
+    }
+    Tensor::stack(&outputs, 1)
 }
 
 #[cfg(test)]
@@ -127,6 +138,31 @@ mod tests {
         for name in checked {
             let grad = grads.get(vars[name].as_tensor()).unwrap();
             assert!(difference(grad, &recorded[&format!("grad.{name}")]) < 1e-5, "{name}");
+        }
+    }
+
+    #[test]
+    fn fast_and_plain_recurrence_agree() {
+        let device = Device::Cpu;
+        let wave = |shape: &[usize], pitch: f32| {
+            let values: Vec<f32> = (0..shape.iter().product()).map(|i| (i as f32 * pitch).sin()).collect();
+            Var::from_tensor(&Tensor::from_vec(values, shape, &device).unwrap()).unwrap()
+        };
+        for (batch, steps, hidden) in [(1, 1, 1), (3, 6, 5), (1, 40, 16)] {
+            let gates = wave(&[batch, steps, 4 * hidden], 0.7);
+            let weight = wave(&[4 * hidden, hidden], 0.31);
+            let run = |f: fn(&Tensor, &Tensor) -> Result<Tensor>| {
+                let out = f(&gates, &weight).unwrap();
+                let grads = (&out * (&out + 0.3).unwrap()).unwrap().sum_all().unwrap().backward().unwrap();
+                let grad =
+                    |v: &Var| grads.get(v.as_tensor()).cloned().unwrap_or_else(|| v.zeros_like().unwrap());
+                [out, grad(&gates), grad(&weight)]
+            };
+            for (fast, plain) in std::iter::zip(run(recurrence), run(plain_recurrence)) {
+                let difference =
+                    (fast - plain).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap();
+                assert!(difference.to_scalar::<f32>().unwrap() < 1e-4, "{batch} {steps} {hidden}");
+            }
         }
     }
 

@@ -4,6 +4,7 @@ mod dropout;
 mod lstm;
 mod lstm_head;
 mod mean;
+mod recurrence;
 
 pub use dropout::Dropout;
 pub use lstm::Lstm;

@@ -57,11 +57,18 @@ impl Checkpoint {
     }
 
     /// Takes the optimiser's state in.
-    pub(super) fn keep(&mut self, optimizer: &AdamW) {
+    pub(super) fn keep(&mut self, optimizer: &AdamW) -> Result<()> {
         self.vars = optimizer.vars.iter().map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
-        self.first = optimizer.first.clone();
-        self.second = optimizer.second.clone();
+        let tensors = |moments: &BTreeMap<String, Vec<f32>>| -> Result<BTreeMap<String, Tensor>> {
+            let tensor = |(n, v): (&String, &Vec<f32>)| {
+                Ok((n.clone(), Tensor::from_slice(v, self.header.shapes[n].as_slice(), &Device::Cpu)?))
+            };
+            moments.iter().map(tensor).collect()
+        };
+        self.first = tensors(&optimizer.first)?;
+        self.second = tensors(&optimizer.second)?;
         self.step = optimizer.step;
+        Ok(())
     }
 
     /// Puts the optimiser where this checkpoint was taken.
@@ -69,8 +76,11 @@ impl Checkpoint {
         for (name, var) in &optimizer.vars {
             var.set(&self.vars[name])?;
         }
-        optimizer.first = self.first.clone();
-        optimizer.second = self.second.clone();
+        let values = |tensors: &BTreeMap<String, Tensor>| -> Result<BTreeMap<String, Vec<f32>>> {
+            tensors.iter().map(|(n, t)| Ok((n.clone(), t.flatten_all()?.to_vec1::<f32>()?))).collect()
+        };
+        optimizer.first = values(&self.first)?;
+        optimizer.second = values(&self.second)?;
         optimizer.step = self.step;
         Ok(())
     }

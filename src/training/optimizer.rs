@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Result, Tensor, Var, backprop::GradStore};
+use rayon::prelude::*;
+
+/// Values that one thread updates at a time.
+const CHUNK: usize = 1 << 14;
 
 /// The numbers of [`AdamW`].
 #[derive(Debug, Clone, Copy)]
@@ -28,8 +32,8 @@ pub struct AdamW {
     pub(super) vars: BTreeMap<String, Var>,
     /// Share of the learning rate by parameter (layer-wise rates); 1 where none is given.
     rates: BTreeMap<String, f64>,
-    pub(super) first: BTreeMap<String, Tensor>,
-    pub(super) second: BTreeMap<String, Tensor>,
+    pub(super) first: BTreeMap<String, Vec<f32>>,
+    pub(super) second: BTreeMap<String, Vec<f32>>,
     pub(super) step: usize,
 }
 
@@ -40,8 +44,8 @@ impl AdamW {
         rates: BTreeMap<String, f64>,
         config: AdamWConfig,
     ) -> Result<Self> {
-        let zeros = || vars.iter().map(|(n, v)| Ok((n.clone(), v.zeros_like()?))).collect::<Result<_>>();
-        Ok(Self { config, first: zeros()?, second: zeros()?, rates, step: 0, vars })
+        let zeros = || vars.iter().map(|(n, v)| (n.clone(), vec![0.0; v.elem_count()])).collect();
+        Ok(Self { config, first: zeros(), second: zeros(), rates, step: 0, vars })
     }
 
     /// Moves every parameter that has a gradient. Returns the gradients' norm before clipping.
@@ -68,16 +72,27 @@ impl AdamW {
         let correct2 = 1.0 - beta2.powi(self.step as i32);
         for (name, var) in &self.vars {
             let Some(grad) = grads.get(var.as_tensor()) else { continue };
-            let grad = (grad * scale)?;
             let rate = rate * self.rates.get(name).copied().unwrap_or(1.0);
-            let first = ((&self.first[name] * beta1)? + (&grad * (1.0 - beta1))?)?;
-            let second = ((&self.second[name] * beta2)? + (grad.sqr()? * (1.0 - beta2))?)?;
-            let update = ((&first / correct1)? / ((&second / correct2)?.sqrt()? + eps)?)?;
             let decay = if var.rank() > 1 { 1.0 - rate * weight_decay } else { 1.0 };
-            // Detached: the moments and parameters must not hold on to this step's graph.
-            var.set(&((var.as_tensor() * decay)? - (update * rate)?)?.detach())?;
-            self.first.insert(name.clone(), first.detach());
-            self.second.insert(name.clone(), second.detach());
+            let [scale, beta1, beta2] = [scale, beta1, beta2].map(|x| x as f32);
+            let [step, correct2, eps, decay] = [rate / correct1, correct2, eps, decay].map(|x| x as f32);
+            let (Some(first), Some(second)) = (self.first.get_mut(name), self.second.get_mut(name)) else {
+                continue;
+            };
+            let grad = grad.flatten_all()?.to_vec1::<f32>()?;
+            let mut values = var.flatten_all()?.to_vec1::<f32>()?;
+            // One pass over memory: with tensor operators it would be a dozen.
+            let parts =
+                (values.par_chunks_mut(CHUNK), first.par_chunks_mut(CHUNK), second.par_chunks_mut(CHUNK));
+            (parts, grad.par_chunks(CHUNK)).into_par_iter().for_each(|((values, first, second), grad)| {
+                for (((x, m), v), g) in values.iter_mut().zip(first).zip(second).zip(grad) {
+                    let g = g * scale;
+                    *m = beta1 * *m + (1.0 - beta1) * g;
+                    *v = beta2 * *v + (1.0 - beta2) * g * g;
+                    *x = *x * decay - step * *m / ((*v / correct2).sqrt() + eps);
+                }
+            });
+            var.set(&Tensor::from_vec(values, var.shape(), var.device())?)?;
         }
         Ok(norm)
     }
@@ -115,7 +130,7 @@ mod tests {
             AdamW::new(vars, BTreeMap::new(), AdamWConfig { clip_norm: 1.0, ..Default::default() }).unwrap();
         let grads = (x.sqr().unwrap().sum_all().unwrap() * 0.5).unwrap().backward().unwrap();
         assert!((optimizer.step(&grads, 0.0).unwrap() - 5.0).abs() < 1e-5);
-        let first = optimizer.first["x"].to_vec2::<f32>().unwrap();
-        assert!((first[0][0] - 0.06).abs() < 1e-6 && (first[0][1] - 0.08).abs() < 1e-6, "{first:?}");
+        let first = &optimizer.first["x"];
+        assert!((first[0] - 0.06).abs() < 1e-6 && (first[1] - 0.08).abs() < 1e-6, "{first:?}");
     }
 }

@@ -166,7 +166,7 @@ impl Trainer<'_> {
                 seconds: begin.elapsed().as_secs_f64(),
             };
             (self.on_epoch)(&row);
-            state.record(row, &optimizer);
+            state.record(row, &optimizer)?;
             if let Some(path) = &self.checkpoint {
                 state.checkpoint.save(path)?;
             }
@@ -212,12 +212,12 @@ impl State {
         Ok(())
     }
 
-    fn record(&mut self, row: Epoch, optimizer: &AdamW) {
+    fn record(&mut self, row: Epoch, optimizer: &AdamW) -> Result<()> {
         if row.best {
             self.checkpoint.best = self.checkpoint.average.clone();
         }
         self.checkpoint.history.push(row);
-        self.checkpoint.keep(optimizer);
+        self.checkpoint.keep(optimizer)
     }
 
     fn into_trained(self) -> Trained {
