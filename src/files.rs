@@ -1,30 +1,64 @@
 //! Writing files so that an interruption leaves the old one or the new one, never half of one.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
 /// Writes `bytes` to a temporary file beside `path`, then renames it into place.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".classify-").tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        // Temporary files are private; what the user asked for gets the usual permissions.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            file.as_file().set_permissions(std::fs::Permissions::from_mode(0o666 & !umask()))?;
-        }
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(|e| Error::io(path, e))
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(bytes).map_err(|e| Error::io(path, e))?;
+    file.commit()
+}
+
+/// A file that appears under its name when it is complete: until [`Self::commit`] it is a temporary
+/// one beside it, which goes away when this is dropped.
+pub struct AtomicFile {
+    path: PathBuf,
+    file: tempfile::NamedTempFile,
+}
+
+impl AtomicFile {
+    /// Opens the temporary file; nothing stands at `path` yet, or what stood there before.
+    pub fn create(path: &Path) -> Result<Self> {
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let open = || -> std::io::Result<_> {
+            let file = tempfile::Builder::new().prefix(".classify-").tempfile_in(folder)?;
+            // Temporary files are private; what the user asked for gets the usual permissions.
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt;
+                file.as_file().set_permissions(std::fs::Permissions::from_mode(0o666 & !umask()))?;
+            }
+            Ok(file)
+        };
+        Ok(Self { path: path.to_owned(), file: open().map_err(|e| Error::io(path, e))? })
+    }
+
+    /// Puts the file in its place, safe on the disk.
+    pub fn commit(self) -> Result<()> {
+        let Self { path, file } = self;
+        let place = || -> std::io::Result<()> {
+            file.as_file().sync_all()?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        place().map_err(|e| Error::io(&path, e))
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
 }
 
 #[cfg(unix)]

@@ -1,1 +1,17 @@
-fn main() {}
+//! The command `classify`: read the arguments, do what they ask, say how it went.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let console = cli::Console::new();
+    let status = match cli::parse(&console) {
+        Ok(cli) => cli.run(&console).unwrap_or_else(|error| {
+            console.error(&error);
+            cli::Status::of(&error)
+        }),
+        Err(status) => status,
+    };
+    status.into()
+}

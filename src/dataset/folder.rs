@@ -5,18 +5,13 @@ use std::path::Path;
 use walkdir::WalkDir;
 
 use super::{Row, Split, Warning};
+use crate::video::VIDEO_EXTENSIONS;
 use crate::{Error, Result};
-
-/// Endings of the files that count as clips in a folder, in lower case.
-pub const VIDEO_ENDINGS: &[&str] = &[
-    "mp4", "m4v", "mov", "avi", "mkv", "webm", "mpg", "mpeg", "mts", "m2ts", "ts", "vob", "flv", "f4v",
-    "wmv", "asf", "3gp", "3g2", "ogv", "mxf", "rm", "rmvb", "divx", "dv", "y4m", "gif",
-];
 
 /// Whether a file's ending says that it is a video.
 pub fn has_video_ending(path: &Path) -> bool {
     let ending = path.extension().unwrap_or_default().to_string_lossy();
-    VIDEO_ENDINGS.contains(&ending.to_ascii_lowercase().as_str())
+    VIDEO_EXTENSIONS.contains(&ending.to_ascii_lowercase().as_str())
 }
 
 /// Reads a folder. Classes are the folder names; clips may lie at any depth below them.

@@ -6,7 +6,7 @@
 mod folder;
 mod groups;
 mod list;
-mod natural;
+pub mod natural;
 mod split;
 mod table;
 mod warning;
@@ -19,7 +19,7 @@ use std::{
 
 use crate::{Error, Result};
 
-pub use folder::{VIDEO_ENDINGS, has_video_ending};
+pub use folder::has_video_ending;
 pub use groups::Grouping;
 pub use split::{Cut, Split};
 pub use warning::Warning;

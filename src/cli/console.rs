@@ -1,0 +1,107 @@
+//! Everything that is said beside the results, on standard error.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Display;
+use std::io::{IsTerminal, Write, stderr};
+
+use anstyle::{AnsiColor, Style};
+use classify::output::one_line;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args)]
+pub struct Verbosity {
+    /// Say errors only: no progress, no warnings, no summary
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say how long decoding, network and head took
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// Messages, one a line, and a progress bar that they don't tear.
+pub struct Console {
+    verbosity: Cell<Verbosity>,
+    bar: RefCell<ProgressBar>,
+}
+
+impl Console {
+    /// Says the usual, without a bar.
+    pub fn new() -> Self {
+        Self { verbosity: Cell::default(), bar: RefCell::new(ProgressBar::hidden()) }
+    }
+
+    /// Says as much as was asked for from here on.
+    pub fn set_verbosity(&self, verbosity: Verbosity) {
+        self.verbosity.set(verbosity);
+    }
+
+    /// `error: …`, always.
+    pub fn error(&self, text: impl Display) {
+        self.say(&format!("{ERROR}error:{ERROR:#} {}", one_line(&text.to_string())));
+    }
+
+    /// `warning: …`, unless quiet.
+    pub fn warning(&self, text: impl Display) {
+        if !self.verbosity.get().quiet {
+            self.say(&format!("{WARNING}warning:{WARNING:#} {}", one_line(&text.to_string())));
+        }
+    }
+
+    /// What is good to know, unless quiet.
+    pub fn note(&self, text: impl Display) {
+        if !self.verbosity.get().quiet {
+            self.say(&text.to_string());
+        }
+    }
+
+    /// Details, where asked for.
+    pub fn detail(&self, text: impl Display) {
+        if self.verbosity.get().verbose {
+            self.say(&text.to_string());
+        }
+    }
+
+    /// Shows a bar of `len` steps, named by the plural `unit`, where a person is looking.
+    pub fn start_progress(&self, len: usize, unit: &str) {
+        if self.verbosity.get().quiet || !stderr().is_terminal() {
+            return;
+        }
+        let template = format!("{{bar:30}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left{{msg}}");
+        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = style.with_key("per_sec", |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = write!(out, "{:.1}/s", state.per_sec());
+        });
+        let bar = ProgressBar::with_draw_target(Some(len as u64), ProgressDrawTarget::stderr());
+        bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
+        bar.enable_steady_tick(std::time::Duration::from_millis(200));
+        self.bar.replace(bar);
+    }
+
+    /// One step is done; `failed` of all steps so far went wrong.
+    pub fn step(&self, failed: usize) {
+        let bar = self.bar.borrow();
+        bar.inc(1);
+        if failed > 0 {
+            bar.set_message(format!(", {failed} failed"));
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn end_progress(&self) {
+        self.bar.replace(ProgressBar::hidden()).finish_and_clear();
+    }
+
+    /// Does `write` while the bar is out of the way.
+    pub fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.bar.borrow().suspend(write)
+    }
+
+    fn say(&self, line: &str) {
+        // Nobody is left to tell when standard error is closed.
+        self.aside(|| drop(writeln!(anstream::stderr().lock(), "{line}")));
+    }
+}

@@ -1,0 +1,112 @@
+//! The command line. Each subcommand is a file of its own: to add one, write `NAME.rs` with an
+//! `Args` and its `run`, and name it in [`Command`] and in [`Cli::run`].
+
+mod completions;
+mod console;
+mod doctor;
+mod frames;
+mod interrupt;
+mod label;
+mod man;
+mod model_args;
+mod models;
+mod sink;
+mod status;
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use classify::Result;
+use classify::video::VIDEO_EXTENSIONS;
+
+pub use console::Console;
+pub use status::Status;
+
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{}\nFFmpeg {}", env!("CARGO_PKG_VERSION"), classify::video::ffmpeg_version()));
+
+static AFTER_HELP: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "In folders, files with these endings are taken: {}.\n\
+         A file that is named itself is taken whatever its ending. A folder called like a command is ./NAME.\n\n\
+         Exit status: 0 all clips labelled, 1 some clip failed, 2 nothing could be done (wrong usage, no input, \
+         no model), 130 interrupted.",
+        VIDEO_EXTENSIONS.join(" ")
+    )
+});
+
+/// Says what happens in video clips.
+///
+/// Labels each clip with what is seen in it, best guess first. Works offline, with the models that
+/// are inside the program or with one of your own.
+#[derive(Debug, Parser)]
+#[command(
+    name = "classify",
+    version = VERSION.as_str(),
+    after_help = AFTER_HELP.as_str(),
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    label: label::Args,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Models(models::Args),
+    Frames(frames::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub fn run(self, console: &Console) -> Result<Status> {
+        match self.command {
+            None => self.label.run(console),
+            Some(Command::Models(args)) => args.run(),
+            Some(Command::Frames(args)) => args.run(console),
+            Some(Command::Doctor(args)) => args.run(),
+            Some(Command::Completions(args)) => args.run(),
+            Some(Command::Man(args)) => args.run(),
+        }
+    }
+}
+
+/// The arguments, or the status to end with where they are wrong or ask for help.
+pub fn parse(console: &Console) -> Result<Cli, Status> {
+    Cli::try_parse().map_err(|error| {
+        // A closed pipe leaves nobody to tell.
+        let _ = error.print();
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Status::Done,
+            _ => {
+                hint_at_folder(console);
+                Status::Refused
+            }
+        }
+    })
+}
+
+/// `classify train` where a folder `train` was meant.
+fn hint_at_folder(console: &Console) {
+    let Some(first) = std::env::args_os().nth(1) else { return };
+    let Some(name) = first.to_str().filter(|name| Path::new(name).exists()) else { return };
+    if Cli::command().find_subcommand(name).is_some() {
+        console.note(format!("\n`{name}` is a command of this program; the {} is `./{name}`", kind(name)));
+    }
+}
+
+fn kind(name: &str) -> &'static str {
+    if Path::new(name).is_dir() { "folder" } else { "file" }
+}

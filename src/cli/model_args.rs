@@ -1,0 +1,58 @@
+//! Which model, and how it looks at a clip: the same for every command that uses one.
+
+use candle_core::Device;
+use classify::model::DEFAULT_MODEL;
+use classify::{Classifier, Error, Result};
+
+/// The model and how it looks at a clip.
+#[derive(Debug, clap::Args)]
+pub struct ModelArgs {
+    /// A model inside the program (see `classify models`) or a model folder
+    #[arg(short, long, value_name = "NAME|DIR", default_value = DEFAULT_MODEL)]
+    pub model: String,
+    /// Frames to look at in each window of a clip [default: the model's own]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub frames: Option<u32>,
+    /// Width and height of the frames in pixels [default: the model's own]
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(16..=4096))]
+    pub size: Option<u32>,
+    /// Where the network runs
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    pub device: DeviceName,
+}
+
+/// Where a network can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum DeviceName {
+    /// This machine's processor
+    Cpu,
+    /// The first NVIDIA GPU; the program must be built with `--features cuda`
+    Cuda,
+}
+
+impl DeviceName {
+    /// The device, or why it can't be used.
+    pub fn open(self) -> Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda if !cfg!(feature = "cuda") => Err(Error::Usage(
+                "--device cuda: this program was built without it; build it with `--features cuda`".into(),
+            )),
+            Self::Cuda => Device::new_cuda(0).map_err(|e| Error::Usage(format!("--device cuda: {e}"))),
+        }
+    }
+}
+
+impl ModelArgs {
+    /// The model, set up as asked.
+    pub fn load(&self) -> Result<Classifier> {
+        let mut classifier = Classifier::named(&self.model, &self.device.open()?)?;
+        if let Some(frames) = self.frames {
+            classifier = classifier.with_frames(frames as usize);
+        }
+        if let Some(size) = self.size {
+            classifier = classifier.with_size(size as usize);
+        }
+        Ok(classifier)
+    }
+}

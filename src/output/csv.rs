@@ -1,0 +1,101 @@
+//! CSV: `path,label,score,duration_s,frames,model,error`, then `label2,score2…` where more than one
+//! label is wanted, then `confident` where the model has a threshold.
+
+use std::io::{self, Write};
+
+use super::{Exporter, Row, score, seconds};
+
+/// A table with a header.
+pub struct Csv {
+    top: usize,
+    confident: bool,
+}
+
+impl Csv {
+    /// Writes the best `top` labels of each clip, and whether the model is confident.
+    pub fn new(top: usize, confident: bool) -> Self {
+        Self { top: top.max(1), confident }
+    }
+
+    fn record(&self, fields: &[String], out: &mut dyn Write) -> io::Result<()> {
+        let mut writer = csv::Writer::from_writer(out);
+        writer.write_record(fields)?;
+        writer.flush()
+    }
+}
+
+impl Exporter for Csv {
+    fn header(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let mut fields: Vec<String> =
+            ["path", "label", "score", "duration_s", "frames", "model", "error"].map(Into::into).into();
+        fields.extend((2..=self.top).flat_map(|n| [format!("label{n}"), format!("score{n}")]));
+        fields.extend(self.confident.then(|| "confident".into()));
+        self.record(&fields, out)
+    }
+
+    fn row(&mut self, row: &Row, out: &mut dyn Write) -> io::Result<()> {
+        let path = row.path.to_string_lossy().into_owned();
+        let width = 7 + 2 * (self.top - 1) + usize::from(self.confident);
+        let mut fields = vec![path];
+        match &row.outcome {
+            Ok(clip) => {
+                let mut labels =
+                    clip.labels.iter().take(self.top).flat_map(|l| [l.label.clone(), score(l.score).to_string()]);
+                fields.extend(labels.by_ref().take(2));
+                fields.extend([
+                    seconds(clip.duration_s).to_string(),
+                    clip.frames.to_string(),
+                    clip.model.clone(),
+                    String::new(),
+                ]);
+                fields.extend(labels);
+                fields.resize(7 + 2 * (self.top - 1), String::new());
+                if self.confident {
+                    fields.push(clip.confident.map_or(String::new(), |c| c.to_string()));
+                }
+            }
+            Err(reason) => {
+                fields.resize(6, String::new());
+                fields.push(reason.clone());
+                fields.resize(width, String::new());
+            }
+        }
+        self.record(&fields, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::row::tests::{failed, labelled};
+    use super::*;
+
+    fn table(top: usize, confident: bool, rows: &[Row]) -> String {
+        let mut out = Vec::new();
+        let mut csv = Csv::new(top, confident);
+        csv.header(&mut out).unwrap();
+        for row in rows {
+            csv.row(row, &mut out).unwrap();
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn one_label() {
+        assert_eq!(
+            table(1, false, &[labelled(None), failed()]),
+            "path,label,score,duration_s,frames,model,error\n\
+             \"a, b.mp4\",PullUps,0.75,2.603,16,tiny,\n\
+             bad.mp4,,,,,,no video stream\n"
+        );
+    }
+
+    #[test]
+    fn more_labels_than_the_model_has_leave_empty_cells() {
+        assert_eq!(
+            table(4, true, &[labelled(Some(true)), failed()]),
+            "path,label,score,duration_s,frames,model,error,label2,score2,label3,score3,label4,score4,confident\n\
+             \"a, b.mp4\",PullUps,0.75,2.603,16,tiny,,\"say \"\"hi\"\"\",0.2,Lunges,0.05,,,true\n\
+             bad.mp4,,,,,,no video stream,,,,,,,\n"
+        );
+    }
+}

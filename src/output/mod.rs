@@ -1,0 +1,76 @@
+//! Results as text: one format a file, all behind [`Exporter`].
+
+mod csv;
+mod json;
+mod row;
+mod text;
+
+use std::io::{self, Write};
+use std::path::Path;
+
+pub use self::csv::Csv;
+pub use json::Json;
+pub use row::Row;
+pub use text::Text;
+
+/// Writes rows in one format. Each call writes whole lines.
+pub trait Exporter: Send {
+    /// What stands before the first row.
+    fn header(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// One clip's result.
+    fn row(&mut self, row: &Row, out: &mut dyn Write) -> io::Result<()>;
+}
+
+/// The formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people: aligned, with a bar for each score.
+    Text,
+    /// One object a line.
+    Json,
+    /// A table with a header.
+    Csv,
+}
+
+impl Format {
+    /// The format that a file's ending asks for.
+    pub fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "txt" => Some(Self::Text),
+            "json" | "jsonl" | "ndjson" => Some(Self::Json),
+            "csv" => Some(Self::Csv),
+            _ => None,
+        }
+    }
+
+    /// How many labels a clip gets where nobody says.
+    pub fn default_top(self) -> usize {
+        match self {
+            Self::Text | Self::Json => 5,
+            Self::Csv => 1,
+        }
+    }
+
+    /// An exporter of `top` labels a clip. `confident`: whether the model has a threshold, which
+    /// gives a CSV its column `confident`.
+    pub fn exporter(self, top: usize, confident: bool) -> Box<dyn Exporter> {
+        match self {
+            Self::Text => Box::new(Text::new(top)),
+            Self::Json => Box::new(Json::new(top)),
+            Self::Csv => Box::new(Csv::new(top, confident)),
+        }
+    }
+}
+
+/// Six decimals of a score: what f32 probabilities are good for, and no tail of digits.
+fn score(score: f32) -> f64 {
+    (f64::from(score) * 1e6).round() / 1e6
+}
+
+/// Milliseconds are the finest that durations are known to.
+fn seconds(seconds: f64) -> f64 {
+    (seconds * 1e3).round() / 1e3
+}

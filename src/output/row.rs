@@ -1,0 +1,58 @@
+//! One clip's line in the results.
+
+use std::path::{Path, PathBuf};
+
+use crate::{ClipLabels, Error, Result};
+
+/// A clip and what came of it: labels, or why there are none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// As it was named.
+    pub path: PathBuf,
+    /// The error is the reason alone, without the path.
+    pub outcome: Result<ClipLabels, String>,
+}
+
+impl Row {
+    /// The row of `path`.
+    pub fn new(path: &Path, result: Result<ClipLabels>) -> Self {
+        let outcome = result.map_err(|error| match error {
+            Error::Clip { reason, .. } => reason,
+            Error::Io { source, .. } => source.to_string(),
+            other => other.to_string(),
+        });
+        Self { path: path.to_owned(), outcome }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::{Label, Timings};
+
+    /// A labelled clip with three labels.
+    pub fn labelled(confident: Option<bool>) -> Row {
+        let label = |label: &str, score| Label { label: label.into(), score };
+        let labels = ClipLabels {
+            path: "a, b.mp4".into(),
+            labels: vec![label("PullUps", 0.75), label("say \"hi\"", 0.2000001), label("Lunges", 0.05)],
+            confident,
+            duration_s: 2.603_411,
+            frames: 16,
+            model: "tiny".into(),
+            warnings: vec![],
+            timings: Timings::default(),
+        };
+        Row { path: "a, b.mp4".into(), outcome: Ok(labels) }
+    }
+
+    /// A clip that failed.
+    pub fn failed() -> Row {
+        Row::new(Path::new("bad.mp4"), Err(Error::clip("bad.mp4", "no video stream")))
+    }
+
+    #[test]
+    fn the_reason_stands_without_the_path() {
+        assert_eq!(failed().outcome.unwrap_err(), "no video stream");
+    }
+}

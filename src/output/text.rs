@@ -1,0 +1,122 @@
+//! For people: a block a clip, aligned, with a bar for each score.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+
+use super::{Exporter, Row};
+
+const NAME: Style = Style::new().bold();
+const FACTS: Style = Style::new().dimmed();
+const BEST: Style = AnsiColor::Green.on_default().bold();
+const OTHER: Style = AnsiColor::Cyan.on_default();
+const UNSURE: Style = AnsiColor::Yellow.on_default();
+
+/// Cells of the bar of a score of 1.
+const BAR: usize = 24;
+
+/// Blocks with colours; whoever writes them to a file or a pipe strips those.
+pub struct Text {
+    top: usize,
+    first: bool,
+}
+
+impl Text {
+    /// Writes the best `top` labels of each clip.
+    pub fn new(top: usize) -> Self {
+        Self { top, first: true }
+    }
+}
+
+impl Exporter for Text {
+    /// A clip that failed has no block: its error stands among the messages.
+    fn row(&mut self, row: &Row, out: &mut dyn Write) -> io::Result<()> {
+        let Ok(clip) = &row.outcome else { return Ok(()) };
+        if !std::mem::take(&mut self.first) {
+            writeln!(out)?;
+        }
+        let name = one_line(&row.path.to_string_lossy());
+        let frames = if clip.frames == 1 { "frame" } else { "frames" };
+        writeln!(
+            out,
+            "{NAME}{name}{NAME:#}  {FACTS}{:.1} s, {} {frames}, {}{FACTS:#}",
+            clip.duration_s, clip.frames, clip.model
+        )?;
+        let unsure = clip.confident == Some(false);
+        if unsure {
+            writeln!(out, "  {UNSURE}not sure; the best guesses are{UNSURE:#}")?;
+        }
+        let labels = &clip.labels[..self.top.min(clip.labels.len())];
+        let width = labels.iter().map(|l| l.label.chars().count()).max().unwrap_or(0);
+        for (rank, label) in labels.iter().enumerate() {
+            let style = match rank {
+                0 if unsure => UNSURE,
+                0 => BEST,
+                _ => OTHER,
+            };
+            let space = width - label.label.chars().count();
+            writeln!(
+                out,
+                "  {style}{}{style:#}{:space$}  {:5.1} %  {style}{}{style:#}",
+                label.label,
+                "",
+                f64::from(label.score) * 100.0,
+                bar(label.score)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// A bar of eighths of a cell; a score that would vanish keeps one eighth.
+fn bar(score: f32) -> String {
+    let eighths = (f64::from(score.clamp(0.0, 1.0)) * (BAR * 8) as f64).round() as usize;
+    let eighths = eighths.max(usize::from(score >= 0.0005));
+    let part = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
+    "█".repeat(eighths / 8) + part
+}
+
+/// `text` on one line, without control characters: a file's name can't play tricks on a terminal.
+pub fn one_line(text: &str) -> String {
+    let visible = |c: char| -> String {
+        if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
+    };
+    text.chars().map(visible).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::row::tests::{failed, labelled};
+    use super::*;
+
+    fn text(row: &Row) -> String {
+        let mut out = Vec::new();
+        Text::new(2).row(row, &mut out).unwrap();
+        anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string()
+    }
+
+    #[test]
+    fn columns_line_up() {
+        assert_eq!(
+            text(&labelled(Some(true))),
+            "a, b.mp4  2.6 s, 16 frames, tiny\n  \
+               PullUps    75.0 %  ██████████████████\n  \
+               say \"hi\"   20.0 %  ████▊\n"
+        );
+        assert!(text(&labelled(Some(false))).contains("\n  not sure; the best guesses are\n  PullUps"));
+        assert_eq!(text(&failed()), "");
+    }
+
+    #[test]
+    fn bars_span_the_range() {
+        assert_eq!(bar(0.0), "");
+        assert_eq!(bar(0.001), "▏");
+        assert_eq!(bar(1.0), "█".repeat(BAR));
+        assert_eq!(bar(0.5).chars().count(), BAR / 2);
+    }
+
+    #[test]
+    fn control_characters_are_shown() {
+        assert_eq!(one_line("a\x1b[2Jb\n.mp4"), "a\\u{1b}[2Jb\\n.mp4");
+    }
+}
