@@ -25,8 +25,8 @@ pub mod kernels;
 pub mod metrics;
 pub mod model;
 pub mod output;
-pub mod run;
 pub mod report;
+pub mod run;
 pub mod training;
 pub mod video;
 

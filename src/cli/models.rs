@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use candle_core::Device;
-use classify::model::{DEFAULT_MODEL, ModelConfig, ModelFolder, embedded_models};
 use classify::Result;
+use classify::model::{DEFAULT_MODEL, ModelConfig, ModelFolder, embedded_models};
 use classify::video::Sampling;
 
 use super::Status;
@@ -99,7 +99,11 @@ fn frames(config: &ModelConfig) -> String {
         Some(fps) => format!("{fps} a second"),
         None => "spread over the clip".into(),
     };
-    if windows == 1 { format!("{frames}, {spread}") } else { format!("{windows} windows of {frames}, {spread}") }
+    if windows == 1 {
+        format!("{frames}, {spread}")
+    } else {
+        format!("{windows} windows of {frames}, {spread}")
+    }
 }
 
 /// A card without the settings between `---` that model hubs read.

@@ -9,35 +9,35 @@ use classify::{Error, Result};
 /// Takes whole lines.
 pub enum Sink {
     /// Colours are kept where they can be seen and are welcome (NO_COLOR).
-    Stdout(anstream::AutoStream<io::Stdout>),
-    File(anstream::StripStream<AtomicFile>),
+    Stdout,
+    File(AtomicFile),
 }
 
 impl Sink {
     /// The file `path`, which must not exist unless `force`; without a path standard output.
     pub fn open(path: Option<&Path>, force: bool) -> Result<Self> {
-        let Some(path) = path else { return Ok(Self::Stdout(anstream::stdout())) };
+        let Some(path) = path else { return Ok(Self::Stdout) };
         refuse_existing(path, force)?;
-        Ok(Self::File(anstream::StripStream::new(AtomicFile::create(path)?)))
+        AtomicFile::create(path).map(Self::File)
     }
 
     /// Writes and flushes: what was written before an interruption is there, in whole lines.
     pub fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         match self {
-            Self::Stdout(out) => {
-                let mut out = out.by_ref().lock();
+            Self::Stdout => {
+                let mut out = anstream::stdout().lock();
                 out.write_all(lines)?;
                 out.flush()
             }
-            Self::File(file) => file.write_all(lines),
+            Self::File(file) => file.write_all(&anstream::adapter::strip_bytes(lines).into_vec()),
         }
     }
 
     /// Puts the file in its place.
     pub fn commit(self) -> Result<()> {
         match self {
-            Self::Stdout(_) => Ok(()),
-            Self::File(file) => file.into_inner().commit(),
+            Self::Stdout => Ok(()),
+            Self::File(file) => file.commit(),
         }
     }
 }

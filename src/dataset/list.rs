@@ -13,7 +13,8 @@ use std::{
 
 use regex::Regex;
 
-use super::{Row, Split, VIDEO_ENDINGS, Warning};
+use super::{Row, Split, Warning};
+use crate::video::VIDEO_EXTENSIONS;
 use crate::{Error, Result};
 
 /// Reads a list of either form.
@@ -80,7 +81,7 @@ fn read_csv(list: &Path, text: &str, delimiter: u8) -> Result<(Vec<Row>, Vec<War
 
 /// A path up to a video's ending, and what follows it.
 static CLIP_LABEL: LazyLock<Regex> = LazyLock::new(|| {
-    let endings = VIDEO_ENDINGS.join("|");
+    let endings = VIDEO_EXTENSIONS.join("|");
     Regex::new(&format!(r"(?i)^(.*\.(?:{endings}))(?:\s+(.*))?$")).expect("a valid pattern")
 });
 

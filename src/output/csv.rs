@@ -39,8 +39,11 @@ impl Exporter for Csv {
         let mut fields = vec![path];
         match &row.outcome {
             Ok(clip) => {
-                let mut labels =
-                    clip.labels.iter().take(self.top).flat_map(|l| [l.label.clone(), score(l.score).to_string()]);
+                let mut labels = clip
+                    .labels
+                    .iter()
+                    .take(self.top)
+                    .flat_map(|l| [l.label.clone(), score(l.score).to_string()]);
                 fields.extend(labels.by_ref().take(2));
                 fields.extend([
                     seconds(clip.duration_s).to_string(),

@@ -11,7 +11,7 @@ use std::path::Path;
 pub use self::csv::Csv;
 pub use json::Json;
 pub use row::Row;
-pub use text::Text;
+pub use text::{Text, one_line};
 
 /// Writes rows in one format. Each call writes whole lines.
 pub trait Exporter: Send {

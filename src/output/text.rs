@@ -78,9 +78,8 @@ fn bar(score: f32) -> String {
 
 /// `text` on one line, without control characters: a file's name can't play tricks on a terminal.
 pub fn one_line(text: &str) -> String {
-    let visible = |c: char| -> String {
-        if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
-    };
+    let visible =
+        |c: char| -> String { if c.is_control() { c.escape_default().to_string() } else { c.to_string() } };
     text.chars().map(visible).collect()
 }
 

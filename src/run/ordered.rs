@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn order_holds_whatever_finishes_first() {
         let slow_early = |i: usize| {
-            thread::sleep(Duration::from_millis(if i % 4 == 0 { 8 } else { 0 }));
+            thread::sleep(Duration::from_millis(if i.is_multiple_of(4) { 8 } else { 0 }));
             i
         };
         let results = Ordered::start(50, 100, Arc::default(), [SPAWN; 3], slow_early);
@@ -151,9 +151,12 @@ mod tests {
     #[test]
     fn stop_ends_it_while_a_worker_is_stuck() {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut results = Ordered::start(2, 4, stop.clone(), [SPAWN], |_| loop {
-            thread::park();
-        }) as Ordered<()>;
+        let stuck = |_| -> u8 {
+            loop {
+                thread::park();
+            }
+        };
+        let mut results = Ordered::start(2, 4, stop.clone(), [SPAWN], stuck);
         thread::spawn(move || {
             thread::sleep(Duration::from_millis(20));
             stop.store(true, Ordering::Relaxed);

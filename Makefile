@@ -1,0 +1,28 @@
+# make demo: label a real clip.  make test: every check, cheapest first.
+
+CARGO_TARGET_DIR ?= target
+export CARGO_TARGET_DIR
+
+CLASSIFY := $(CARGO_TARGET_DIR)/release/classify
+CLIP := samples/jumping_jacks.mp4
+
+.PHONY: demo test build packages
+
+demo: build
+	@echo
+	@echo '$$ classify $(CLIP)'
+	@$(CLASSIFY) $(CLIP)
+	@echo
+	@echo '$$ classify --model ucf14-lite0-lstm $(CLIP)'
+	@$(CLASSIFY) --model ucf14-lite0-lstm $(CLIP)
+
+build: packages
+	cargo build --release --locked
+
+test: packages
+	cargo fmt --all --check
+	cargo clippy --release --locked --all-targets -- -D warnings
+	cargo test --release --locked
+
+packages:
+	@scripts/packages.sh

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Installs the Debian or Ubuntu packages that the build needs, where one is missing.
+set -euo pipefail
+
+packages=(libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libavfilter-dev libclang-dev clang pkg-config)
+
+if ! command -v cargo >/dev/null; then
+    echo "cargo isn't there: install Rust first, see https://rustup.rs" >&2
+    exit 1
+fi
+
+if command -v dpkg-query >/dev/null; then
+    missing=()
+    for package in "${packages[@]}"; do
+        status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
+        [[ $status == *"ok installed" ]] || missing+=("$package")
+    done
+    if ((${#missing[@]} > 0)); then
+        echo "installing ${missing[*]}"
+        root=()
+        ((EUID == 0)) || root=(sudo)
+        "${root[@]}" apt-get update -q
+        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+    fi
+elif ! pkg-config --exists libavcodec libavformat libavutil libswscale libavfilter; then
+    echo "FFmpeg's development files are missing: install your system's packages for ${packages[*]}" >&2
+    exit 1
+fi

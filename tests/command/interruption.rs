@@ -1,0 +1,65 @@
+//! Ctrl-C and readers that go away.
+#![cfg(unix)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Stdio};
+
+use crate::builder::{CLIP, quick, sample};
+
+/// A run over so many clips that it doesn't end by itself, after its first row.
+fn started(args: &[&str]) -> (Child, BufReader<std::process::ChildStdout>, String) {
+    let clips = vec![sample(CLIP); 5000];
+    let mut command = quick().args(["--format", "json"]).args(args).args(clips).command();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut first = String::new();
+    if args.is_empty() {
+        stdout.read_line(&mut first).unwrap();
+    }
+    (child, stdout, first)
+}
+
+fn interrupt(child: &Child) {
+    // SAFETY: sends a signal to a process that we started and have not waited for.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
+}
+
+#[test]
+fn ctrl_c_ends_with_whole_lines() {
+    let (mut child, mut stdout, first) = started(&[]);
+    interrupt(&child);
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(rest.is_empty() || rest.ends_with('\n'));
+    let rows: Vec<&str> = first.lines().chain(rest.lines()).collect();
+    for row in &rows {
+        serde_json::from_str::<serde_json::Value>(row).unwrap();
+    }
+    assert!((1..5000).contains(&rows.len()), "{}", rows.len());
+}
+
+#[test]
+fn ctrl_c_leaves_no_half_of_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.jsonl");
+    let (mut child, ..) = started(&["-o", path.to_str().unwrap(), "-v"]);
+    // The first line of -v says that the first clip is done.
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!path.exists());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_closed_pipe_ends_it_quietly() {
+    let (mut child, stdout, _) = started(&[]);
+    drop(stdout);
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{stderr}");
+    assert!(!stderr.contains("error"), "{stderr}");
+}

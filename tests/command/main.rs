@@ -1,0 +1,10 @@
+//! The command, run as a user runs it.
+
+mod bad_inputs;
+mod builder;
+mod formats;
+mod inputs;
+mod interruption;
+mod options;
+mod output_file;
+mod subcommands;

@@ -1,0 +1,78 @@
+//! `models`, `frames`, `doctor`, `completions`, `man`.
+
+use std::fs;
+
+use crate::builder::{CLIP, classify, sample};
+
+#[test]
+fn models_are_listed_and_shown() {
+    let list = classify().arg("models").run().code(0).stdout();
+    assert_eq!(list.matches("(default)").count(), 1, "{list}");
+    assert!(list.contains("imagenet-lite0"), "{list}");
+    for name in list.lines().map(|line| line.split_whitespace().next().unwrap()) {
+        let shown = classify().args(["models", "show", name]).run().code(0).stdout();
+        for fact in ["backbone ", "head ", "labels ", "frames ", "licence "] {
+            assert!(shown.contains(fact), "{fact} not in {shown}");
+        }
+        let labels = classify().args(["models", "show", name, "--labels"]).run().code(0).stdout();
+        assert!(shown.contains(&format!("{} (", labels.lines().count())), "{shown}");
+    }
+    classify().args(["models", "show", "no-such"]).run().code(2).says(&["no-such", "imagenet-lite0"]);
+}
+
+#[test]
+fn frames_draws_what_the_model_saw() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let run = classify().args(["frames", "-m", "imagenet-lite0", "--frames", "10", "--size", "64"]);
+        run.args(args).arg(sample(CLIP)).folder(dir.path()).run()
+    };
+    run(&["-o", "strip.png"]).code(0);
+    let picture = image::open(dir.path().join("strip.png")).unwrap().to_rgb8();
+    // Ten frames in rows of eight.
+    assert!(picture.width() > 8 * 64 && picture.height() > 2 * 64, "{:?}", picture.dimensions());
+    assert!(picture.width() < 16 * 64 && picture.height() < 4 * 64, "{:?}", picture.dimensions());
+    let shades: std::collections::HashSet<_> = picture.pixels().map(|p| p.0).collect();
+    assert!(shades.len() > 500, "{} colours are no film", shades.len());
+    run(&["-o", "strip.png"]).code(2).says(&["--force"]);
+    run(&["-o", "strip.png", "--force"]).code(0);
+    run(&["-o", "strip.jpg"]).code(0);
+    run(&["-o", "strip.webm"]).code(2).says(&["strip.webm", ".png"]);
+    let gone = classify().args(["frames", "gone.mp4", "-o", "x.png"]).folder(dir.path()).run().code(1);
+    gone.says(&["error: gone.mp4: "]);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn doctor_finds_nothing_wrong_here_and_says_what_is_wrong_elsewhere() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().to_str().unwrap();
+    let run = || classify().arg("doctor").env("HOME", home).env("XDG_CACHE_HOME", home);
+    let well = run().run().code(0).stdout();
+    for text in ["FFmpeg", "h264", "kernels", "threads", "imagenet-lite0", home, "all is well"] {
+        assert!(well.contains(text), "{text} not in {well}");
+    }
+    let ill = run().env("CLASSIFY_KERNELS", "abacus").run().code(1).stdout();
+    assert!(ill.contains("wrong: ") && ill.contains("abacus"), "{ill}");
+}
+
+#[test]
+fn completions_and_man_page_are_made() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = classify().args(["completions", shell]).run().code(0).stdout();
+        assert!(script.contains("doctor") && script.contains("threshold"), "{shell}: {script}");
+    }
+    let page = classify().arg("man").run().code(0).stdout();
+    assert!(page.contains(".TH classify 1") && page.contains("threshold"), "{page}");
+    let dir = tempfile::tempdir().unwrap();
+    classify().args(["man", "-o"]).arg(dir.path()).run().code(0);
+    assert!(dir.path().join("classify-frames.1").exists());
+}
+
+#[test]
+fn every_command_has_help() {
+    for command in ["models", "frames", "doctor", "completions", "man"] {
+        let help = classify().args([command, "--help"]).run().code(0).stdout();
+        assert!(help.contains("Usage: classify") && help.lines().next().unwrap().len() > 15, "{help}");
+    }
+}
