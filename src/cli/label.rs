@@ -7,13 +7,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use classify::inputs::Inputs;
-use classify::output::{Exporter, Format, Row};
+use classify::output::{Format, Row};
 use classify::run::{self, Settings};
 use classify::{ClipLabels, Error, Result, Timings};
 
 use super::console::Verbosity;
 use super::model_args::ModelArgs;
-use super::sink::Sink;
+use super::sink::Results;
 use super::{Console, Status, interrupt};
 
 #[derive(Debug, clap::Args)]
@@ -88,8 +88,8 @@ impl Args {
             classifier = classifier.with_threshold(threshold);
         }
         let top = self.top.map_or(format.default_top(), |top| top as usize);
-        let mut sink = Sink::open(self.output.as_deref(), self.force)?;
-        let mut exporter = format.exporter(top, classifier.config().calibration.is_some());
+        let exporter = format.exporter(top, classifier.config().calibration.is_some());
+        let mut output = Results::open(exporter, self.output.as_deref(), self.force)?;
 
         let stop = interrupt::flag();
         let threads = self.threads.map_or_else(run::available_threads, |n| n as usize);
@@ -99,12 +99,7 @@ impl Args {
             console.start_progress(clips.len(), "clips");
         }
         let mut totals = Totals::new(inputs.skipped);
-        let mut write = |fill: &mut dyn FnMut(&mut dyn Exporter, &mut Vec<u8>) -> io::Result<()>| {
-            let mut lines = Vec::new();
-            fill(&mut *exporter, &mut lines)?;
-            console.aside(|| sink.write(&lines))
-        };
-        let mut written = write(&mut |exporter, out| exporter.header(out));
+        let mut written = console.aside(|| output.header());
         let results = run::label(Arc::new(classifier), clips.clone(), &settings)?;
         for (path, result) in clips.iter().zip(results) {
             if written.is_err() {
@@ -112,7 +107,7 @@ impl Args {
             }
             totals.add(path, &result, console);
             let row = Row::new(path, result);
-            written = write(&mut |exporter, out| exporter.row(&row, out));
+            written = console.aside(|| output.row(&row));
             console.step(totals.failed);
         }
         console.end_progress();
@@ -124,10 +119,10 @@ impl Args {
             // The reader has seen enough (`| head`).
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe && self.output.is_none() => {}
             Err(error) => {
-                let output = self.output.as_deref().unwrap_or(Path::new("standard output"));
-                return Err(Error::io(output, error));
+                let path = self.output.as_deref().unwrap_or(Path::new("standard output"));
+                return Err(Error::io(path, error));
             }
-            Ok(()) => sink.commit()?,
+            Ok(()) => output.commit()?,
         }
         totals.say(console);
         Ok(if totals.failed > 0 { Status::SomeFailed } else { Status::Done })
