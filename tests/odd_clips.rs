@@ -51,8 +51,8 @@ fn every_odd_file_gives_frames_or_one_line() {
                     let name = name.to_string_lossy().replace('/', "_");
                     save_strip(frames, &folder.join(format!("{name}.png")));
                 }
-                let times: Vec<_> = frames.times.iter().map(|t| format!("{t:.2}")).collect();
-                format!("ok {:.2} s at {} {:?}", frames.duration, times.join(" "), frames.warnings)
+                let times: Vec<_> = frames.times.iter().map(|t| format!("{t:.5}")).collect();
+                format!("ok {:.5} s at {} {:?}", frames.duration, times.join(" "), frames.warnings)
             }
             Err(e) => format!("error {e}"),
         };

@@ -122,6 +122,11 @@ impl Collector {
         self.held.as_ref().map(|(stamp, _)| *stamp)
     }
 
+    /// Wanted pictures that could not be had.
+    pub fn stand_ins(&self) -> usize {
+        self.wanted.iter().filter(|(wanted, got)| got.rgb.is_empty() || got.stamp != **wanted).count()
+    }
+
     pub fn wanted(&self) -> &BTreeMap<i64, Wanted> {
         &self.wanted
     }

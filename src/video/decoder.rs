@@ -57,6 +57,26 @@ impl Decoder {
         unsafe { (*self.context).skip_frame = level };
     }
 
+    /// Whether decoding must begin with the file's first packet.
+    ///
+    /// Only there does the encoder x264 give its version, by which the decoder knows of a mistake that it
+    /// made in 4:4:4 pictures.
+    pub fn needs_start(&self) -> bool {
+        // SAFETY: the context is open; its extra data is as long as it says.
+        let (codec, extra) = unsafe {
+            let context = &*self.context;
+            let size = usize::try_from(context.extradata_size).unwrap_or(0);
+            let data = if context.extradata.is_null() {
+                &[]
+            } else {
+                std::slice::from_raw_parts(context.extradata, size)
+            };
+            (context.codec_id, data)
+        };
+        // The configuration record of H.264: version 1, then the profile.
+        codec == ffi::AVCodecID::AV_CODEC_ID_H264 && matches!(extra, [1, 244, ..])
+    }
+
     /// Hands over a packet, or the end of the stream. A damaged one costs its own pictures only.
     pub fn send(&mut self, packet: Option<&Packet>) {
         let packet = packet.map_or(ptr::null(), |p| p.as_ptr());

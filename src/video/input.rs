@@ -158,6 +158,11 @@ impl Input {
         self.context
     }
 
+    pub fn codec(&self) -> ffi::AVCodecID {
+        // SAFETY: see `stream`.
+        unsafe { (*(*self.stream()).codecpar).codec_id }
+    }
+
     pub fn time_base(&self) -> Rational {
         // SAFETY: see `stream`.
         unsafe { (*self.stream()).time_base }.into()

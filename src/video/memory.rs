@@ -5,7 +5,7 @@ use ffmpeg_next::{Packet, frame};
 use super::collector::Collector;
 use super::decoder::Decoder;
 use super::input::Input;
-use super::timeline::{Timeline, plan, reorder_depth};
+use super::timeline::{Listed, Segment, Timeline, plan, reorder_depth};
 use crate::{Error, Result};
 
 /// The video packets of a clip, in decoding order.
@@ -31,7 +31,10 @@ impl Packets {
     /// When each picture is shown. Where the packets don't say, everything is decoded once to see.
     /// The second value tells whether they did.
     pub fn timeline(&self, input: &Input) -> Result<(Timeline, bool)> {
-        if let Some(timeline) = Timeline::of_packets(&self.packets, input) {
+        if let Some(mut timeline) = Timeline::of_packets(&self.packets, input) {
+            if let Some(first) = self.first_picture(input, &timeline)? {
+                timeline.start_at(first);
+            }
             return Ok((timeline, true));
         }
         let mut decoder = Decoder::open(input, self.threads, None)?;
@@ -51,6 +54,28 @@ impl Packets {
         }
         let tick = f64::from(input.time_base());
         Ok((Timeline::of_pictures(&pictures, tick, input.frame_rate()), false))
+    }
+
+    /// The first picture that can be decoded, where that may not be the first that is listed: a file cut
+    /// out of another begins with pictures whose references are gone.
+    fn first_picture(&self, input: &Input, timeline: &Timeline) -> Result<Option<i64>> {
+        let head = &self.packets[0];
+        if head.is_key() && head.pts() <= timeline.stamps.first().copied() {
+            return Ok(None);
+        }
+        let mut decoder = Decoder::open(input, self.threads, Some(self.reorder_depth()))?;
+        for packet in self.packets.iter().map(Some).chain([None]) {
+            input.check_deadline()?;
+            decoder.send(packet);
+            if let Some(frame) = decoder.receive() {
+                return Ok(timestamp(&frame));
+            }
+        }
+        Ok(None)
+    }
+
+    fn reorder_depth(&self) -> usize {
+        reorder_depth(self.packets.iter().filter_map(|p| Some((p.dts(), p.pts()?))))
     }
 
     /// Decodes the wanted pictures of `timeline`.
@@ -98,25 +123,20 @@ impl Packets {
             collector.end_stretch(i64::MAX);
             return Ok(true);
         }
-        let stamps: Vec<i64> = self.packets.iter().map(|p| p.pts().unwrap_or(i64::MIN)).collect();
-        let mut decoder = Decoder::open(input, self.threads, Some(reorder_depth(stamps.iter().copied())))?;
+        let codec = input.codec();
+        let listed: Vec<Listed> = self.packets.iter().map(|p| Listed::new(p, codec)).collect();
+        let mut decoder = Decoder::open(input, self.threads, Some(self.reorder_depth()))?;
         let wanted: Vec<i64> = collector.wanted().keys().copied().collect();
-        let keys: Vec<(i64, bool)> =
-            stamps.iter().zip(&self.packets).map(|(s, p)| (*s, p.is_key())).collect();
-        let mut segments = plan(&keys, &wanted, how.neighbours);
-        if !how.save {
-            let all = |s: &mut Vec<_>| s.truncate(1);
-            all(&mut segments);
-            if let Some(segment) = segments.first_mut() {
-                (segment.first, segment.last, segment.until) = (0, end, i64::MAX);
-            }
+        let mut segments = plan(&listed, &wanted, how.neighbours);
+        if !how.save || decoder.needs_start() {
+            segments = vec![Segment { first: 0, last: end, until: i64::MAX, key: listed[0].time }];
         }
         let skip = how.save && !how.neighbours && decoder.can_skip_unneeded();
         for (i, segment) in segments.iter().enumerate() {
             if i > 0 {
                 decoder.flush();
             }
-            let unneeded = |i: usize| skip && !collector_wants(&wanted, stamps[i]);
+            let unneeded = |i: usize| skip && wanted.binary_search(&listed[i].time).is_err();
             let range = (segment.first, segment.last);
             self.run(input, &mut decoder, range, unneeded, collector, timestamp)?;
             collector.end_stretch(segment.until);
@@ -124,11 +144,13 @@ impl Packets {
                 return Ok(true);
             }
         }
+        collector.damaged += decoder.errors;
         let started_late = |wanted: i64| segments.iter().rev().find(|s| s.key <= wanted && s.first > 0);
         let failed = collector.wanted().iter().any(|(wanted, got)| {
             got.rgb.is_empty() || started_late(*wanted).is_some_and(|s| got.stamp < s.key)
         });
-        Ok(!failed)
+        // What is damaged is to look as it does in a player, which has decoded all that came before.
+        Ok(!failed && collector.damaged == 0)
     }
 
     /// Sends the packets `first..=last`, then the end, and passes on what comes out.
@@ -165,8 +187,4 @@ impl Packets {
 pub(super) fn timestamp(frame: &frame::Video) -> Option<i64> {
     // The wrapper's `timestamp` is FFmpeg's best guess where the packet had no time.
     frame.pts().or_else(|| frame.timestamp())
-}
-
-fn collector_wants(wanted: &[i64], stamp: i64) -> bool {
-    wanted.binary_search(&stamp).is_ok()
 }

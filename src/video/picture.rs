@@ -136,12 +136,11 @@ impl Converter {
             if self.scaler.is_null() {
                 return Err(ffi::AVERROR_INVALIDDATA);
             }
+            // One table both ways: pictures that are RGB already go to YCbCr and back in the scaler.
             let table = ffi::sws_getCoefficients(colour_matrix(raw));
-            let rgb = ffi::sws_getCoefficients(ffi::SWS_CS_DEFAULT);
             let full = c_int::from(is_full_range(raw));
             let (one, none) = (1 << 16, 0);
-            // Refused for formats that are RGB already: there is nothing to set.
-            ffi::sws_setColorspaceDetails(self.scaler, table, full, rgb, 1, none, one, one);
+            ffi::sws_setColorspaceDetails(self.scaler, table, full, table, 1, none, one, one);
         }
         Ok(())
     }

@@ -35,9 +35,10 @@ pub fn read_frames(
     }
     let mut input = Input::open(path, options.deadline)?;
     let (packets, end) = read_packets(&mut input)?;
+    let reader = Reader { input, sampling, preprocess, threads: options.threads };
     match end {
-        Some(end) => read_short(&mut input, packets, end, sampling, preprocess, options.threads),
-        None => read_long(&mut input, &packets, sampling, preprocess, options.threads),
+        Some(end) => reader.short(packets, end),
+        None => reader.long(&packets),
     }
 }
 
@@ -45,7 +46,7 @@ pub fn read_frames(
 fn read_packets(input: &mut Input) -> Result<(Vec<Packet>, Option<End>)> {
     let mut packets = Vec::new();
     let mut bytes = 0;
-    loop {
+    while bytes <= SHORT {
         match input.read()? {
             Ok(packet) => {
                 if reason::is_encrypted(&packet) {
@@ -59,133 +60,136 @@ fn read_packets(input: &mut Input) -> Result<(Vec<Packet>, Option<End>)> {
             }
             Err(end) => return Ok((packets, Some(end))),
         }
-        if bytes > SHORT {
-            return Ok((packets, None));
-        }
     }
+    Ok((packets, None))
 }
 
-fn read_short(
-    input: &mut Input,
-    packets: Vec<Packet>,
-    end: End,
-    sampling: &Sampling,
-    preprocess: &Preprocess,
+struct Reader<'a> {
+    input: Input,
+    sampling: &'a Sampling,
+    preprocess: &'a Preprocess,
     threads: usize,
-) -> Result<Frames> {
-    if packets.is_empty() {
-        return Err(Error::clip(&input.path, reason::no_packets(end)));
-    }
-    let count = packets.len();
-    let packets = Packets::new(packets, threads);
-    let (timeline, timed) = packets.timeline(input)?;
-    let moments = sampling.moments(timeline.duration);
-    let wanted: Vec<i64> = moments.iter().map(|t| timeline.stamps[timeline.at(*t)]).collect();
-    let collected = packets.decode(input, timed, || collector(input, &wanted, preprocess))?;
-    let mut warnings = Vec::new();
-    let (have, claimed) = (timeline.duration, input.duration().unwrap_or(0.0));
-    let missing = input.frame_count().is_some_and(|n| n > count as u64 + 1) && claimed > have * 1.02;
-    if end == End::Broken || missing {
-        warnings.push(reason::truncated(have, claimed));
-    }
-    let time_of = |stamp: i64| match timeline.stamps.binary_search(&stamp) {
-        Ok(i) => timeline.times[i],
-        Err(i) => timeline.times[i.min(timeline.times.len() - 1)],
-    };
-    assemble(input, collected, &wanted, sampling, preprocess, time_of, timeline.duration, warnings)
 }
 
-fn read_long(
-    input: &mut Input,
-    head: &[Packet],
-    sampling: &Sampling,
-    preprocess: &Preprocess,
-    threads: usize,
-) -> Result<Frames> {
-    let tick = f64::from(input.time_base());
-    let claimed = Span::claimed(input, head);
-    let mut measured = claimed.is_none();
-    let mut span = match claimed {
-        Some(span) => span,
-        None => measure(input)?,
-    };
-    loop {
-        let moments = sampling.moments(span.duration);
-        let wanted: Vec<i64> = moments.iter().map(|t| span.stamp(*t, tick)).collect();
-        let mut collected = collector(input, &wanted, preprocess);
-        let ended = stream::decode(input, &span, threads, &mut collected)?;
-        let last = wanted.iter().max().copied().unwrap_or(0);
-        if !measured && ended.is_some_and(|seen| last.saturating_sub(seen) as f64 * tick > 1.0) {
-            span = measure(input)?;
-            measured = true;
-            continue;
+impl Reader<'_> {
+    /// A clip whose `packets` are all in memory.
+    fn short(&self, packets: Vec<Packet>, end: End) -> Result<Frames> {
+        let input = &self.input;
+        if packets.is_empty() {
+            return Err(Error::clip(&input.path, reason::no_packets(end)));
         }
+        let count = packets.len() as u64;
+        let cut = end == End::Broken || packets.iter().any(Packet::is_corrupt);
+        let packets = Packets::new(packets, self.threads);
+        let (timeline, timed) = packets.timeline(input)?;
+        let moments = self.sampling.moments(timeline.duration);
+        let wanted: Vec<i64> = moments.iter().map(|t| timeline.stamps[timeline.at(*t)]).collect();
+        let collected = packets.decode(input, timed, || self.collector(&wanted))?;
+
         let mut warnings = Vec::new();
-        let said = input.duration().unwrap_or(0.0);
-        if measured && said > span.duration + 1.0 {
-            warnings.push(reason::truncated(span.duration, said));
+        let (have, claimed) = (timeline.duration, input.duration().unwrap_or(0.0));
+        let listed = input.frame_count().unwrap_or(0);
+        if cut || (listed > count + 1 && claimed > have * 1.02) {
+            warnings.push(reason::truncated(have, claimed));
         }
-        let time_of = |stamp: i64| stamp.saturating_sub(span.first) as f64 * tick;
-        return assemble(input, collected, &wanted, sampling, preprocess, time_of, span.duration, warnings);
+        let (stand_ins, damaged) = (collected.stand_ins(), collected.damaged);
+        if damaged > 0 && stand_ins > 0 {
+            warnings.push(format!(
+                "damaged: {stand_ins} of the frames can't be decoded, others stand in for them"
+            ));
+        } else if damaged > 0 {
+            warnings.push(format!("damaged: {damaged} of its pictures are not whole"));
+        }
+        let time_of = |stamp: i64| {
+            let place = timeline.stamps.partition_point(|s| *s < stamp);
+            timeline.times[place.min(timeline.times.len() - 1)]
+        };
+        let frames = self.assemble(collected, &wanted, timeline.duration, time_of)?;
+        Ok(Frames { warnings, ..frames })
     }
-}
 
-fn measure(input: &mut Input) -> Result<Span> {
-    Span::measured(input)?.ok_or_else(|| {
-        let reason = "is too long to be read without times in it; put it into a container, as with \
-             `ffmpeg -i IN -c copy OUT.mkv`";
-        Error::clip(&input.path, reason)
-    })
-}
+    /// A video that is too long for memory, of which `head` is the beginning.
+    fn long(mut self, head: &[Packet]) -> Result<Frames> {
+        let tick = f64::from(self.input.time_base());
+        let mut measured = false;
+        let mut span = match Span::claimed(&self.input, head) {
+            Some(span) => span,
+            None => {
+                measured = true;
+                self.measure()?
+            }
+        };
+        loop {
+            let moments = self.sampling.moments(span.duration);
+            let wanted: Vec<i64> = moments.iter().map(|t| span.stamp(*t, tick)).collect();
+            let mut collected = self.collector(&wanted);
+            let ended = stream::decode(&mut self.input, &span, self.threads, &mut collected)?;
+            let last = wanted.iter().max().copied().unwrap_or(0);
+            if !measured && ended.is_some_and(|seen| last.saturating_sub(seen) as f64 * tick > 1.0) {
+                // The container claims more than there is.
+                measured = true;
+                span = self.measure()?;
+                continue;
+            }
+            let mut warnings = Vec::new();
+            let claimed = self.input.duration().unwrap_or(0.0);
+            if measured && claimed > span.duration + 1.0 {
+                warnings.push(reason::truncated(span.duration, claimed));
+            }
+            let time_of = |stamp: i64| stamp.saturating_sub(span.first) as f64 * tick;
+            let frames = self.assemble(collected, &wanted, span.duration, time_of)?;
+            return Ok(Frames { warnings, ..frames });
+        }
+    }
 
-fn collector(input: &Input, wanted: &[i64], preprocess: &Preprocess) -> Collector {
-    let stream = input.stream();
-    // SAFETY: the stream belongs to the open input.
-    let (orientation, aspect) =
-        unsafe { (Orientation::of_stream(stream), ratio((*stream).sample_aspect_ratio)) };
-    let crop = preprocess.crop_size;
-    let converter = Converter::new(preprocess, orientation, aspect);
-    Collector::new(wanted.iter().copied(), converter, crop.height * crop.width * 3)
-}
+    fn measure(&mut self) -> Result<Span> {
+        Span::measured(&mut self.input)?.ok_or_else(|| {
+            let reason = "is too long to be read without times in it; put it into a container, as with \
+                 `ffmpeg -i IN -c copy OUT.mkv`";
+            Error::clip(&self.input.path, reason)
+        })
+    }
 
-/// Puts the pictures into the order of the moments.
-#[allow(clippy::too_many_arguments)]
-fn assemble(
-    input: &Input,
-    collected: Collector,
-    wanted: &[i64],
-    sampling: &Sampling,
-    preprocess: &Preprocess,
-    time_of: impl Fn(i64) -> f64,
-    duration: f64,
-    mut warnings: Vec<String>,
-) -> Result<Frames> {
-    let damaged = collected.damaged;
-    let mut pictures: BTreeMap<i64, Wanted> = collected.finish();
-    pictures.retain(|_, picture| !picture.rgb.is_empty());
-    if pictures.is_empty() {
-        return Err(Error::clip(&input.path, "none of its pictures can be decoded"));
+    fn collector(&self, wanted: &[i64]) -> Collector {
+        let stream = self.input.stream();
+        // SAFETY: the stream belongs to the open input.
+        let (orientation, aspect) =
+            unsafe { (Orientation::of_stream(stream), ratio((*stream).sample_aspect_ratio)) };
+        let crop = self.preprocess.crop_size;
+        let converter = Converter::new(self.preprocess, orientation, aspect);
+        Collector::new(wanted.iter().copied(), converter, crop.height * crop.width * 3)
     }
-    if damaged > 0 {
-        warnings.push(format!("damaged: {damaged} of its pictures are not whole"));
+
+    /// Puts the pictures into the order of the moments. `time_of`: seconds of a picture from the first.
+    fn assemble(
+        &self,
+        collected: Collector,
+        wanted: &[i64],
+        duration: f64,
+        time_of: impl Fn(i64) -> f64,
+    ) -> Result<Frames> {
+        let mut pictures: BTreeMap<i64, Wanted> = collected.finish();
+        pictures.retain(|_, picture| !picture.rgb.is_empty());
+        let crop = self.preprocess.crop_size;
+        let mut pixels = Vec::with_capacity(wanted.len() * crop.height * crop.width * 3);
+        let mut times = Vec::with_capacity(wanted.len());
+        for stamp in wanted {
+            let before = pictures.range(..=stamp).next_back();
+            let Some((_, picture)) = before.or_else(|| pictures.range(stamp..).next()) else {
+                return Err(Error::clip(&self.input.path, "none of its pictures can be decoded"));
+            };
+            pixels.extend_from_slice(&picture.rgb);
+            times.push(time_of(picture.stamp));
+        }
+        Ok(Frames {
+            pixels,
+            windows: self.sampling.windows,
+            per_window: self.sampling.frames,
+            height: crop.height,
+            width: crop.width,
+            times,
+            duration,
+            warnings: Vec::new(),
+        })
     }
-    let crop = preprocess.crop_size;
-    let mut pixels = Vec::with_capacity(wanted.len() * crop.height * crop.width * 3);
-    let mut times = Vec::with_capacity(wanted.len());
-    for stamp in wanted {
-        let before = pictures.range(..=stamp).next_back();
-        let (_, picture) = before.or_else(|| pictures.range(stamp..).next()).expect("not empty");
-        pixels.extend_from_slice(&picture.rgb);
-        times.push(time_of(picture.stamp));
-    }
-    Ok(Frames {
-        pixels,
-        windows: sampling.windows,
-        per_window: sampling.frames,
-        height: crop.height,
-        width: crop.width,
-        times,
-        duration,
-        warnings,
-    })
 }

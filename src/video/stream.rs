@@ -28,8 +28,8 @@ pub(super) struct Span {
 impl Span {
     /// By the container's word and the `head` of the file, as far as both tell.
     pub fn claimed(input: &Input, head: &[Packet]) -> Option<Self> {
-        let times: Vec<i64> = head.iter().map(Packet::pts).collect::<Option<_>>()?;
-        let first = *times.iter().min()?;
+        let times: Vec<_> = head.iter().map(|p| Some((p.dts(), p.pts()?))).collect::<Option<_>>()?;
+        let first = times.iter().map(|t| t.1).min()?;
         let duration = input.duration()?;
         Some(Self { first, duration, delay: reorder_depth(times.into_iter()) })
     }
@@ -45,7 +45,7 @@ impl Span {
         if times.is_empty() {
             return Ok(None);
         }
-        let delay = reorder_depth(times.iter().map(|t| t.0));
+        let delay = reorder_depth(times.iter().map(|t| (None, t.0)));
         times.sort_unstable();
         times.dedup_by_key(|t| t.0);
         let first = times[0].0;

@@ -1,6 +1,7 @@
 //! When each picture of a clip is shown, and which pictures the wanted moments fall on.
 
-use ffmpeg_next::Packet;
+use ffmpeg_next::packet::Ref;
+use ffmpeg_next::{Packet, ffi};
 
 use super::input::Input;
 
@@ -18,11 +19,11 @@ pub(super) struct Timeline {
 impl Timeline {
     /// From what the packets say; `None` where they don't say it of every picture.
     pub fn of_packets(packets: &[Packet], input: &Input) -> Option<Self> {
+        let codec = input.codec();
         let mut shown = Vec::with_capacity(packets.len());
         for packet in packets.iter().filter(|p| p.size() > 0) {
             let pts = packet.pts()?;
-            // Outside the container's edit list: decoded for others' sake, not shown.
-            if packet.flags().bits() & ffmpeg_next::ffi::AV_PKT_FLAG_DISCARD == 0 {
+            if !is_hidden(packet, codec) {
                 shown.push((pts, packet.duration()));
             }
         }
@@ -73,10 +74,46 @@ impl Timeline {
         Self { stamps, times, duration }
     }
 
+    /// Leaves out what comes before `stamp`. Returns whether there was something.
+    pub fn start_at(&mut self, stamp: i64) -> bool {
+        let n = self.stamps.partition_point(|s| *s < stamp).min(self.stamps.len() - 1);
+        let skipped = self.times[n];
+        self.stamps.drain(..n);
+        self.times.drain(..n);
+        self.times.iter_mut().for_each(|t| *t -= skipped);
+        self.duration -= skipped;
+        n > 0
+    }
+
     /// The picture on screen at `moment` (seconds from the first): its place in `stamps`.
     pub fn at(&self, moment: f64) -> usize {
         // Half a microsecond: a moment computed from the same numbers belongs to its picture.
         self.times.partition_point(|t| *t <= moment + 5e-7).saturating_sub(1)
+    }
+}
+
+/// Whether the picture is decoded for others' sake only: outside the container's edit list, or marked so.
+fn is_hidden(packet: &Packet, codec: ffi::AVCodecID) -> bool {
+    // Not through the wrapper's flags, which don't know this one.
+    // SAFETY: a packet is valid while borrowed.
+    let discarded = unsafe { (*packet.as_ptr()).flags & ffi::AV_PKT_FLAG_DISCARD != 0 };
+    // The fifth bit of a VP8 picture says whether it is shown.
+    let vp8 = codec == ffi::AVCodecID::AV_CODEC_ID_VP8;
+    discarded || (vp8 && packet.data().is_some_and(|d| d.first().is_some_and(|b| b & 0x10 == 0)))
+}
+
+/// What a packet says of its picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub time: i64,
+    pub key: bool,
+    pub shown: bool,
+}
+
+impl Listed {
+    pub fn new(packet: &Packet, codec: ffi::AVCodecID) -> Self {
+        let time = packet.pts().unwrap_or(i64::MIN);
+        Self { time, key: packet.is_key(), shown: !is_hidden(packet, codec) }
     }
 }
 
@@ -92,22 +129,20 @@ pub(super) struct Segment {
     pub key: i64,
 }
 
-/// Which packets to decode for the `wanted` pictures (ascending): from the keyframe before each,
-/// joined where they touch.
-///
-/// `packets`: time and whether a keyframe, in decoding order. `neighbours`: also what is shown just after each.
-pub(super) fn plan(packets: &[(i64, bool)], wanted: &[i64], neighbours: bool) -> Vec<Segment> {
-    let mut by_time: Vec<usize> = (0..packets.len()).collect();
-    by_time.sort_by_key(|i| packets[*i].0);
+/// Which of `packets` (in decoding order) to decode for the `wanted` pictures (ascending): from the
+/// keyframe before each, joined where they touch. `neighbours`: also what is shown just after each.
+pub(super) fn plan(packets: &[Listed], wanted: &[i64], neighbours: bool) -> Vec<Segment> {
+    let mut by_time: Vec<usize> = (0..packets.len()).filter(|i| packets[*i].shown).collect();
+    by_time.sort_by_key(|i| packets[*i].time);
     let mut runs: Vec<Segment> = Vec::new();
     for stamp in wanted {
-        let place = by_time.partition_point(|i| packets[*i].0 < *stamp);
-        let Some(&index) = by_time.get(place).filter(|i| packets[**i].0 == *stamp) else { continue };
+        let place = by_time.partition_point(|i| packets[*i].time < *stamp);
+        let Some(&index) = by_time.get(place).filter(|i| packets[**i].time == *stamp) else { continue };
         // A picture that is shown before the keyframe it follows in the file needs the one before.
-        let is_start = |i: &usize| packets[*i].1 && packets[*i].0 <= *stamp;
+        let is_start = |i: &usize| packets[*i].key && packets[*i].time <= *stamp;
         let first = (0..=index).rev().find(is_start).unwrap_or(0);
         let after = by_time.get(place + 1).copied().filter(|_| neighbours).unwrap_or(index);
-        runs.push(Segment { first, last: index.max(after), until: *stamp, key: packets[first].0 });
+        runs.push(Segment { first, last: index.max(after), until: *stamp, key: packets[first].time });
     }
     runs.sort_by_key(|run| run.first);
     let mut joined: Vec<Segment> = Vec::new();
@@ -124,20 +159,31 @@ pub(super) fn plan(packets: &[(i64, bool)], wanted: &[i64], neighbours: bool) ->
 }
 
 /// How many pictures at most come in the file before one that is shown earlier.
-pub(super) fn reorder_depth(times: impl Iterator<Item = i64>) -> usize {
+///
+/// `times`: when each is decoded, if known, and shown.
+pub(super) fn reorder_depth(times: impl Iterator<Item = (Option<i64>, i64)>) -> usize {
     // The latest times so far, few of which lie after a new one.
     let mut latest: Vec<i64> = Vec::new();
+    let mut decoded_before = None;
     let mut depth = 0;
-    for time in times {
-        let place = latest.partition_point(|t| *t <= time);
+    for (decoded, shown) in times {
+        // An edit list repeats pictures: the file's own order ends there.
+        if decoded < decoded_before {
+            latest.clear();
+        }
+        decoded_before = decoded;
+        let place = latest.partition_point(|t| *t <= shown);
         depth = depth.max(latest.len() - place);
-        latest.insert(place, time);
-        if latest.len() > 32 {
+        latest.insert(place, shown);
+        if latest.len() > MOST_DELAY {
             latest.remove(0);
         }
     }
     depth
 }
+
+/// No codec in use delays pictures further.
+const MOST_DELAY: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -155,6 +201,10 @@ mod tests {
         assert_eq!([0.0, 0.05, 0.1, 0.85, 0.9, 9.0].map(|m| t.at(m)), [0, 0, 1, 1, 2, 2]);
         assert!((timeline(&[(0, 0), (2, 0), (4, 0)]).duration - 0.6).abs() < 1e-9);
         assert_eq!(timeline(&[(7, 0)]).duration, 0.0);
+        let mut t = timeline(&[(50, 0), (51, 0), (59, 4)]);
+        assert!(t.start_at(51) && !t.start_at(0));
+        assert_eq!(t.stamps, [51, 59]);
+        assert!((t.duration - 1.2).abs() < 1e-9 && (t.times[1] - 0.8).abs() < 1e-9);
     }
 
     #[test]
@@ -168,18 +218,31 @@ mod tests {
     #[test]
     fn plans_only_the_groups_that_are_wanted() {
         // I P B B | I P B B | I P B B, in decoding order.
-        let packets: Vec<(i64, bool)> = (0..3)
+        let listed = |time, key| Listed { time, key, shown: true };
+        let packets: Vec<Listed> = (0..3)
             .flat_map(|g| [(g * 4, true), (g * 4 + 3, false), (g * 4 + 1, false), (g * 4 + 2, false)])
+            .map(|(time, key)| listed(time, key))
             .collect();
         let segment = |first, last, until, key| Segment { first, last, until, key };
         assert_eq!(plan(&packets, &[1, 9], false), [segment(0, 2, 1, 0), segment(8, 10, 9, 8)]);
         // Touching groups are decoded as one.
         assert_eq!(plan(&packets, &[3, 2, 4], false), [segment(0, 4, 4, 0)]);
         assert_eq!(plan(&packets, &[3], true), [segment(0, 4, 3, 0)]);
-        assert_eq!(reorder_depth(packets.iter().map(|p| p.0)), 1);
         // Open group: the B at 3 comes after the I at 4 in the file, but needs the one before.
-        let open = [(0, true), (4, true), (3, false)];
+        let open = [listed(0, true), listed(4, true), listed(3, false)];
         assert_eq!(plan(&open, &[3], false), [segment(0, 2, 3, 0)]);
-        assert_eq!(reorder_depth([0, 4, 2, 1, 3, 8, 6].into_iter()), 2);
+        // An edit list shows the second turn of what is there twice.
+        let hidden = Listed { shown: false, ..listed(0, true) };
+        assert_eq!(plan(&[hidden, listed(1, false), listed(0, true)], &[0], false), [segment(2, 2, 0, 0)]);
+    }
+
+    #[test]
+    fn measures_how_far_pictures_are_out_of_order() {
+        let depth = |times: &[i64]| reorder_depth(times.iter().map(|t| (None, *t)));
+        assert_eq!(depth(&[0, 1, 2, 3]), 0);
+        assert_eq!(depth(&[0, 3, 1, 2, 4]), 1);
+        assert_eq!(depth(&[0, 4, 2, 1, 3, 8, 6]), 2);
+        let repeated = [(0, 0), (1, 2), (2, 1), (0, 0), (1, 2), (2, 1)];
+        assert_eq!(reorder_depth(repeated.iter().map(|(d, s)| (Some(*d), *s))), 1);
     }
 }
