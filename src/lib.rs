@@ -9,6 +9,18 @@
 //! 4. [`Classifier`] holds the three together, as a model folder ([`model`]) describes them.
 //!
 //! Training, evaluation and inference all take this way; none has a copy of its own.
+//!
+//! ```
+//! # fn main() -> classify::Result<()> {
+//! let classifier = classify::Classifier::embedded()?;
+//! let clip = classifier.classify("samples/jumping_jacks.mp4")?;
+//! println!("{}: {:.0} %", clip.labels[0].label, clip.labels[0].score * 100.0);
+//! # assert!((clip.duration_s - 2.6).abs() < 0.1);
+//! # let sum: f32 = clip.labels.iter().map(|label| label.score).sum();
+//! # assert!((sum - 1.0).abs() < 1e-3, "{sum}");
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod backbones;
 pub mod batch;
