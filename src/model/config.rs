@@ -49,21 +49,42 @@ pub enum BackboneConfig {
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum HeadConfig {
     /// Stacked LSTM, its outputs averaged over time, then a linear layer.
-    Lstm {
-        hidden_size: usize,
-        num_layers: usize,
-        /// Share of values dropped in training: of each layer's input and of the classifier's.
-        dropout: f64,
-        /// Also feed the change of each feature since the step before (input is `2·D` wide).
-        #[serde(default)]
-        delta: bool,
-    },
+    Lstm(LstmConfig),
     /// Features averaged over time, then a linear layer.
     Mean {
         /// Features are first averaged over this many neighbouring steps of a window.
         #[serde(default = "one")]
         pool: usize,
     },
+}
+
+/// The sizes of an LSTM head.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LstmConfig {
+    pub hidden_size: usize,
+    pub num_layers: usize,
+    /// Share of values dropped in training: of each layer's input and of the classifier's.
+    pub dropout: f64,
+    /// The LSTM also reads the change of each feature since the step before (its input is `2·D` wide).
+    #[serde(default)]
+    pub delta: bool,
+    /// The classifier also reads the features' mean over time beside the LSTM's, so that the LSTM
+    /// has only to learn what the mean can't say.
+    #[serde(default)]
+    pub skip: bool,
+}
+
+impl LstmConfig {
+    /// Length of an LSTM input step, for features of length `dim`.
+    pub fn input_width(&self, dim: usize) -> usize {
+        if self.delta { 2 * dim } else { dim }
+    }
+
+    /// Length of the classifier's input.
+    pub fn pooled_width(&self, dim: usize) -> usize {
+        if self.skip { self.hidden_size + dim } else { self.hidden_size }
+    }
 }
 
 fn one() -> usize {
@@ -106,9 +127,7 @@ impl HeadConfig {
     /// Builds the head for features of length `dim` and `classes` classes.
     pub fn load(&self, dim: usize, classes: usize, vb: VarBuilder) -> Result<Head> {
         Ok(match *self {
-            Self::Lstm { hidden_size, num_layers, dropout, delta } => {
-                Head::Lstm(LstmHead::load(dim, hidden_size, num_layers, classes, dropout, delta, vb)?)
-            }
+            Self::Lstm(config) => Head::Lstm(LstmHead::load(dim, classes, config, vb)?),
             Self::Mean { pool } => Head::Mean(MeanHead::load(dim, classes, pool, vb)?),
         })
     }
@@ -116,7 +135,7 @@ impl HeadConfig {
     /// The name in `config.json`.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Lstm { .. } => "lstm",
+            Self::Lstm(_) => "lstm",
             Self::Mean { .. } => "mean",
         }
     }
@@ -138,8 +157,7 @@ impl ModelConfig {
         if fps.is_some_and(|fps| !(fps > 0.0 && fps.is_finite())) {
             bail!("config.json: sampling fps must be above 0");
         }
-        if let HeadConfig::Lstm { hidden_size: 0, .. }
-        | HeadConfig::Lstm { num_layers: 0, .. }
+        if let HeadConfig::Lstm(LstmConfig { hidden_size: 0, .. } | LstmConfig { num_layers: 0, .. })
         | HeadConfig::Mean { pool: 0 } = self.head
         {
             bail!("config.json: a head's sizes must be above 0");

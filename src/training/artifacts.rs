@@ -9,7 +9,7 @@ use candle_core::Device;
 use super::{Epoch, FeatureCache, TrainOptions, TrainOutcome};
 use crate::dataset::{Dataset, Problem, Sample, Split};
 use crate::evaluation::{Evaluation, evaluate};
-use crate::model::{HeadConfig, ModelFolder};
+use crate::model::{HeadConfig, LstmConfig, ModelFolder};
 use crate::report::{EpochPoint, TrainingReport, seconds};
 use crate::{Classifier, Result, files};
 
@@ -107,9 +107,10 @@ fn facts(
         None => format!("{} frames spread over the clip", sampling.frames * sampling.windows),
     };
     let head = match config.head {
-        HeadConfig::Lstm { hidden_size, num_layers, delta, .. } => format!(
-            "LSTM, {num_layers} layer(s) of {hidden_size}{}",
-            if delta { ", on features and their change" } else { "" }
+        HeadConfig::Lstm(LstmConfig { hidden_size, num_layers, delta, skip, .. }) => format!(
+            "LSTM, {num_layers} layer(s) of {hidden_size}{}{}",
+            if delta { ", on features and their change" } else { "" },
+            if skip { ", features' mean beside its own" } else { "" },
         ),
         HeadConfig::Mean { .. } => "mean over time".into(),
     };

@@ -25,13 +25,10 @@ pub fn init_head(
     let mut put = |name: String, tensor: Tensor| tensors.0.insert(format!("head.{name}"), tensor);
     let width = match *config {
         HeadConfig::Mean { .. } => dim,
-        HeadConfig::Lstm { hidden_size: hidden, num_layers, delta, .. } => {
-            for layer in 0..num_layers {
-                let width = match (layer, delta) {
-                    (0, true) => 2 * dim,
-                    (0, false) => dim,
-                    _ => hidden,
-                };
+        HeadConfig::Lstm(config) => {
+            let hidden = config.hidden_size;
+            for layer in 0..config.num_layers {
+                let width = if layer == 0 { config.input_width(dim) } else { hidden };
                 put(format!("lstm.weight_ih_l{layer}"), uniform(&[4 * hidden, width], hidden)?);
                 put(format!("lstm.weight_hh_l{layer}"), uniform(&[4 * hidden, hidden], hidden)?);
                 let mut bias = uniform(&[4 * hidden], hidden)?.to_vec1::<f32>()?;
@@ -42,7 +39,7 @@ pub fn init_head(
                     Tensor::zeros(4 * hidden, candle_core::DType::F32, device)?,
                 );
             }
-            hidden
+            config.pooled_width(dim)
         }
     };
     put("classifier.weight".into(), uniform(&[classes, width], width)?);

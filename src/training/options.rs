@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::model::HeadConfig;
+use crate::model::{HeadConfig, LstmConfig};
 
 /// Everything that `classify train` can be told.
 #[derive(Debug, Clone)]
@@ -33,7 +33,13 @@ impl Default for TrainOptions {
             frames: None,
             size: None,
             windows: None,
-            head: HeadConfig::Lstm { hidden_size: 256, num_layers: 1, dropout: 0.5, delta: true },
+            head: HeadConfig::Lstm(LstmConfig {
+                hidden_size: 256,
+                num_layers: 1,
+                dropout: 0.5,
+                delta: false,
+                skip: true,
+            }),
             recipe: super::Recipe {
                 epochs: 40,
                 batch: 32,

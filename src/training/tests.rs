@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::trainer::Trained;
 use super::*;
-use crate::model::{HeadConfig, Weights};
+use crate::model::{HeadConfig, LstmConfig, Weights};
 
 const DIM: usize = 4;
 const STEPS: usize = 8;
@@ -58,7 +58,7 @@ impl Run<'_> {
         let (train, validation) = (order_of_events(64, 1), order_of_events(40, 2));
         let (mean, std) = normalisation(&train).unwrap();
         let fixed = match self.config {
-            HeadConfig::Lstm { .. } => {
+            HeadConfig::Lstm(_) => {
                 Weights([("head.input_norm.mean".into(), mean), ("head.input_norm.std".into(), std)].into())
             }
             HeadConfig::Mean { .. } => Weights::default(),
@@ -94,7 +94,7 @@ impl Run<'_> {
 }
 
 fn lstm() -> HeadConfig {
-    HeadConfig::Lstm { hidden_size: 8, num_layers: 2, dropout: 0.1, delta: false }
+    HeadConfig::Lstm(LstmConfig { hidden_size: 8, num_layers: 2, dropout: 0.1, delta: false, skip: false })
 }
 
 fn bits(weights: &Weights) -> Vec<(String, Vec<u32>)> {
