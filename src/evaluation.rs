@@ -79,6 +79,77 @@ fn probabilities(logits: &Tensor) -> Result<Vec<f32>> {
 }
 
 impl Evaluation {
+    /// Clips measured in a second.
+    pub fn clips_per_second(&self) -> f64 {
+        self.answers.len() as f64 / self.seconds.max(1e-9)
+    }
+
+    /// One line: how good, on how many clips, against the baselines.
+    pub fn summary(&self, part: &str, classes: usize) -> String {
+        let m = &self.metrics;
+        let [low, high] = m.accuracy_interval.map(|x| 100.0 * x);
+        let mean = self
+            .baseline
+            .as_ref()
+            .map_or(String::new(), |b| format!("mean head {:.1} %, ", 100.0 * b.accuracy));
+        format!(
+            "{part}: {:.1} % of {} clips right (95 % interval {low:.1} to {high:.1} %), macro-F1 {:.3}, {classes} classes \
+             ({mean}majority {:.1} %)",
+            100.0 * m.accuracy,
+            m.clips,
+            m.macro_f1,
+            100.0 * m.majority.accuracy
+        )
+    }
+
+    /// Figures, classes and confusions for people.
+    pub fn text(&self, part: &str, labels: &[String]) -> String {
+        let m = &self.metrics;
+        let mut text = self.summary(part, labels.len());
+        text += &format!(
+            "\ntop 5 {:.1} %, calibration error {:.1} %, {} unreadable, {:.1} clips/s\n",
+            100.0 * m.top5,
+            100.0 * m.calibration_error,
+            m.errors,
+            self.clips_per_second()
+        );
+        let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0).max(5);
+        text +=
+            &format!("\n{:width$}  clips  precision  recall     F1  most often answered instead", "class");
+        for (class, figures) in m.per_class.iter().enumerate().filter(|(_, f)| f.support > 0) {
+            let row = &m.confusion[class];
+            let confused = (0..row.len())
+                .filter(|&other| other != class && row[other] > 0)
+                .max_by_key(|&other| row[other]);
+            let confused =
+                confused.map_or(String::new(), |other| format!("{} ({})", labels[other], row[other]));
+            text += &format!(
+                "\n{:width$}  {:>5}  {:>9.2}  {:>6.2}  {:>5.2}  {confused}",
+                figures.label, figures.support, figures.precision, figures.recall, figures.f1
+            );
+        }
+        text
+    }
+
+    /// All figures as one JSON object.
+    pub fn json(&self, model: &str, part: &str) -> String {
+        let mut value = serde_json::json!({ "model": model, "split": part });
+        let errors: Vec<_> = self
+            .problems
+            .iter()
+            .map(|p| serde_json::json!({ "path": p.sample.path.to_string_lossy(), "error": p.reason }))
+            .collect();
+        if let (Some(object), Ok(serde_json::Value::Object(figures))) =
+            (value.as_object_mut(), serde_json::to_value(&self.metrics))
+        {
+            object.extend(figures);
+            object.insert("baseline".into(), serde_json::to_value(&self.baseline).unwrap_or_default());
+            object.insert("clips_per_second".into(), self.clips_per_second().into());
+            object.insert("unreadable".into(), errors.into());
+        }
+        value.to_string()
+    }
+
     /// The `count` clips whose true label got the least, worst first, with `frames` pictures of each.
     pub fn mistakes(
         &self,

@@ -1,8 +1,8 @@
 //! Everything that is said beside the results, on standard error.
 
-use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 use std::io::{IsTerminal, Write, stderr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use classify::output::one_line;
@@ -24,19 +24,19 @@ pub struct Verbosity {
 
 /// Messages, one a line, and a progress bar that they don't tear.
 pub struct Console {
-    verbosity: Cell<Verbosity>,
-    bar: RefCell<ProgressBar>,
+    verbosity: Mutex<Verbosity>,
+    bar: Mutex<ProgressBar>,
 }
 
 impl Console {
     /// Says the usual, without a bar.
     pub fn new() -> Self {
-        Self { verbosity: Cell::default(), bar: RefCell::new(ProgressBar::hidden()) }
+        Self { verbosity: Mutex::default(), bar: Mutex::new(ProgressBar::hidden()) }
     }
 
     /// Says as much as was asked for from here on.
     pub fn set_verbosity(&self, verbosity: Verbosity) {
-        self.verbosity.set(verbosity);
+        *lock(&self.verbosity) = verbosity;
     }
 
     /// `error: …`, always.
@@ -46,28 +46,28 @@ impl Console {
 
     /// `warning: …`, unless quiet.
     pub fn warning(&self, text: impl Display) {
-        if !self.verbosity.get().quiet {
+        if !lock(&self.verbosity).quiet {
             self.say(&format!("{WARNING}warning:{WARNING:#} {}", one_line(&text.to_string())));
         }
     }
 
     /// What is good to know, unless quiet.
     pub fn note(&self, text: impl Display) {
-        if !self.verbosity.get().quiet {
+        if !lock(&self.verbosity).quiet {
             self.say(&text.to_string());
         }
     }
 
     /// Details, where asked for.
     pub fn detail(&self, text: impl Display) {
-        if self.verbosity.get().verbose {
+        if lock(&self.verbosity).verbose {
             self.say(&text.to_string());
         }
     }
 
     /// Shows a bar of `len` steps, named by the plural `unit`, where a person is looking.
     pub fn start_progress(&self, len: usize, unit: &str) {
-        if self.verbosity.get().quiet || !stderr().is_terminal() {
+        if lock(&self.verbosity).quiet || !stderr().is_terminal() {
             return;
         }
         let template = format!("{{bar:30}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left{{msg}}");
@@ -79,12 +79,12 @@ impl Console {
         let bar = ProgressBar::with_draw_target(Some(len as u64), ProgressDrawTarget::stderr());
         bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
         bar.enable_steady_tick(std::time::Duration::from_millis(200));
-        self.bar.replace(bar);
+        *lock(&self.bar) = bar;
     }
 
     /// One step is done; `failed` of all steps so far went wrong.
     pub fn step(&self, failed: usize) {
-        let bar = self.bar.borrow();
+        let bar = lock(&self.bar);
         bar.inc(1);
         if failed > 0 {
             bar.set_message(format!(", {failed} failed"));
@@ -93,16 +93,23 @@ impl Console {
 
     /// Takes the bar away.
     pub fn end_progress(&self) {
-        self.bar.replace(ProgressBar::hidden()).finish_and_clear();
+        std::mem::replace(&mut *lock(&self.bar), ProgressBar::hidden()).finish_and_clear();
     }
 
     /// Does `write` while the bar is out of the way.
     pub fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
-        self.bar.borrow().suspend(write)
+        // A copy of the handle: `write` may have something to say itself.
+        let bar = lock(&self.bar).clone();
+        bar.suspend(write)
     }
 
     fn say(&self, line: &str) {
         // Nobody is left to tell when standard error is closed.
         self.aside(|| drop(writeln!(anstream::stderr().lock(), "{line}")));
     }
+}
+
+/// A thread that panicked while it held a lock leaves nothing half done here.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,14 +4,17 @@
 mod completions;
 mod console;
 mod doctor;
+mod eval;
 mod frames;
 mod interrupt;
 mod label;
 mod man;
 mod model_args;
 mod models;
+mod shell;
 mod sink;
 mod status;
+mod train;
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -62,6 +65,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Train(train::Args),
+    Eval(eval::Args),
     Models(models::Args),
     Frames(frames::Args),
     Doctor(doctor::Args),
@@ -74,6 +79,8 @@ impl Cli {
     pub fn run(self, console: &Console) -> Result<Status> {
         match self.command {
             None => self.label.run(console),
+            Some(Command::Train(args)) => args.run(console),
+            Some(Command::Eval(args)) => args.run(console),
             Some(Command::Models(args)) => args.run(),
             Some(Command::Frames(args)) => args.run(console),
             Some(Command::Doctor(args)) => args.run(),

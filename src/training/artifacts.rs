@@ -36,7 +36,7 @@ pub fn finish(
     dir: &Path,
     command: &str,
     took: Duration,
-    progress: &(dyn Fn(usize) + Sync),
+    measured: &(dyn Fn() + Sync),
 ) -> Result<Figures> {
     let mut folder = ModelFolder { card: "Being measured.\n".into(), ..outcome.folder.clone() };
     folder.save(dir)?;
@@ -47,7 +47,7 @@ pub fn finish(
         let samples: Vec<&Sample> = data.part(split).collect();
         let unreadable: Vec<&Problem> = data.problems.iter().filter(|p| p.sample.split == split).collect();
         let never = AtomicBool::new(false);
-        evaluate(&classifier, &samples, &unreadable, cache.as_ref(), options.threads, &never, progress)
+        evaluate(&classifier, &samples, &unreadable, cache.as_ref(), options.threads, &never, &|_| measured())
     };
     let validation = measure(Split::Val)?;
     let test = if data.count(Split::Test) > 0 { Some(measure(Split::Test)?) } else { None };

@@ -17,7 +17,7 @@ use crate::{Classifier, Error, Result};
 
 /// What a run tells while it goes on.
 pub trait Observer: Sync {
-    /// `done` of `total` clips have their features.
+    /// `done` of `total` clips have their features; begins with 0.
     fn features(&self, done: usize, total: usize);
     /// A step of an epoch is done.
     fn step(&self, stage: &str, epoch: usize, step: usize, steps: usize, loss: f64);
@@ -60,6 +60,7 @@ pub fn train(
     let mut problems = Vec::new();
     let samples: Vec<&Sample> = data.samples.iter().filter(|s| s.split != Split::Test).collect();
     let clips: Vec<PathBuf> = samples.iter().map(|s| s.path.clone()).collect();
+    observer.features(0, clips.len());
     let progress = |done| observer.features(done, clips.len());
     let features = extract(&classifier, &clips, cache.as_ref(), options.threads, stop, &progress);
     if stop.load(Ordering::Relaxed) {

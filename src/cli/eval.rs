@@ -1,0 +1,136 @@
+//! `classify eval`: how good a model is on labelled clips.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use classify::dataset::{self, Dataset, Problem, Sample, Split};
+use classify::evaluation::evaluate;
+use classify::report::TrainingReport;
+use classify::{Error, Result, files, run};
+
+use super::console::Verbosity;
+use super::model_args::ModelArgs;
+use super::{Console, Status, interrupt, shell};
+
+/// Measure a model on labelled clips
+///
+/// DATA is read as `classify train` reads it; its labels must be the model's. A clip that can't be
+/// read counts as answered wrongly and is named.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Labelled clips
+    data: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Which clips [default: the test clips where the data has some, else all]
+    #[arg(long, value_enum)]
+    split: Option<Part>,
+    /// How the figures are written
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Write a page with confusion matrix and mistakes, report.html, into this folder
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Cores to use [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Part {
+    Train,
+    Val,
+    Test,
+    All,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+impl Args {
+    /// Label the clips, compare with the truth.
+    pub fn run(self, console: &Console) -> Result<Status> {
+        console.set_verbosity(self.verbosity);
+        let classifier = self.model.load()?;
+        let labels = classifier.config().id2label.clone();
+        let settings = dataset::Options { labels: Some(labels), cut: false, ..Default::default() };
+        let data = Dataset::open(&self.data, &settings)?;
+        data.warnings.iter().for_each(|warning| console.warning(warning));
+        let has_test = data.count(Split::Test) > 0;
+        let part = self.split.unwrap_or(if has_test { Part::Test } else { Part::All });
+        let wanted = |split: Split| match part {
+            Part::All => true,
+            Part::Train => split == Split::Train,
+            Part::Val => split == Split::Val,
+            Part::Test => split == Split::Test,
+        };
+        let samples: Vec<&Sample> = data.samples.iter().filter(|s| wanted(s.split)).collect();
+        let unreadable: Vec<&Problem> = data.problems.iter().filter(|p| wanted(p.sample.split)).collect();
+        if samples.is_empty() && unreadable.is_empty() {
+            return Err(Error::data(&self.data, format!("no {} clips in it", name(part))));
+        }
+        let stop = interrupt::flag();
+        let threads = self.threads.map_or_else(run::available_threads, |n| n as usize);
+        console.start_progress(samples.len(), "clips");
+        let progress = |done: usize| {
+            if done > 0 {
+                console.step(0);
+            }
+        };
+        let evaluation = evaluate(&classifier, &samples, &unreadable, None, threads, &stop, &progress)?;
+        console.end_progress();
+        if stop.load(Ordering::Relaxed) {
+            console.note("interrupted");
+            return Ok(Status::Interrupted);
+        }
+        for problem in &evaluation.problems {
+            console.error(format!("{}: {}", problem.sample.path.display(), problem.reason));
+        }
+        let metrics = &evaluation.metrics;
+        metrics.warnings().iter().for_each(|warning| console.warning(warning));
+        match self.format {
+            Format::Text => println!("{}", evaluation.text(name(part), &data.labels)),
+            Format::Json => println!("{}", evaluation.json(classifier.name(), name(part))),
+        }
+        if let Some(dir) = &self.report {
+            std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
+            let head = classifier.config().head.name();
+            let results: Vec<_> = std::iter::once((head, metrics))
+                .chain(evaluation.baseline.as_ref().map(|metrics| ("mean over time", metrics)))
+                .collect();
+            let report = TrainingReport {
+                title: classifier.name(),
+                part: name(part),
+                results: &results,
+                warnings: &metrics.warnings(),
+                facts: &[(
+                    "Speed",
+                    format!("{:.1} clips/s, {threads} threads", evaluation.clips_per_second()),
+                )],
+                command: &shell::command(),
+                epochs: &[],
+                best_epoch: None,
+                dataset: &data,
+                mistakes: &evaluation.mistakes(&classifier, &data, &samples, 24),
+            };
+            let file = dir.join("report.html");
+            files::write_atomically(&file, report.to_html().as_bytes())?;
+            console.note(format!("report: {}", file.display()));
+        }
+        Ok(if metrics.errors > 0 { Status::SomeFailed } else { Status::Done })
+    }
+}
+
+fn name(part: Part) -> &'static str {
+    match part {
+        Part::Train => "train",
+        Part::Val => "validation",
+        Part::Test => "test",
+        Part::All => "all",
+    }
+}

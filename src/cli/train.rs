@@ -1,0 +1,259 @@
+//! `classify train`: learn new labels from labelled clips.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use classify::dataset::{self, Dataset};
+use classify::model::{HeadConfig, LstmConfig};
+use classify::training::{Epoch, Observer, TrainOptions, finish, train};
+use classify::{Error, Result, run};
+
+use super::console::Verbosity;
+use super::{Console, Status, interrupt, shell};
+
+/// Learn new labels from a folder of labelled clips
+///
+/// DATA is a folder with one folder of clips a class, or a list: CSV with the columns
+/// path,label[,split][,group], or lines 'path label'. Paths are relative to the list. Without a
+/// split, part of the clips is set apart for validation; clips cut from one source video stay
+/// together where their names (_gNN_), the group column or --group say so.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Labelled clips
+    data: PathBuf,
+    /// Folder to write the model to
+    #[arg(short, long, value_name = "MODEL_DIR")]
+    output: PathBuf,
+    /// Model whose CNN is taken over: a name or a folder
+    #[arg(long, value_name = "NAME|DIR", default_value = "imagenet-lite0", help_heading = "Model")]
+    backbone: String,
+    /// Frames to look at in each window of a clip [default: the backbone's]
+    #[arg(long, value_name = "N", help_heading = "Model", value_parser = count(10_000))]
+    frames: Option<u64>,
+    /// Windows to look at in a clip [default: the backbone's]
+    #[arg(long, value_name = "N", help_heading = "Model", value_parser = count(1000))]
+    windows: Option<u64>,
+    /// Width and height of the frames in pixels [default: the backbone's]
+    #[arg(long, value_name = "PX", help_heading = "Model", value_parser = clap::value_parser!(u64).range(16..=4096))]
+    size: Option<u64>,
+    /// What reads the features over time
+    #[arg(long, value_enum, default_value_t = HeadName::Lstm, help_heading = "Model")]
+    head: HeadName,
+    /// Length of the LSTM's state
+    #[arg(long, value_name = "N", default_value_t = 256, help_heading = "Model", value_parser = count(65_536))]
+    hidden: u64,
+    /// LSTM layers
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Model", value_parser = count(16))]
+    layers: u64,
+    /// The LSTM reads the features' change from step to step, too
+    #[arg(long, help_heading = "Model")]
+    delta: bool,
+    /// The classifier reads the LSTM alone, without the features' mean beside it
+    #[arg(long, help_heading = "Model")]
+    no_skip: bool,
+    /// Most epochs
+    #[arg(long, value_name = "N", default_value_t = 40, help_heading = "Training", value_parser = count(100_000))]
+    epochs: u64,
+    /// Clips a step
+    #[arg(long, value_name = "N", default_value_t = 32, help_heading = "Training", value_parser = count(100_000))]
+    batch: u64,
+    /// Highest learning rate; it rises to it, then falls to 0 along a cosine
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3, help_heading = "Training")]
+    learning_rate: f64,
+    /// Shrinks the weights at each step by this share of the learning rate
+    #[arg(long, value_name = "RATE", default_value_t = 0.05, help_heading = "Training")]
+    weight_decay: f64,
+    /// Share of values dropped in training
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, help_heading = "Training", value_parser = share)]
+    dropout: f64,
+    /// Share of a label's probability that is spread over all labels
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, help_heading = "Training", value_parser = share)]
+    label_smoothing: f64,
+    /// Mix pairs of clips, with shares drawn from Beta(A, A); 0 for none
+    #[arg(long, value_name = "A", default_value_t = 0.2, help_heading = "Training", value_parser = share)]
+    mixup: f64,
+    /// How rare classes get their due
+    #[arg(long, value_enum, default_value_t = Balance::Weights, help_heading = "Training")]
+    balance: Balance,
+    /// Stop after so many epochs without a better validation score
+    #[arg(long, value_name = "EPOCHS", default_value_t = 15, help_heading = "Training", value_parser = count(100_000))]
+    patience: u64,
+    /// Every random choice comes from it
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
+    seed: u64,
+    /// Regular expression with one capture: a clip's group (its source video, camera or person)
+    #[arg(long, value_name = "REGEX")]
+    group: Option<String>,
+    /// Cores to use [default: all]
+    #[arg(long, value_name = "N", value_parser = count(1024))]
+    threads: Option<u64>,
+    /// Where the clips' features are kept for the next run [default: the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Keep no features
+    #[arg(long, conflicts_with = "cache")]
+    no_cache: bool,
+    /// Go on where a run with the same settings was ended
+    #[arg(long)]
+    resume: bool,
+    /// Replace the model in the output folder
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum HeadName {
+    /// An LSTM: sees what comes before what
+    Lstm,
+    /// Their mean
+    Mean,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Balance {
+    /// A rare class's clips weigh more
+    Weights,
+    /// A rare class's clips are drawn more often
+    Sampling,
+    /// Every clip counts the same
+    None,
+}
+
+fn count(most: u64) -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..=most)
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..1.0).contains(&value) { Ok(value) } else { Err("must be at least 0 and below 1".into()) }
+}
+
+impl Args {
+    /// Read the data, train, measure the saved model, say how good it is.
+    pub fn run(self, console: &Console) -> Result<Status> {
+        console.set_verbosity(self.verbosity);
+        let start = Instant::now();
+        if self.output.join("config.json").exists() && !self.force && !self.resume {
+            let reason = "there is a model already; --force replaces it, --resume goes on with its training";
+            return Err(Error::model(&self.output, reason));
+        }
+        let settings = dataset::Options { group: self.group.clone(), seed: self.seed, ..Default::default() };
+        let data = Dataset::open(&self.data, &settings)?;
+        console.note(data.split_table().trim_end());
+        data.warnings.iter().for_each(|warning| console.warning(warning));
+
+        let options = self.options();
+        let checkpoints = self.output.join("checkpoints");
+        std::fs::create_dir_all(&checkpoints).map_err(|e| Error::io(&checkpoints, e))?;
+        let stop = interrupt::flag();
+        let outcome = train(&data, &options, &checkpoints, &stop, &Progress { console })?;
+        console.end_progress();
+        for problem in data.problems.iter().chain(&outcome.problems) {
+            console.warning(format!("left out: {}: {}", problem.sample.path.display(), problem.reason));
+        }
+        if stop.load(Ordering::Relaxed) {
+            console.note("interrupted; measuring the best model so far");
+        }
+        console.start_progress(data.samples.len(), "clips measured");
+        let took = start.elapsed();
+        let figures =
+            finish(&outcome, &data, &options, &self.output, &shell::command(), took, &|| console.step(0))?;
+        console.end_progress();
+        let (part, quoted) = figures.quoted();
+        quoted.metrics.warnings().iter().for_each(|warning| console.warning(warning));
+        for problem in &quoted.problems {
+            console.warning(format!(
+                "counted as wrong: {}: {}",
+                problem.sample.path.display(),
+                problem.reason
+            ));
+        }
+        println!("{}", quoted.summary(part, data.labels.len()));
+        println!("model: {}", self.output.display());
+        println!("report: {}", self.output.join("report.html").display());
+        Ok(if stop.load(Ordering::Relaxed) {
+            Status::Interrupted
+        } else if data.problems.len() + outcome.problems.len() + quoted.problems.len() > 0 {
+            Status::SomeFailed
+        } else {
+            Status::Done
+        })
+    }
+
+    fn options(&self) -> TrainOptions {
+        let default = TrainOptions::default();
+        let head = match self.head {
+            HeadName::Mean => HeadConfig::Mean { pool: 1 },
+            HeadName::Lstm => HeadConfig::Lstm(LstmConfig {
+                hidden_size: self.hidden as usize,
+                num_layers: self.layers as usize,
+                dropout: self.dropout,
+                delta: self.delta,
+                skip: !self.no_skip,
+            }),
+        };
+        let mut recipe = default.recipe;
+        recipe.epochs = self.epochs as usize;
+        recipe.batch = self.batch as usize;
+        recipe.learning_rate = self.learning_rate;
+        recipe.weight_decay = self.weight_decay;
+        recipe.patience = self.patience as usize;
+        recipe.balanced = self.balance == Balance::Sampling;
+        recipe.seed = self.seed;
+        TrainOptions {
+            backbone: self.backbone.clone(),
+            frames: self.frames.map(|n| n as usize),
+            size: self.size.map(|n| n as usize),
+            windows: self.windows.map(|n| n as usize),
+            head,
+            recipe,
+            label_smoothing: self.label_smoothing as f32,
+            mixup: self.mixup,
+            class_weights: self.balance == Balance::Weights,
+            cache: if self.no_cache { None } else { self.cache.clone().or(default.cache) },
+            threads: self.threads.map_or_else(run::available_threads, |n| n as usize),
+            resume: self.resume,
+        }
+    }
+}
+
+/// A bar while clips are read, then a line an epoch.
+struct Progress<'a> {
+    console: &'a Console,
+}
+
+impl Observer for Progress<'_> {
+    fn features(&self, done: usize, total: usize) {
+        if done == 0 {
+            self.console.start_progress(total, "clips read");
+        } else {
+            self.console.step(0);
+        }
+    }
+
+    fn step(&self, stage: &str, epoch: usize, step: usize, steps: usize, loss: f64) {
+        if step == 1 {
+            self.console.start_progress(steps, &format!("steps of epoch {epoch} ({stage}), loss {loss:.3}"));
+        }
+        self.console.step(0);
+    }
+
+    fn epoch(&self, row: &Epoch) {
+        self.console.end_progress();
+        let v = row.validation;
+        self.console.note(format!(
+            "{:8} epoch {:>3}  loss {:.3}  validation loss {:.3}  accuracy {:>5.1} %  macro-F1 {:.3}{}  {:.1} s",
+            row.stage,
+            row.epoch,
+            row.train_loss,
+            v.loss,
+            100.0 * v.accuracy,
+            v.macro_f1,
+            if row.best { " *" } else { "  " },
+            row.seconds
+        ));
+    }
+}
