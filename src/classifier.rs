@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use candle_nn::ops::softmax;
+use serde::{Deserialize, Serialize};
 
 use crate::backbones::Backbone;
 use crate::heads::{Head, MeanHead};
@@ -25,8 +26,9 @@ pub struct Classifier {
 }
 
 /// What a clip shows, best label first.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClipLabels {
+    #[serde(with = "crate::batch::paths::exact")]
     pub path: PathBuf,
     /// Every label of the model, by falling score.
     pub labels: Vec<Label>,
@@ -44,14 +46,14 @@ pub struct ClipLabels {
 }
 
 /// A label and its score: a probability between 0 and 1.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Label {
     pub label: String,
     pub score: f32,
 }
 
 /// Where the time went.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
     /// Opening, decoding, resizing.
     pub decode: Duration,
@@ -145,11 +147,15 @@ impl Classifier {
     pub fn classify_with(&self, path: &Path, options: &DecodeOptions) -> Result<ClipLabels> {
         let start = Instant::now();
         let frames = self.frames(path, options)?;
-        let decoded = Instant::now();
+        self.classify_frames(path, frames, start.elapsed())
+    }
+
+    /// Says what happens in the `frames` of the clip at `path`, which took `decode` to read.
+    pub fn classify_frames(&self, path: &Path, frames: Frames, decode: Duration) -> Result<ClipLabels> {
+        let start = Instant::now();
         let features = self.features(&frames)?;
-        let seen = Instant::now();
+        let backbone = start.elapsed();
         let labels = self.labels(&self.logits(&features)?)?;
-        let timings = Timings { decode: decoded - start, backbone: seen - decoded, head: seen.elapsed() };
         Ok(ClipLabels {
             path: path.to_owned(),
             confident: self.confident(&labels),
@@ -158,7 +164,7 @@ impl Classifier {
             frames: frames.times.len(),
             model: self.name.clone(),
             warnings: frames.warnings,
-            timings,
+            timings: Timings { decode, backbone, head: start.elapsed() - backbone },
         })
     }
 
@@ -172,6 +178,11 @@ impl Classifier {
         let window = |w| self.backbone.forward(&self.preprocess.normalise(frames, w, &self.device)?);
         let windows: Vec<_> = (0..frames.windows).map(window).collect::<candle_core::Result<_>>()?;
         Ok(Tensor::stack(&windows, 0)?)
+    }
+
+    /// How many feature vectors a window of `frames` frames yields.
+    pub fn feature_steps(&self, frames: usize) -> usize {
+        self.backbone.feature_steps(frames)
     }
 
     /// The head's logits of a clip's features: `f32 [classes]`.

@@ -44,6 +44,17 @@ impl Error {
         Self::Data { path: path.as_ref().to_owned(), reason: reason.to_string() }
     }
 
+    /// What is wrong, without the file's name: for places that show the name beside it.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Clip { reason, .. } | Self::Model { reason, .. } | Self::Data { reason, .. } => {
+                reason.clone()
+            }
+            Self::Io { source, .. } => source.to_string(),
+            other => other.to_string(),
+        }
+    }
+
     /// An input or output error at `path`.
     pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
         Self::Io { path: path.as_ref().to_owned(), source }

@@ -39,8 +39,10 @@ pub mod model;
 pub mod output;
 pub mod report;
 pub mod run;
+pub mod timeline;
 pub mod training;
 pub mod video;
+pub mod worker;
 
 pub use classifier::{Classifier, ClipLabels, Label, Timings};
 pub use error::{Error, Result};

@@ -251,7 +251,7 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
     }
 
     /// Removes the journal: its output is in place.
-    pub fn remove(self) -> Result<()> {
+    pub fn remove(&mut self) -> Result<()> {
         std::fs::remove_file(&self.path).map_err(|e| Error::io(&self.path, e))
     }
 }

@@ -4,22 +4,28 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
+use classify::batch::{self, Header, Run, Step};
+use classify::files::AtomicFile;
 use classify::inputs::Inputs;
-use classify::output::{Format, Row};
+use classify::output::{Exporter, Format, Row};
 use classify::run::{self, Settings};
-use classify::{ClipLabels, Error, Result, Timings};
+use classify::timeline::TimelineFormat;
+use classify::worker::{Pool, Request, Setup};
+use classify::{Classifier, ClipLabels, Error, Result};
 
+use super::batch_args::BatchArgs;
 use super::console::Verbosity;
-use super::model_args::ModelArgs;
-use super::sink::Results;
+use super::model_args::{DeviceName, ModelArgs};
+use super::sink::{Stdout, refuse_existing};
+use super::timeline::{Target, TimelineArgs};
+use super::totals::Totals;
 use super::{Console, Status, interrupt};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Clips, folders (searched with all below them) and patterns like 'a*.mp4'
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "list", value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,
@@ -29,7 +35,7 @@ pub struct Args {
     /// How results are written [default: by the output file's ending, else text]
     #[arg(short, long, value_enum)]
     format: Option<FormatName>,
-    /// Write results to a file (.txt, .json, .jsonl, .csv) instead of standard output
+    /// Write results to a file (.txt, .json, .jsonl, .csv, .parquet) instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Replace the output file where it exists
@@ -42,6 +48,10 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
     #[command(flatten)]
+    timeline: TimelineArgs,
+    #[command(flatten)]
+    batch: BatchArgs,
+    #[command(flatten)]
     verbosity: Verbosity,
 }
 
@@ -53,16 +63,12 @@ enum FormatName {
     Json,
     /// A table
     Csv,
-}
-
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Text => Self::Text,
-            FormatName::Json => Self::Json,
-            FormatName::Csv => Self::Csv,
-        }
-    }
+    /// A table in columns
+    Parquet,
+    /// Subtitles, of a --timeline
+    Vtt,
+    /// Subtitles, of a --timeline
+    Srt,
 }
 
 fn probability(text: &str) -> Result<f64, String> {
@@ -74,135 +80,210 @@ impl Args {
     /// Find the inputs, load the model, label, write.
     pub fn run(self, console: &Console) -> Result<Status> {
         console.set_verbosity(self.verbosity);
+        if self.timeline.timeline {
+            return self.run_timeline(console);
+        }
         let format = self.format()?;
-        let inputs = Inputs::find(&self.paths);
-        if inputs.clips.is_empty() {
-            let skipped = match inputs.skipped {
-                0 => String::new(),
-                n => format!(" ({n} files have other endings; name a file itself to have it tried)"),
-            };
-            return Err(Error::Usage(format!("no input found: no video in {}{skipped}", list(&self.paths))));
+        self.check_output()?;
+        if self.paths.iter().any(|path| path == Path::new("-")) {
+            return Err(Error::Usage("-: a video on standard input needs --timeline".into()));
         }
-        let mut classifier = self.model.load()?;
-        if let Some(threshold) = self.threshold {
-            classifier = classifier.with_threshold(threshold);
-        }
+        let inputs = self.batch.inputs.find(&self.paths)?;
+        let classifier = self.classifier()?;
         let top = self.top.map_or(format.default_top(), |top| top as usize);
         let exporter = format.exporter(top, classifier.config().calibration.is_some());
-        let mut output = Results::open(exporter, self.output.as_deref(), self.force)?;
-
-        let stop = interrupt::flag();
         let threads = self.threads.map_or_else(run::available_threads, |n| n as usize);
-        let settings = Settings { threads, top, stop: stop.clone() };
-        let clips: Arc<[PathBuf]> = inputs.clips.into();
-        if clips.len() > 1 || inputs.folders > 0 {
-            console.start_progress(clips.len(), "clips");
+        let settings = Settings { threads, top, stop: interrupt::flag() };
+        if inputs.clips.len() > 1 || inputs.folders > 0 {
+            console.start_progress(inputs.clips.len(), "clips");
         }
+        let status = match &self.output {
+            Some(output) => self.to_file(output, inputs, &classifier, exporter, &settings, console),
+            None => self.to_stdout(inputs, exporter, &settings, console),
+        };
+        console.end_progress();
+        let status = status?;
+        if status == Status::Interrupted {
+            console.note("interrupted");
+        }
+        Ok(status)
+    }
+
+    fn run_timeline(&self, console: &Console) -> Result<Status> {
+        let format = self.timeline_format()?;
+        if let Some(output) = &self.output {
+            refuse_existing(output, self.force)?;
+        }
+        let films = self.batch.inputs.find(&self.paths)?.clips;
+        let threads = self.threads.map_or_else(run::available_threads, |n| n as usize);
+        let target = Target { format, output: self.output.as_deref(), threads };
+        self.timeline.run(&self.classifier()?, &films, &target, console)
+    }
+
+    fn classifier(&self) -> Result<Classifier> {
+        let classifier = self.model.load()?;
+        Ok(match self.threshold {
+            Some(threshold) => classifier.with_threshold(threshold),
+            None => classifier,
+        })
+    }
+
+    /// Each result as soon as it is its turn.
+    fn to_stdout(
+        &self,
+        inputs: Inputs,
+        exporter: Box<dyn Exporter>,
+        settings: &Settings,
+        console: &Console,
+    ) -> Result<Status> {
         let mut totals = Totals::new(inputs.skipped);
-        let mut written = console.aside(|| output.header());
-        let results = run::label(Arc::new(classifier), clips.clone(), &settings)?;
-        for (path, result) in clips.iter().zip(results) {
+        let mut out = Stdout(exporter);
+        let clips: Arc<[PathBuf]> = inputs.clips.into();
+        let pool = self.workers(clips.len(), settings.top, settings)?;
+        let mut written = console.aside(|| out.header());
+        let work = clips.clone();
+        let label = move |index: usize| pool.ask::<ClipLabels>(&Request::label(&work[index]));
+        for (path, result) in clips.iter().zip(run::in_order(clips.len(), settings, label)?) {
             if written.is_err() {
                 break;
             }
-            totals.add(path, &result, console);
+            match &result {
+                Ok(clip) => totals.labelled(path, clip, console),
+                Err(error) => totals.failed(error, console),
+            }
             let row = Row::new(path, result);
-            written = console.aside(|| output.row(&row));
+            written = console.aside(|| out.row(&row));
             console.step(totals.failed);
         }
         console.end_progress();
-        if stop.load(Ordering::Relaxed) {
-            console.note("interrupted");
+        if settings.stop.load(Ordering::Relaxed) {
             return Ok(Status::Interrupted);
         }
-        match written {
+        match written.and_then(|()| out.end()) {
             // The reader has seen enough (`| head`).
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && self.output.is_none() => {}
-            Err(error) => {
-                let path = self.output.as_deref().unwrap_or(Path::new("standard output"));
-                return Err(Error::io(path, error));
-            }
-            Ok(()) => output.commit()?,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) => return Err(Error::io("standard output", error)),
+            Ok(()) => (),
         }
         totals.say(console);
-        Ok(if totals.failed > 0 { Status::SomeFailed } else { Status::Done })
+        Ok(totals.status())
+    }
+
+    /// Results go to a journal beside the output, and at the end from there to the output.
+    fn to_file(
+        &self,
+        output: &Path,
+        inputs: Inputs,
+        classifier: &Classifier,
+        mut exporter: Box<dyn Exporter>,
+        settings: &Settings,
+        console: &Console,
+    ) -> Result<Status> {
+        // A few more labels than asked for, so that asking for them later does nothing again.
+        let top = settings.top.max(5);
+        let header = Header::new(
+            &classifier.digest(),
+            serde_json::json!({ "top": top, "device": format!("{:?}", self.model.device) }),
+        );
+        let clips: Arc<[PathBuf]> = inputs.clips.into();
+        let run = Run::open(output, clips.clone(), &header, self.batch.trust())?;
+        if run.damaged() > 0 {
+            console.warning(format!(
+                "{} damaged lines in the journal; their clips are done again",
+                run.damaged()
+            ));
+        }
+        let mut totals = Totals::new(inputs.skipped);
+        let pool = self.workers(clips.len(), top, settings)?;
+        for (path, step) in clips.iter().zip(run.start(pool, settings, Request::label)?) {
+            match step {
+                Ok(Step::Labelled(clip)) => totals.labelled(path, &clip, console),
+                Ok(Step::Failed(reason)) => totals.failed(&Error::clip(path, reason), console),
+                Ok(Step::Known) => totals.known(None, console),
+                Ok(Step::KnownFailed(reason)) => totals.known(Some(&Error::clip(path, reason)), console),
+                Err(error) => {
+                    console.note("what was done is kept; --resume goes on from there");
+                    return Err(error);
+                }
+            }
+            console.step(totals.failed);
+        }
+        console.end_progress();
+        if settings.stop.load(Ordering::Relaxed) {
+            run.sync()?;
+            console.note("what was done is kept; --resume goes on from there");
+            return Ok(Status::Interrupted);
+        }
+        let mut file = io::BufWriter::new(AtomicFile::create(output)?);
+        run.write(&mut *exporter, &mut file, output)?;
+        file.into_inner().map_err(|e| Error::io(output, e.into_error()))?.commit()?;
+        if !self.batch.trust().resume {
+            run.remove_journal()?;
+        }
+        totals.say(console);
+        Ok(totals.status())
+    }
+
+    fn workers(&self, clips: usize, top: usize, settings: &Settings) -> Result<Arc<Pool>> {
+        let setup = Setup {
+            model: Some(self.model.model.clone()),
+            frames: self.model.frames.map(|n| n as usize),
+            size: self.model.size.map(|n| n as usize),
+            threshold: self.threshold,
+            device: if self.model.device == DeviceName::Cuda { "cuda" } else { "cpu" }.into(),
+            threads: settings.threads_each(clips),
+            top,
+        };
+        Ok(Arc::new(Pool::of_this_program(setup, self.batch.timeout)?))
+    }
+
+    /// Refuses to replace what nobody said to replace.
+    fn check_output(&self) -> Result<()> {
+        let Some(output) = &self.output else { return Ok(()) };
+        let journal = batch::journal_path(output);
+        let unfinished = journal.exists();
+        if unfinished && !self.batch.trust().resume && !self.force {
+            return Err(Error::Usage(format!(
+                "{}: an earlier run left its journal; --resume goes on from there, --force starts anew",
+                journal.display()
+            )));
+        }
+        // With a journal, the output is this run's own.
+        refuse_existing(output, self.force || (unfinished && self.batch.trust().resume))?;
+        // Better now than after a night's work.
+        drop(AtomicFile::create(output)?);
+        Ok(())
     }
 
     fn format(&self) -> Result<Format> {
+        let only = |name| Err(Error::Usage(format!("--format {name} is for --timeline")));
         match (self.format, &self.output) {
-            (Some(format), _) => Ok(format.into()),
-            (None, None) => Ok(Format::Text),
-            (None, Some(path)) => Format::of(path).ok_or_else(|| {
-                let path = path.display();
-                Error::Usage(format!("{path}: the ending names no format; --format text, json or csv does"))
-            }),
+            (Some(FormatName::Text), _) | (None, None) => Ok(Format::Text),
+            (Some(FormatName::Json), _) => Ok(Format::Json),
+            (Some(FormatName::Csv), _) => Ok(Format::Csv),
+            (Some(FormatName::Parquet), _) => Ok(Format::Parquet),
+            (Some(FormatName::Vtt), _) => only("vtt"),
+            (Some(FormatName::Srt), _) => only("srt"),
+            (None, Some(path)) => Format::of(path).ok_or_else(|| unnamed(path, "text, json, csv or parquet")),
         }
     }
-}
 
-fn list(paths: &[PathBuf]) -> String {
-    let names: Vec<_> = paths.iter().take(3).map(|p| p.display().to_string()).collect();
-    let more = if paths.len() > 3 { ", …" } else { "" };
-    names.join(", ") + more
-}
-
-/// What is said of a run as a whole.
-struct Totals {
-    start: Instant,
-    labelled: usize,
-    failed: usize,
-    skipped: usize,
-    time: Timings,
-}
-
-impl Totals {
-    fn new(skipped: usize) -> Self {
-        Self { start: Instant::now(), labelled: 0, failed: 0, skipped, time: Timings::default() }
-    }
-
-    /// Counts one clip and says what was wrong with it.
-    fn add(&mut self, path: &Path, result: &Result<ClipLabels>, console: &Console) {
-        match result {
-            Ok(clip) => {
-                self.labelled += 1;
-                self.time.decode += clip.timings.decode;
-                self.time.backbone += clip.timings.backbone;
-                self.time.head += clip.timings.head;
-                for warning in &clip.warnings {
-                    console.warning(format!("{}: {warning}", path.display()));
-                }
-                console.detail(format!("{}: {}", path.display(), parts(&clip.timings)));
-            }
-            Err(error) => {
-                self.failed += 1;
-                console.error(error);
+    fn timeline_format(&self) -> Result<TimelineFormat> {
+        match (self.format, &self.output) {
+            (Some(FormatName::Text), _) | (None, None) => Ok(TimelineFormat::Text),
+            (Some(FormatName::Json), _) => Ok(TimelineFormat::Json),
+            (Some(FormatName::Csv), _) => Ok(TimelineFormat::Csv),
+            (Some(FormatName::Vtt), _) => Ok(TimelineFormat::Vtt),
+            (Some(FormatName::Srt), _) => Ok(TimelineFormat::Srt),
+            (Some(FormatName::Parquet), _) => Err(Error::Usage("--timeline has no format parquet".into())),
+            (None, Some(path)) => {
+                TimelineFormat::of(path).ok_or_else(|| unnamed(path, "text, json, csv, vtt or srt"))
             }
         }
     }
-
-    fn say(&self, console: &Console) {
-        let clips = self.labelled + self.failed;
-        let seconds = self.start.elapsed().as_secs_f64();
-        if clips > 1 || self.skipped > 0 {
-            let failed = if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
-            let skipped = match self.skipped {
-                0 => String::new(),
-                1 => ", 1 other file skipped".into(),
-                n => format!(", {n} other files skipped"),
-            };
-            let rate = clips as f64 / seconds;
-            console.note(format!(
-                "{} of {clips} clips labelled in {seconds:.1} s ({rate:.1} clips/s){failed}{skipped}",
-                self.labelled
-            ));
-        }
-        if clips > 1 {
-            console.detail(format!("all clips, over all cores: {}", parts(&self.time)));
-        }
-    }
 }
 
-fn parts(time: &Timings) -> String {
-    let ms = |d: Duration| format!("{:.1} ms", d.as_secs_f64() * 1e3);
-    format!("decode {}, network {}, head {}", ms(time.decode), ms(time.backbone), ms(time.head))
+fn unnamed(path: &Path, formats: &str) -> Error {
+    let path = path.display();
+    Error::Usage(format!("{path}: the ending names no format; --format {formats} does"))
 }

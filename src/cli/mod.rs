@@ -1,6 +1,8 @@
 //! The command line. Each subcommand is a file of its own: to add one, write `NAME.rs` with an
 //! `Args` and its `run`, and name it in [`Command`] and in [`Cli::run`].
 
+mod batch_args;
+mod check;
 mod completions;
 mod console;
 mod doctor;
@@ -9,11 +11,14 @@ mod frames;
 mod interrupt;
 mod label;
 mod man;
+mod merge;
 mod model_args;
 mod models;
 mod shell;
 mod sink;
 mod status;
+mod timeline;
+mod totals;
 mod train;
 
 use std::path::Path;
@@ -69,6 +74,8 @@ enum Command {
     Eval(eval::Args),
     Models(models::Args),
     Frames(frames::Args),
+    Check(check::Args),
+    Merge(merge::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -83,6 +90,8 @@ impl Cli {
             Some(Command::Eval(args)) => args.run(console),
             Some(Command::Models(args)) => args.run(),
             Some(Command::Frames(args)) => args.run(console),
+            Some(Command::Check(args)) => args.run(console),
+            Some(Command::Merge(args)) => args.run(console),
             Some(Command::Doctor(args)) => args.run(),
             Some(Command::Completions(args)) => args.run(),
             Some(Command::Man(args)) => args.run(),

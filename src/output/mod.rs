@@ -2,6 +2,8 @@
 
 mod csv;
 mod json;
+mod parquet;
+mod read;
 mod row;
 mod text;
 
@@ -9,11 +11,13 @@ use std::io::{self, Write};
 use std::path::Path;
 
 pub use self::csv::Csv;
+pub use self::parquet::Parquet;
 pub use json::Json;
+pub use read::read_rows;
 pub use row::Row;
 pub use text::{Text, one_line};
 
-/// Writes rows in one format. Each call writes whole lines.
+/// Writes rows in one format. In formats of lines each call writes whole ones.
 pub trait Exporter: Send {
     /// What stands before the first row.
     fn header(&mut self, _out: &mut dyn Write) -> io::Result<()> {
@@ -22,6 +26,11 @@ pub trait Exporter: Send {
 
     /// One clip's result.
     fn row(&mut self, row: &Row, out: &mut dyn Write) -> io::Result<()>;
+
+    /// What stands after the last row.
+    fn end(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The formats.
@@ -33,6 +42,8 @@ pub enum Format {
     Json,
     /// A table with a header.
     Csv,
+    /// A table in columns, for data frames.
+    Parquet,
 }
 
 impl Format {
@@ -42,6 +53,7 @@ impl Format {
             "txt" => Some(Self::Text),
             "json" | "jsonl" | "ndjson" => Some(Self::Json),
             "csv" => Some(Self::Csv),
+            "parquet" => Some(Self::Parquet),
             _ => None,
         }
     }
@@ -50,7 +62,7 @@ impl Format {
     pub fn default_top(self) -> usize {
         match self {
             Self::Text | Self::Json => 5,
-            Self::Csv => 1,
+            Self::Csv | Self::Parquet => 1,
         }
     }
 
@@ -61,6 +73,7 @@ impl Format {
             Self::Text => Box::new(Text::new(top)),
             Self::Json => Box::new(Json::new(top)),
             Self::Csv => Box::new(Csv::new(top, confident)),
+            Self::Parquet => Box::new(Parquet::new(top, confident)),
         }
     }
 }

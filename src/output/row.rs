@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{ClipLabels, Error, Result};
+use crate::{ClipLabels, Result};
 
 /// A clip and what came of it: labels, or why there are none.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,19 +16,14 @@ pub struct Row {
 impl Row {
     /// The row of `path`.
     pub fn new(path: &Path, result: Result<ClipLabels>) -> Self {
-        let outcome = result.map_err(|error| match error {
-            Error::Clip { reason, .. } => reason,
-            Error::Io { source, .. } => source.to_string(),
-            other => other.to_string(),
-        });
-        Self { path: path.to_owned(), outcome }
+        Self { path: path.to_owned(), outcome: result.map_err(|error| error.reason()) }
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::{Label, Timings};
+    use crate::{Error, Label, Timings};
 
     /// A labelled clip with three labels.
     pub fn labelled(confident: Option<bool>) -> Row {

@@ -3,11 +3,12 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use image::{RgbImage, codecs::jpeg::JpegEncoder, imageops};
 use maud::{Markup, html};
+use serde::{Deserialize, Serialize};
 
 use crate::video::Frames;
 
 /// A JPEG picture of some of the frames that a model saw, in order of time.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Filmstrip {
     pub jpeg: Vec<u8>,
     /// In pixels.

@@ -35,9 +35,36 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// How many clips of `clips` are worked on at a time.
+    pub fn workers(&self, clips: usize) -> usize {
+        self.threads.clamp(1, clips.max(1))
+    }
+
+    /// Threads for each of them.
+    pub fn threads_each(&self, clips: usize) -> usize {
+        (self.threads / self.workers(clips)).max(1)
+    }
+}
+
 /// The number of cores that this process may use.
 pub fn available_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Does `work` on the numbers `0..len` by `settings.threads` threads; the iterator hands out the
+/// results in that order. `work` must not panic.
+///
+/// # Errors
+/// Only when threads can't be started.
+pub fn in_order<T: Send + 'static>(
+    len: usize,
+    settings: &Settings,
+    work: impl Fn(usize) -> T + Send + Sync + 'static,
+) -> Result<Ordered<T>> {
+    let pools = (0..settings.workers(len)).map(|_| pool(1)).collect::<Result<Vec<_>>>()?;
+    let spawns = pools.into_iter().map(|pool| move |job: Box<dyn FnOnce() + Send>| pool.spawn(job));
+    Ok(Ordered::start(len, AHEAD, settings.stop.clone(), spawns, work))
 }
 
 /// Labels `clips`; the iterator hands out one result a clip, in their order.
@@ -49,8 +76,8 @@ pub fn label(
     clips: Arc<[PathBuf]>,
     settings: &Settings,
 ) -> Result<Ordered<Result<ClipLabels>>> {
-    let workers = settings.threads.clamp(1, clips.len().max(1));
-    let threads = (settings.threads / workers).max(1);
+    let workers = settings.workers(clips.len());
+    let threads = settings.threads_each(clips.len());
     // Each worker lives inside a pool of its own: the kernels split their work over the pool that
     // they are called in, which here is this worker's share of the cores.
     let pools = (0..workers).map(|_| pool(threads)).collect::<Result<Vec<_>>>()?;

@@ -3,7 +3,7 @@
 //! Goes to FFmpeg's C functions where the wrapper would panic on names that aren't UTF-8, allow other
 //! protocols than files, or hide why reading ended.
 
-use std::ffi::{CString, c_int, c_void};
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::Once;
@@ -40,10 +40,20 @@ pub(super) enum End {
 impl Input {
     /// Opens `path` and finds its video. `threads` isn't needed here: only the decoder has threads.
     pub fn open(path: &Path, deadline: Option<Instant>) -> Result<Self> {
-        silence();
         reason::check_file(path)?;
         let url = [b"file:", path.as_os_str().as_encoded_bytes()].concat();
         let url = CString::new(url).map_err(|_| Error::clip(path, "has a zero byte in its name"))?;
+        // Without the protocol, which some formats' detection would take for a part of the name.
+        Self::open_url(path, &url, "file:".len(), deadline)
+    }
+
+    /// Reads the video on the standard input, which can't go back.
+    pub fn standard_input(deadline: Option<Instant>) -> Result<Self> {
+        Self::open_url(Path::new("standard input"), c"pipe:0", 0, deadline)
+    }
+
+    fn open_url(path: &Path, url: &CStr, name: usize, deadline: Option<Instant>) -> Result<Self> {
+        silence();
         let mut input = Self {
             path: path.to_owned(),
             context: ptr::null_mut(),
@@ -73,7 +83,7 @@ impl Input {
             (*input.context).pb = input.io;
             (*input.context).interrupt_callback = interrupt;
             (*input.context).io_open = Some(refuse_to_open);
-            let name = url.as_ptr().add("file:".len());
+            let name = url.as_ptr().add(name);
             let code = ffi::avformat_open_input(&mut input.context, name, ptr::null_mut(), ptr::null_mut());
             input.check(code)?;
             if !input.has_complete_headers() {

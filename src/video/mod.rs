@@ -14,6 +14,7 @@ mod reason;
 mod sampling;
 mod stream;
 mod timeline;
+mod walk;
 
 use orientation::Orientation;
 use picture::Converter;
@@ -22,6 +23,7 @@ pub use preprocess::{CropSize, Preprocess, ShortestEdge};
 pub use probe::{ClipInfo, ffmpeg_version, probe};
 pub use read::read_frames;
 pub use sampling::Sampling;
+pub use walk::{Seen, Shown, Walk};
 
 /// Endings by which videos are known in a folder, in lower case. A file that is named explicitly is tried
 /// whatever its ending.

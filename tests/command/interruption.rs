@@ -4,13 +4,20 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
+use std::sync::LazyLock;
 
 use crate::builder::{CLIP, quick, sample};
 
 /// A run over so many clips that it doesn't end by itself, after its first row.
 fn started(args: &[&str]) -> (Child, BufReader<std::process::ChildStdout>, String) {
-    let clips = vec![sample(CLIP); 5000];
-    let mut command = quick().args(["--format", "json"]).args(args).args(clips).command();
+    static CLIPS: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+        let dir = tempfile::tempdir().unwrap();
+        for i in 0..5000 {
+            std::os::unix::fs::symlink(sample(CLIP), dir.path().join(format!("{i}.mp4"))).unwrap();
+        }
+        dir
+    });
+    let mut command = quick().args(["--format", "json"]).args(args).arg(CLIPS.path()).command();
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut first = String::new();
@@ -41,7 +48,7 @@ fn ctrl_c_ends_with_whole_lines() {
 }
 
 #[test]
-fn ctrl_c_leaves_no_half_of_a_file() {
+fn ctrl_c_leaves_no_half_of_a_file_and_what_was_done() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.jsonl");
     let (mut child, ..) = started(&["-o", path.to_str().unwrap(), "-v"]);
@@ -51,7 +58,8 @@ fn ctrl_c_leaves_no_half_of_a_file() {
     interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(!path.exists());
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["a.jsonl.journal"]);
 }
 
 #[test]

@@ -1,0 +1,189 @@
+//! `classify FILM --timeline`: what happens when.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use classify::files::AtomicFile;
+use classify::timeline::{self, Options, Segment, TimelineFormat, Told};
+use classify::{Classifier, Error, Result};
+
+use super::{Console, Status, interrupt};
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Long videos")]
+pub struct TimelineArgs {
+    /// Say what happens when, over the whole video; - is a video on standard input
+    #[arg(long)]
+    pub timeline: bool,
+    /// Seconds that are looked at together [default: what the model was trained on]
+    #[arg(long, value_name = "SECONDS", requires = "timeline", value_parser = window)]
+    window: Option<f64>,
+    /// Let a label reach over cuts between scenes
+    #[arg(long, requires = "timeline")]
+    no_cuts: bool,
+}
+
+fn window(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.1..=3600.0).contains(&value) => Ok(value),
+        _ => Err("must be between 0.1 and 3600 seconds".into()),
+    }
+}
+
+/// Where the segments of a run go, and in what form.
+pub struct Target<'a> {
+    pub format: TimelineFormat,
+    /// Standard output where there is none.
+    pub output: Option<&'a Path>,
+    pub threads: usize,
+}
+
+impl TimelineArgs {
+    /// Watches one video after the other, each with all cores.
+    pub fn run(
+        &self,
+        classifier: &Classifier,
+        films: &[PathBuf],
+        target: &Target,
+        console: &Console,
+    ) -> Result<Status> {
+        let subtitles = matches!(target.format, TimelineFormat::Vtt | TimelineFormat::Srt);
+        if subtitles && films.len() > 1 {
+            return Err(Error::Usage("subtitles are for one video: name one at a time".into()));
+        }
+        let mut out = match target.output {
+            Some(path) => Out::File(AtomicFile::create(path)?),
+            None => Out::Stdout,
+        };
+        // The kernels here run in rayon's global pool. It can be set up once only, and so it is.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(target.threads).build_global();
+        let mut status = Status::Done;
+        let told = (|| -> Result<bool> {
+            out.write(target.format.header(), console)?;
+            for film in films {
+                match self.film(classifier, film, target, &mut out, console) {
+                    Ok(true) => (),
+                    Ok(false) => return Ok(false),
+                    Err(error @ Error::Clip { .. }) => {
+                        console.end_progress();
+                        console.error(&error);
+                        status = Status::SomeFailed;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(true)
+        })();
+        console.end_progress();
+        match told {
+            Ok(true) => out.commit()?,
+            Ok(false) => return Ok(Status::Interrupted),
+            Err(Error::Io { source, .. }) if out.is_closed_pipe(&source) => (),
+            Err(error) => return Err(error),
+        }
+        Ok(status)
+    }
+
+    /// One video; false where it was interrupted.
+    fn film(
+        &self,
+        classifier: &Classifier,
+        film: &Path,
+        target: &Target,
+        out: &mut Out,
+        console: &Console,
+    ) -> Result<bool> {
+        let stop = interrupt::flag();
+        let options = Options { window: self.window, cuts: !self.no_cuts, threads: target.threads };
+        let name = if film == Path::new("-") { Path::new("standard input") } else { film };
+        let for_people = target.format == TimelineFormat::Text;
+        if for_people {
+            out.write(&format!("{}\n", classify::output::one_line(&name.to_string_lossy())), console)?;
+        }
+        let mut bar = Bar::default();
+        let (mut segments, mut number): (Vec<Segment>, usize) = (Vec::new(), 0);
+        let mut tell = |told: Told| -> Result<bool> {
+            match told {
+                Told::At { now, of } => bar.at(now, of, console),
+                Told::Segment(segment) => {
+                    number += 1;
+                    out.write(&target.format.segment(name, number, &segment), console)?;
+                    // Only the picture at the end needs them again.
+                    if for_people {
+                        segments.push(segment);
+                    }
+                }
+            }
+            Ok(!stop.load(Ordering::Relaxed))
+        };
+        let seen = timeline::watch(classifier, film, &options, &mut tell)?;
+        if stop.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        console.end_progress();
+        for warning in &seen.warnings {
+            console.warning(format!("{}: {warning}", name.display()));
+        }
+        out.write(&target.format.footer(&segments, seen.duration), console)?;
+        Ok(true)
+    }
+}
+
+/// A bar of the seconds seen, where the container says how many there are.
+#[derive(Default)]
+struct Bar {
+    started: bool,
+    seconds: usize,
+}
+
+impl Bar {
+    fn at(&mut self, now: f64, of: Option<f64>, console: &Console) {
+        let Some(of) = of.filter(|of| (1.0..1e6).contains(of)) else { return };
+        if !std::mem::replace(&mut self.started, true) {
+            console.start_progress(of as usize, "seconds");
+        }
+        while self.seconds < now as usize {
+            self.seconds += 1;
+            console.step(0);
+        }
+    }
+}
+
+enum Out {
+    Stdout,
+    File(AtomicFile),
+}
+
+impl Out {
+    fn write(&mut self, text: &str, console: &Console) -> Result<()> {
+        let written = match self {
+            Self::Stdout => console.aside(|| {
+                let mut out = io::stdout().lock();
+                out.write_all(text.as_bytes())?;
+                out.flush()
+            }),
+            Self::File(file) => file.write_all(text.as_bytes()),
+        };
+        written.map_err(|e| Error::io(self.name(), e))
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Stdout => "standard output",
+            Self::File(_) => "the output file",
+        }
+    }
+
+    /// The reader has seen enough (`| head`).
+    fn is_closed_pipe(&self, error: &io::Error) -> bool {
+        matches!(self, Self::Stdout) && error.kind() == io::ErrorKind::BrokenPipe
+    }
+
+    fn commit(self) -> Result<()> {
+        match self {
+            Self::Stdout => Ok(()),
+            Self::File(file) => file.commit(),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! What happens when: a long video in one pass, in bounded memory.
+//!
+//! The video is cut into units of time, each of which goes through the CNN once. The head reads every
+//! run of neighbouring units that is as long as what the model was trained on, and a unit's scores are
+//! the mean over the runs that it is part of. Neighbouring units of one label make a segment. No run
+//! reaches over a cut: what was before belongs to another scene.
+
+mod cuts;
+mod export;
+mod segments;
+mod shot;
+
+use std::path::Path;
+
+use candle_core::Tensor;
+
+use crate::video::{DecodeOptions, Frames, Seen, Walk};
+use crate::{Classifier, Result};
+
+use cuts::CutFinder;
+use segments::Segments;
+use shot::{Shot, Unit};
+
+pub use export::{TimelineFormat, clock};
+
+/// What a model without frame rate of its own was trained on is clips of actions; those of the data
+/// sets that are in use last about so long, in seconds.
+pub const WINDOW: f64 = 6.0;
+
+/// A stretch of a video in which one thing happens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Segment {
+    /// Seconds from the video's first picture.
+    pub start: f64,
+    pub end: f64,
+    /// `None` where the model is not sure.
+    pub label: Option<String>,
+    /// Mean score of the label; where there is none, of the best guesses.
+    pub score: f32,
+}
+
+/// How a video is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Seconds that the head looks at together; by default what the model was trained on.
+    pub window: Option<f64>,
+    /// Whether cuts end a run of units.
+    pub cuts: bool,
+    /// Threads of the decoder.
+    pub threads: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { window: None, cuts: true, threads: 1 }
+    }
+}
+
+/// How time is divided for one model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Grid {
+    /// Frames a second.
+    rate: f64,
+    /// Frames a unit.
+    unit: usize,
+    /// Units that the head reads together.
+    context: usize,
+    /// A network over time takes units of full length only.
+    whole_units: bool,
+}
+
+impl Grid {
+    fn new(classifier: &Classifier, window: Option<f64>) -> Self {
+        let sampling = classifier.config().sampling;
+        let frames = sampling.frames;
+        // An image network makes a feature of each frame, so that its runs may overlap for nothing.
+        let images = classifier.feature_steps(frames) == frames;
+        match sampling.fps {
+            Some(rate) if !images => {
+                let context = match window {
+                    Some(seconds) => (seconds * rate / frames as f64).round() as usize,
+                    None => sampling.windows,
+                };
+                Self { rate, unit: frames, context: context.max(1), whole_units: true }
+            }
+            _ => {
+                let usual = sampling.fps.map_or(WINDOW, |fps| frames as f64 / fps);
+                let context = frames.min(4);
+                let unit = frames.div_ceil(context);
+                let rate = (unit * context) as f64 / window.unwrap_or(usual);
+                Self { rate, unit, context, whole_units: !images }
+            }
+        }
+    }
+}
+
+/// Watches the video at `path` (`-`: on the standard input) from its first picture to its last, and
+/// tells each segment as soon as its end is known. Ends early, without error, once `tell` gives false.
+///
+/// # Errors
+/// [`crate::Error::Clip`] where there is no video that can be read, and whatever `tell` returns.
+pub fn watch(
+    classifier: &Classifier,
+    path: &Path,
+    options: &Options,
+    mut tell: impl FnMut(Told) -> Result<bool>,
+) -> Result<Seen> {
+    let grid = Grid::new(classifier, options.window);
+    let decode = DecodeOptions { threads: options.threads, ..DecodeOptions::default() };
+    let mut walk = Walk::open(path, classifier.preprocess(), &decode)?;
+    let claimed = walk.claimed_duration();
+    let crop = classifier.preprocess().crop_size;
+    let mut collector = Collector {
+        classifier,
+        grid,
+        cuts: options.cuts.then(CutFinder::default),
+        frames: Frames {
+            pixels: Vec::new(),
+            windows: 1,
+            per_window: 0,
+            height: crop.height,
+            width: crop.width,
+            times: Vec::new(),
+            duration: 0.0,
+            warnings: Vec::new(),
+        },
+        shot: Shot::new(grid.context),
+        segments: Segments::default(),
+        start: 0.0,
+    };
+    let mut rgb = vec![0; crop.height * crop.width * 3];
+    let (mut taken, mut end) = (0u64, 0.0);
+    while let Some(shown) = walk.step()? {
+        end = shown.end;
+        let mut fresh = true;
+        // The frames whose moment, the middle of their share of time, this picture is on screen for.
+        loop {
+            let moment = (taken as f64 + 0.5) / grid.rate;
+            // A video that is shorter than one share gives its first picture.
+            if moment >= shown.end && taken > 0 {
+                break;
+            }
+            if std::mem::take(&mut fresh) {
+                walk.convert(&mut rgb);
+            }
+            for segment in collector.take(&rgb, taken as f64 / grid.rate)? {
+                if !tell(Told::Segment(segment))? {
+                    return Ok(walk.seen());
+                }
+            }
+            taken += 1;
+        }
+        if !tell(Told::At { now: shown.end, of: claimed })? {
+            return Ok(walk.seen());
+        }
+    }
+    for segment in collector.finish(end)? {
+        if !tell(Told::Segment(segment))? {
+            break;
+        }
+    }
+    Ok(walk.seen())
+}
+
+/// What is told on the way.
+#[derive(Debug)]
+pub enum Told {
+    /// The next segment.
+    Segment(Segment),
+    /// How far it is: seconds, and of how many where the container says.
+    At { now: f64, of: Option<f64> },
+}
+
+/// Gathers frames into units.
+struct Collector<'a> {
+    classifier: &'a Classifier,
+    grid: Grid,
+    cuts: Option<CutFinder>,
+    /// Frames of the unit that is being filled, and when it began.
+    frames: Frames,
+    start: f64,
+    shot: Shot,
+    segments: Segments,
+}
+
+impl Collector<'_> {
+    /// One more frame, whose share of time begins at `time`. Returns the segments that it ends.
+    fn take(&mut self, rgb: &[u8], time: f64) -> Result<Vec<Segment>> {
+        let mut done = Vec::new();
+        if self.cuts.as_mut().is_some_and(|cuts| cuts.is_cut(rgb, self.frames.width)) {
+            self.end_shot(time, &mut done)?;
+        }
+        if self.frames.per_window == 0 {
+            self.start = time;
+        }
+        self.frames.pixels.extend_from_slice(rgb);
+        self.frames.per_window += 1;
+        if self.frames.per_window == self.grid.unit {
+            self.end_unit(time + 1.0 / self.grid.rate, &mut done)?;
+        }
+        Ok(done)
+    }
+
+    fn end_unit(&mut self, end: f64, done: &mut Vec<Segment>) -> Result<()> {
+        let have = self.frames.per_window;
+        if have == 0 {
+            return Ok(());
+        }
+        if self.grid.whole_units {
+            // Played again from its start until it is full, as short clips are.
+            let len = self.frames.pixels.len() / have;
+            for i in 0..self.grid.unit - have {
+                let from = i % have * len;
+                self.frames.pixels.extend_from_within(from..from + len);
+            }
+            self.frames.per_window = self.grid.unit;
+        }
+        let features = self.classifier.features(&self.frames)?.squeeze(0)?;
+        self.frames.pixels.clear();
+        self.frames.per_window = 0;
+        let unit = Unit::new(self.start, end, features);
+        let (classifier, grid) = (self.classifier, self.grid);
+        if let Some(unit) = self.shot.push(unit, |f| scores(classifier, &grid, f))? {
+            done.extend(self.segments.push(unit, self.classifier));
+        }
+        Ok(())
+    }
+
+    fn end_shot(&mut self, end: f64, done: &mut Vec<Segment>) -> Result<()> {
+        self.end_unit(end, done)?;
+        let (classifier, grid) = (self.classifier, self.grid);
+        for unit in self.shot.end(|f| scores(classifier, &grid, f))? {
+            done.extend(self.segments.push(unit, self.classifier));
+        }
+        self.segments.cut();
+        Ok(())
+    }
+
+    fn finish(mut self, end: f64) -> Result<Vec<Segment>> {
+        let mut done = Vec::new();
+        self.end_shot(end, &mut done)?;
+        done.extend(self.segments.finish());
+        if let Some(last) = done.last_mut() {
+            last.end = end.max(last.start);
+        }
+        Ok(done)
+    }
+}
+
+/// The model's probabilities for a run of units' features, each `f32 [T', D]`.
+fn scores(classifier: &Classifier, grid: &Grid, features: &[&Tensor]) -> Result<Vec<f32>> {
+    let features = match grid.whole_units {
+        true => Tensor::stack(features, 0)?,
+        false => Tensor::cat(features, 0)?.unsqueeze(0)?,
+    };
+    classifier.scores(&classifier.logits(&features)?)
+}

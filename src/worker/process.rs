@@ -1,0 +1,116 @@
+//! One worker process, as its owner sees it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{ARGUMENT, Setup};
+
+/// How long a worker may take to load its model.
+const START: Duration = Duration::from_secs(300);
+
+/// A running worker.
+pub(super) struct Process {
+    child: Child,
+    requests: ChildStdin,
+    answers: Receiver<String>,
+}
+
+/// Why there is no answer.
+pub(super) enum Failure {
+    /// It took too long. The worker is dead.
+    Late,
+    /// It died; how.
+    Died(String),
+}
+
+impl Process {
+    /// Starts a worker and waits until it is ready; the error says why it isn't.
+    pub fn start(program: &std::path::Path, setup: &Setup) -> Result<Self, String> {
+        let child = Command::new(program)
+            .arg(ARGUMENT)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // What a dying C library writes would tear the progress bar; its signal says enough.
+            .stderr(Stdio::null())
+            .spawn();
+        let mut child = child.map_err(|e| format!("can't start a worker process: {e}"))?;
+        let (Some(requests), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err("can't talk to a worker process".into());
+        };
+        // A thread reads, because reading from a pipe knows no time limit.
+        let (sender, answers) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines() {
+                let Ok(line) = line else { return };
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut process = Self { child, requests, answers };
+        match process.ask(setup, START) {
+            Ok(answer) if answer == "\"ready\"" => Ok(process),
+            Ok(reason) => Err(serde_json::from_str(&reason).unwrap_or(reason)),
+            Err(Failure::Late) => Err("a worker process doesn't get ready".into()),
+            Err(Failure::Died(how)) => Err(format!("a worker process ended at its start: {how}")),
+        }
+    }
+
+    /// Sends a request and waits for its answer. After an error the worker is of no use any more.
+    pub fn ask(&mut self, request: &impl Serialize, timeout: Duration) -> Result<String, Failure> {
+        let mut line = serde_json::to_vec(request).map_err(|e| Failure::Died(e.to_string()))?;
+        line.push(b'\n');
+        // A worker that died before it read the request is noticed by the missing answer.
+        let _ = self.requests.write_all(&line).and_then(|()| self.requests.flush());
+        match self.answers.recv_timeout(timeout) {
+            Ok(answer) => Ok(answer),
+            Err(RecvTimeoutError::Timeout) => Err(Failure::Late),
+            Err(RecvTimeoutError::Disconnected) => Err(Failure::Died(self.how_it_ended())),
+        }
+    }
+
+    fn how_it_ended(&mut self) -> String {
+        match self.child.wait() {
+            Ok(status) => describe(status),
+            Err(e) => e.to_string(),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.child.kill().is_ok() && !matches!(self.child.try_wait(), Ok(Some(_))) {
+            // A process that waits for a dead network drive dies only when the drive comes back:
+            // nobody may wait for it here. It is collected with this process at the latest.
+            let pid = self.child.id() as libc::pid_t;
+            std::thread::spawn(move || {
+                // SAFETY: the child is ours and not waited for by anyone else.
+                unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+            });
+        }
+    }
+}
+
+#[cfg(unix)]
+fn describe(status: std::process::ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match status.signal() {
+        Some(libc::SIGSEGV) => "segmentation fault (signal 11)".into(),
+        Some(libc::SIGABRT) => "abort (signal 6)".into(),
+        Some(libc::SIGFPE) => "arithmetic error (signal 8)".into(),
+        Some(libc::SIGILL) => "illegal instruction (signal 4)".into(),
+        Some(libc::SIGBUS) => "bus error (signal 7)".into(),
+        Some(libc::SIGKILL) => "killed from outside, perhaps out of memory (signal 9)".into(),
+        Some(signal) => format!("signal {signal}"),
+        None => status.to_string(),
+    }
+}
+
+#[cfg(not(unix))]
+fn describe(status: std::process::ExitStatus) -> String {
+    status.to_string()
+}
