@@ -1,7 +1,7 @@
 //! Depthwise convolution: every channel has a k×k kernel of its own.
 
-use super::conv::Activation;
 use super::micro;
+use super::shape::Activation;
 use super::{AlignedBuf, Kernels, plain};
 
 /// Kernel of 3×3 or 5×5, stride 1 or 2, channels-last weights `[k · k, channels]`.
@@ -45,6 +45,14 @@ impl DepthwiseConv {
         let mut copy = AlignedBuf::zeros(channels);
         copy.copy_from_slice(bias);
         Self { kernels, kernel, stride, channels, weights, bias: copy }
+    }
+
+    /// The convolution that yields the gradient for the input of one with these weights
+    /// `[channels, 1, k, k]`: stride 1, over the gradient spread to every stride-th pixel.
+    pub fn flipped(kernels: Kernels, kernel: usize, weight: &[f32]) -> Self {
+        let flipped: Vec<f32> =
+            weight.chunks_exact(kernel * kernel).flat_map(|w| w.iter().rev().copied()).collect();
+        Self::from_torch(kernels, kernel, 1, &flipped, &vec![0.0; weight.len() / (kernel * kernel)])
     }
 
     /// Runs on the current thread.

@@ -10,9 +10,13 @@
 mod aligned;
 pub mod conv;
 pub mod depthwise;
+pub mod grad;
 mod micro;
+mod micro_grad;
+mod place;
 mod plain;
 pub mod pool;
+mod shape;
 mod simd;
 #[cfg(test)]
 mod tests;

@@ -22,9 +22,14 @@ pub(super) fn conv(conv: &PackedConv, run: &mut Run) {
                 // Coordinates in the input, or None over the border.
                 let inside: Option<Vec<usize>> = (0..3)
                     .map(|a| {
-                        (p[a] * window.stride[a] + k[a])
-                            .checked_sub(window.pad[a])
-                            .filter(|&q| q < run.from.dims[a + 1])
+                        let (stride, pad) = (window.stride[a], window.pad[a]);
+                        let q = if run.transposed {
+                            let q = (p[a] + pad).checked_sub(k[a])?;
+                            (q % stride == 0).then_some(q / stride)?
+                        } else {
+                            (p[a] * stride + k[a]).checked_sub(pad)?
+                        };
+                        Some(q).filter(|&q| q < run.from.dims[a + 1])
                     })
                     .collect();
                 let Some(q) = inside else { continue };

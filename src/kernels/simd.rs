@@ -21,6 +21,8 @@ pub(super) trait Lane: Copy {
     unsafe fn add(self, b: Self) -> Self;
     /// Limits to `lo..=hi`; NaN stays NaN.
     unsafe fn clamp(self, lo: f32, hi: f32) -> Self;
+    /// Zero wherever `x` isn't strictly between `lo` and `hi`.
+    unsafe fn where_between(self, x: Self, lo: f32, hi: f32) -> Self;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -77,6 +79,14 @@ mod x86 {
                 Self(_mm512_min_ps(_mm512_set1_ps(hi), x))
             }
         }
+        #[inline(always)]
+        unsafe fn where_between(self, x: Self, lo: f32, hi: f32) -> Self {
+            unsafe {
+                let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(x.0, _mm512_set1_ps(lo));
+                let inside = _mm512_mask_cmp_ps_mask::<_CMP_LT_OQ>(above, x.0, _mm512_set1_ps(hi));
+                Self(_mm512_maskz_mov_ps(inside, self.0))
+            }
+        }
     }
 
     /// 8 numbers, AVX2 and FMA.
@@ -129,6 +139,14 @@ mod x86 {
             unsafe {
                 let x = _mm256_max_ps(_mm256_set1_ps(lo), self.0);
                 Self(_mm256_min_ps(_mm256_set1_ps(hi), x))
+            }
+        }
+        #[inline(always)]
+        unsafe fn where_between(self, x: Self, lo: f32, hi: f32) -> Self {
+            unsafe {
+                let above = _mm256_cmp_ps::<_CMP_GT_OQ>(x.0, _mm256_set1_ps(lo));
+                let below = _mm256_cmp_ps::<_CMP_LT_OQ>(x.0, _mm256_set1_ps(hi));
+                Self(_mm256_and_ps(self.0, _mm256_and_ps(above, below)))
             }
         }
     }
@@ -187,5 +205,9 @@ impl Lane for Array8 {
             let x = if x < lo { lo } else { x };
             if x > hi { hi } else { x }
         }))
+    }
+    #[inline(always)]
+    unsafe fn where_between(self, x: Self, lo: f32, hi: f32) -> Self {
+        Self(std::array::from_fn(|i| if x.0[i] > lo && x.0[i] < hi { self.0[i] } else { 0.0 }))
     }
 }

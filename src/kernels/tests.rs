@@ -47,6 +47,7 @@ fn convolution_equals_plain_loops() {
             let mut output = vec![7.0; wide.len(cout + 3)];
             let run = Run {
                 window,
+                transposed: false,
                 input: &input,
                 from: Grid::dense(dims, cin),
                 output: &mut output[2..],
@@ -112,6 +113,7 @@ fn nan_is_not_hidden_by_the_activation() {
         let mut output = [0.0];
         conv.run(Run {
             window: Window::POINT,
+            transposed: false,
             input: &[f32::NAN],
             from: Grid::dense([1; 4], 1),
             output: &mut output,

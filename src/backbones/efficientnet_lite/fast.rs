@@ -110,6 +110,7 @@ impl Network {
         let mut shape = Images { height, width, channels: STEM, ..images };
         self.stem.run(Run {
             window,
+            transposed: false,
             input: pixels,
             from: images.grid(),
             output: s.input.at_least(shape.len()),
@@ -125,6 +126,7 @@ impl Network {
         let activations = s.expanded.at_least(head.len());
         self.head.run(Run {
             window: Window::POINT,
+            transposed: false,
             input: &s.input,
             from: shape.grid(),
             output: activations,
@@ -256,6 +258,7 @@ impl Strip<'_> {
         };
         expand.run(Run {
             window: Window::POINT,
+            transposed: false,
             input,
             from,
             output,
@@ -292,6 +295,7 @@ impl Strip<'_> {
         let start = self.first * images.strides[0] + self.y * images.strides[2];
         self.block.project.run(Run {
             window: Window::POINT,
+            transposed: false,
             input: &s.filtered,
             from: Grid::dense(dims, self.block.depthwise.channels),
             output: &mut s.output[start..],

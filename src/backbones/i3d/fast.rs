@@ -159,6 +159,7 @@ impl Unit {
                 let (window, _) = Window::same([*kernel; 3], [self.stride; 3], from.dims);
                 conv.run_parallel(Run {
                     window,
+                    transposed: false,
                     input,
                     from: from.grid(),
                     output,

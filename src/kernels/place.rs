@@ -1,0 +1,166 @@
+//! Where a tile's pixels and taps lie: the pointers that the microkernel follows.
+
+use super::conv::{PackedConv, Run};
+use super::micro::Tap;
+
+/// What a tap over the border reads.
+#[repr(align(64))]
+struct Zeros([f32; MAX_INPUTS]);
+static ZEROS: Zeros = Zeros([0.0; MAX_INPUTS]);
+
+/// Most numbers that one tap may read.
+pub(super) const MAX_INPUTS: usize = 4096;
+
+/// Walks over the output's pixels.
+pub(super) struct Position {
+    /// Volume, depth, row, pixel.
+    at: [usize; 4],
+    dims: [usize; 4],
+}
+
+impl Position {
+    pub(super) fn new(run: &Run, row: usize) -> Self {
+        let dims = run.to.dims;
+        let [_, d, h, _] = dims.map(|n| n.max(1));
+        Self { at: [row / h / d, row / h % d, row % h, 0], dims }
+    }
+
+    fn step(&mut self) {
+        for i in (0..4).rev() {
+            self.at[i] += 1;
+            if self.at[i] < self.dims[i] || i == 0 {
+                return;
+            }
+            self.at[i] = 0;
+        }
+    }
+}
+
+/// A tile's pointers.
+pub(super) struct Placed<const R: usize> {
+    pub taps: std::ops::Range<usize>,
+    pub k: usize,
+    pub out: [*mut f32; R],
+    pub residual: Option<[*const f32; R]>,
+    pub rows: usize,
+}
+
+fn offset(strides: &[usize; 4], at: [usize; 4]) -> usize {
+    (0..4).map(|i| strides[i] * at[i]).sum()
+}
+
+impl<const R: usize> Placed<R> {
+    /// The next `n <= R` pixels; missing ones repeat the last.
+    pub(super) fn new(
+        conv: &PackedConv,
+        run: &Run,
+        output: *mut f32,
+        position: &mut Position,
+        n: usize,
+        taps: &mut Vec<Tap<R>>,
+    ) -> Self {
+        let window = &run.window;
+        let mut out = [output; R];
+        let mut residual = run.residual.map(|(r, _)| [r.as_ptr(); R]);
+        // First tap of each pixel, with the padding counted: may lie outside the image.
+        let mut corner = [[0isize; 3]; R];
+        let mut base = [0usize; R];
+        for r in 0..R {
+            if r < n {
+                let at = position.at;
+                out[r] = output.wrapping_add(offset(&run.to.strides, at));
+                if let (Some(ptr), Some((_, grid))) = (&mut residual, &run.residual) {
+                    ptr[r] = ptr[r].wrapping_add(offset(&grid.strides, at));
+                }
+                base[r] = at[0] * run.from.strides[0];
+                for i in 0..3 {
+                    corner[r][i] = if run.transposed {
+                        (at[i + 1] + window.pad[i]) as isize
+                    } else {
+                        (at[i + 1] * window.stride[i]) as isize - window.pad[i] as isize
+                    };
+                }
+                position.step();
+            } else {
+                out[r] = out[n - 1];
+                base[r] = base[n - 1];
+                corner[r] = corner[n - 1];
+                if let Some(ptr) = &mut residual {
+                    ptr[r] = ptr[n - 1];
+                }
+            }
+        }
+        let start = taps.len();
+        let k = place_taps(conv, run, &base, &corner, taps);
+        Self { taps: start..taps.len(), k, out, residual, rows: n }
+    }
+}
+
+/// Appends a tile's taps and returns how many adjacent numbers each of them reads: a whole kernel
+/// row where no pixel's row hangs over the left or right border, else one pixel. Taps that see
+/// nothing but padding are left out.
+fn place_taps<const R: usize>(
+    conv: &PackedConv,
+    run: &Run,
+    base: &[usize; R],
+    corner: &[[isize; 3]; R],
+    taps: &mut Vec<Tap<R>>,
+) -> usize {
+    let input = run.input.as_ptr();
+    let zeros = ZEROS.0.as_ptr();
+    let [kd, kh, kw] = run.window.kernel.map(|n| n as isize);
+    let [_, dims @ ..] = run.from.dims.map(|n| n as isize);
+    let strides = run.from.strides.map(|n| n as isize);
+    let inside = |c: &[isize; 3]| (0..3).all(|i| (0..dims[i]).contains(&c[i]));
+    if conv.taps == 1 && run.window.stride == [1; 3] && corner.iter().all(inside) {
+        let at = |r: usize| {
+            let c: &[isize; 3] = &corner[r];
+            let inner = c[0] * strides[1] + c[1] * strides[2] + c[2] * strides[3];
+            input.wrapping_add(base[r] + inner as usize)
+        };
+        taps.push(Tap { row: 0, input: std::array::from_fn(at) });
+        return conv.cin;
+    }
+    let whole = !run.transposed
+        && run.from.strides[3] == conv.cin
+        && conv.cin * run.window.kernel[2] <= MAX_INPUTS
+        && corner.iter().all(|c| c[2] >= 0 && c[2] + kw <= dims[2]);
+    let (step, k) = if whole { (kw, conv.cin * run.window.kernel[2]) } else { (1, conv.cin) };
+    let stride = run.window.stride.map(|n| n as isize);
+    for z in 0..kd {
+        for y in 0..kh {
+            let mut x = 0;
+            while x < kw {
+                let mut any = false;
+                let tap = Tap {
+                    row: ((z * kh + y) * kw + x) as usize * conv.cin,
+                    input: std::array::from_fn(|r| {
+                        let k = [z, y, x];
+                        let mut at = [0; 3];
+                        let mut whole = true;
+                        for i in 0..3 {
+                            at[i] = if run.transposed {
+                                // Only every stride-th pixel has seen this one with this tap.
+                                whole &= (corner[r][i] - k[i]) % stride[i] == 0;
+                                (corner[r][i] - k[i]).div_euclid(stride[i])
+                            } else {
+                                corner[r][i] + k[i]
+                            };
+                        }
+                        if !whole || !inside(&at) {
+                            return zeros;
+                        }
+                        any = true;
+                        let inner = at[0] * strides[1] + at[1] * strides[2] + at[2] * strides[3];
+                        input.wrapping_add(base[r] + inner as usize)
+                    }),
+                };
+                if any {
+                    taps.push(tap);
+                }
+                x += step;
+            }
+        }
+    }
+    k
+}
