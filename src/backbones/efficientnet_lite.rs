@@ -2,10 +2,18 @@
 //! squeeze-and-excitation, with ReLU6. Parameter names and numbers are those of the package
 //! efficientnet-lite-pytorch; padding is TensorFlow's SAME.
 
+mod block;
+mod block_grad;
 mod fast;
+#[cfg(test)]
+mod grad_tests;
 mod plain;
+mod shift;
 #[cfg(test)]
 mod tests;
+mod train;
+
+pub use train::{TrainOptions, TrainableEfficientNetLite};
 
 use super::Backbone;
 use crate::kernels::Kernels;
@@ -103,6 +111,81 @@ impl LiteVariant {
     }
 }
 
+/// A convolution's weights `[out, in / groups, k, k]` and the batch normalisation `[out]` behind it.
+struct Normed {
+    weight: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    mean: Tensor,
+    var: Tensor,
+}
+
+impl Normed {
+    /// `conv` and `norm` name the two below `vb`.
+    fn load(vb: &VarBuilder, conv: &str, norm: &str, shape: [usize; 4]) -> Result<Self> {
+        let (norm, out) = (vb.pp(norm), shape[0]);
+        Ok(Self {
+            weight: vb.get(&shape, &format!("{conv}.weight"))?,
+            gamma: norm.get(out, "weight")?,
+            beta: norm.get(out, "bias")?,
+            // Statistics, not parameters.
+            mean: norm.get(out, "running_mean")?.detach(),
+            var: norm.get(out, "running_var")?.detach(),
+        })
+    }
+
+    /// The factor of each output channel.
+    fn scale(&self) -> Result<Tensor> {
+        &self.gamma / (&self.var + EPSILON)?.sqrt()?
+    }
+
+    /// What is added to each output channel.
+    fn bias(&self) -> Result<Tensor> {
+        &self.beta - (&self.mean * self.scale()?)?
+    }
+}
+
+/// A block's tensors.
+struct NormedBlock {
+    spec: BlockSpec,
+    expand: Option<Normed>,
+    depthwise: Normed,
+    project: Normed,
+}
+
+/// The network's tensors as the file has them.
+struct NormedNetwork {
+    stem: Normed,
+    blocks: Vec<NormedBlock>,
+    head: Normed,
+}
+
+impl NormedNetwork {
+    fn load(vb: &VarBuilder, variant: LiteVariant) -> Result<Self> {
+        let specs = variant.blocks();
+        let last = specs.last().map_or(STEM, |spec| spec.output);
+        let blocks = specs.into_iter().enumerate().map(|(i, spec)| {
+            let vb = vb.pp(format!("_blocks.{i}"));
+            let (k, hidden) = (spec.kernel, spec.hidden);
+            let expand = [hidden, spec.input, 1, 1];
+            Ok(NormedBlock {
+                spec,
+                expand: spec
+                    .expands()
+                    .then(|| Normed::load(&vb, "_expand_conv", "_bn0", expand))
+                    .transpose()?,
+                depthwise: Normed::load(&vb, "_depthwise_conv", "_bn1", [hidden, 1, k, k])?,
+                project: Normed::load(&vb, "_project_conv", "_bn2", [spec.output, hidden, 1, 1])?,
+            })
+        });
+        Ok(Self {
+            blocks: blocks.collect::<Result<_>>()?,
+            stem: Normed::load(vb, "_conv_stem", "_bn0", [STEM, 3, 3, 3])?,
+            head: Normed::load(vb, "_conv_head", "_bn1", [FEATURES, last, 1, 1])?,
+        })
+    }
+}
+
 /// A convolution's weights `[out, in / groups, k, k]` and bias `[out]`, batch normalisation folded
 /// in.
 struct Folded {
@@ -111,22 +194,28 @@ struct Folded {
 }
 
 impl Folded {
-    /// `conv` and `norm` name the convolution and its batch normalisation below `vb`.
-    fn load(vb: &VarBuilder, conv: &str, norm: &str, shape: [usize; 4]) -> Result<Self> {
-        let weight = vb.get(&shape, &format!("{conv}.weight"))?;
-        let norm = vb.pp(norm);
-        let out = shape[0];
-        let (gamma, beta) = (norm.get(out, "weight")?, norm.get(out, "bias")?);
-        let (mean, var) = (norm.get(out, "running_mean")?, norm.get(out, "running_var")?);
-        let scale = (gamma / (var + EPSILON)?.sqrt()?)?;
-        Ok(Self {
-            weight: weight.broadcast_mul(&scale.reshape((out, 1, 1, 1))?)?,
-            bias: (beta - (mean * scale)?)?,
-        })
+    fn of(conv: &Normed) -> Result<Self> {
+        let scale = conv.scale()?.reshape(((), 1, 1, 1))?;
+        Ok(Self { weight: conv.weight.broadcast_mul(&scale)?, bias: conv.bias()? })
     }
 
     fn numbers(&self) -> Result<(Vec<f32>, Vec<f32>)> {
         Ok((self.weight.flatten_all()?.to_vec1()?, self.bias.to_vec1()?))
+    }
+}
+
+/// One convolution's folded numbers.
+#[derive(Clone, Copy)]
+struct Weights<'a> {
+    /// `[out, in / groups, k, k]`
+    weight: &'a [f32],
+    /// `[out]`
+    bias: &'a [f32],
+}
+
+impl<'a> Weights<'a> {
+    fn of((weight, bias): &'a (Vec<f32>, Vec<f32>)) -> Self {
+        Self { weight, bias }
     }
 }
 
@@ -145,28 +234,23 @@ struct FoldedNetwork {
     head: Folded,
 }
 
-impl FoldedNetwork {
-    fn load(vb: &VarBuilder, variant: LiteVariant) -> Result<Self> {
-        let specs = variant.blocks();
-        let last = specs.last().map_or(STEM, |spec| spec.output);
-        let blocks = specs.into_iter().enumerate().map(|(i, spec)| {
-            let vb = vb.pp(format!("_blocks.{i}"));
-            let (k, hidden) = (spec.kernel, spec.hidden);
-            let expand = [hidden, spec.input, 1, 1];
-            Ok(FoldedBlock {
-                spec,
-                expand: spec
-                    .expands()
-                    .then(|| Folded::load(&vb, "_expand_conv", "_bn0", expand))
-                    .transpose()?,
-                depthwise: Folded::load(&vb, "_depthwise_conv", "_bn1", [hidden, 1, k, k])?,
-                project: Folded::load(&vb, "_project_conv", "_bn2", [spec.output, hidden, 1, 1])?,
-            })
-        });
+impl FoldedBlock {
+    fn of(block: &NormedBlock) -> Result<Self> {
         Ok(Self {
-            blocks: blocks.collect::<Result<_>>()?,
-            stem: Folded::load(vb, "_conv_stem", "_bn0", [STEM, 3, 3, 3])?,
-            head: Folded::load(vb, "_conv_head", "_bn1", [FEATURES, last, 1, 1])?,
+            spec: block.spec,
+            expand: block.expand.as_ref().map(Folded::of).transpose()?,
+            depthwise: Folded::of(&block.depthwise)?,
+            project: Folded::of(&block.project)?,
+        })
+    }
+}
+
+impl FoldedNetwork {
+    fn of(network: &NormedNetwork) -> Result<Self> {
+        Ok(Self {
+            blocks: network.blocks.iter().map(FoldedBlock::of).collect::<Result<_>>()?,
+            stem: Folded::of(&network.stem)?,
+            head: Folded::of(&network.head)?,
         })
     }
 }
@@ -174,6 +258,7 @@ impl FoldedNetwork {
 /// The network for inference, batch normalisation folded into the convolutions.
 pub struct EfficientNetLite {
     network: Network,
+    temporal_shift: bool,
 }
 
 enum Network {
@@ -197,13 +282,19 @@ impl EfficientNetLite {
     /// As [`Self::load`], on given kernels.
     pub fn load_with(vb: VarBuilder, variant: LiteVariant, kernels: Kernels) -> Result<Self> {
         let vb = vb.set_dtype(DType::F32);
-        let folded = FoldedNetwork::load(&vb, variant)?;
+        let folded = FoldedNetwork::of(&NormedNetwork::load(&vb, variant)?)?;
         let network = if kernels == Kernels::Plain || !vb.device().is_cpu() {
             Network::Plain(folded)
         } else {
             Network::Fast(fast::Network::new(kernels, &folded)?)
         };
-        Ok(Self { network })
+        Ok(Self { network, temporal_shift: false })
+    }
+
+    /// Whether channels are shifted between neighbouring frames of a window, as they were in
+    /// training ([`TrainOptions::temporal_shift`]); off by default.
+    pub fn with_temporal_shift(self, temporal_shift: bool) -> Self {
+        Self { temporal_shift, ..self }
     }
 }
 
@@ -217,13 +308,14 @@ impl Backbone for EfficientNetLite {
     }
 
     fn forward(&self, window: &Tensor) -> Result<Tensor> {
-        let (_, height, width, channels) = window.dims4()?;
-        if channels != 3 || height == 0 || width == 0 {
+        let (frames, height, width, channels) = window.dims4()?;
+        if channels != 3 || frames * height * width == 0 {
             bail!("frames must be [T, H, W, 3], not {:?}", window.shape());
         }
         match &self.network {
+            Network::Fast(network) if self.temporal_shift => network.forward_shifted(window),
             Network::Fast(network) => network.forward(window),
-            Network::Plain(network) => network.forward(window),
+            Network::Plain(network) => network.forward(window, self.temporal_shift.then_some(frames), 0),
         }
     }
 }

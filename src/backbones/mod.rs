@@ -3,7 +3,9 @@
 mod efficientnet_lite;
 mod i3d;
 
-pub use efficientnet_lite::{BlockSpec, EfficientNetLite, LiteVariant};
+pub use efficientnet_lite::{
+    BlockSpec, EfficientNetLite, LiteVariant, TrainOptions, TrainableEfficientNetLite,
+};
 pub use i3d::I3d;
 
 use candle_core::{Result, Tensor};

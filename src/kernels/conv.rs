@@ -68,6 +68,17 @@ impl PackedConv {
         })
     }
 
+    /// Weights `[taps, cin, cout]`.
+    pub fn from_rows(kernels: Kernels, [taps, cin, cout]: [usize; 3], weight: &[f32], bias: &[f32]) -> Self {
+        assert_eq!(weight.len(), taps * cin * cout, "weight's size");
+        Self::pack(kernels, [taps, cin, cout], bias, |first, panel, width| {
+            let outputs = (cout - first).min(width);
+            for (row, weights) in panel.chunks_exact_mut(width).zip(weight.chunks_exact(cout)) {
+                row[..outputs].copy_from_slice(&weights[first..first + outputs]);
+            }
+        })
+    }
+
     /// The convolution that yields the gradient for the input of the one with this `weight`
     /// `[cout, cin, taps…]`: `cout` channels in, `cin` out, no bias. Set [`Run::transposed`].
     pub fn transposed(kernels: Kernels, [taps, cin, cout]: [usize; 3], weight: &[f32]) -> Self {

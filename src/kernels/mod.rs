@@ -2,10 +2,11 @@
 //!
 //! - [`conv`]: dense convolution, 1×1, 2D and 3D. [`depthwise`]: one kernel a channel.
 //!   [`pool`]: max pooling. [`winograd`]: 3×3×3 convolution with a quarter of the products.
+//! - [`ops`]: these as differentiable operators on tensors; [`grad`]: their gradients.
 //! - `plain`: the plain truth, obvious loops that the tests hold the fast kernels against.
 //! - `volume`: 3D convolution and pooling by candle's own operators.
-//! - `micro`: the fast path's innermost loops, over the vector types of `simd`. The only `unsafe`
-//!   of consequence is in these two; `conv` and `depthwise` check all bounds before.
+//! - `micro` and `micro_grad`: the fast path's innermost loops, over the vector types of `simd`. The
+//!   only `unsafe` of consequence is here; `conv`, `depthwise` and `grad` check all bounds before.
 
 mod aligned;
 pub mod conv;
@@ -13,6 +14,10 @@ pub mod depthwise;
 pub mod grad;
 mod micro;
 mod micro_grad;
+mod numbers;
+pub mod ops;
+#[cfg(test)]
+mod ops_tests;
 mod place;
 mod plain;
 pub mod pool;
@@ -24,6 +29,8 @@ mod volume;
 pub mod winograd;
 
 pub use aligned::AlignedBuf;
+pub use numbers::Numbers;
+pub(crate) use numbers::slice;
 pub use volume::{conv3d_plain, max_pool3d_plain, same_padding};
 
 use crate::Error;

@@ -60,9 +60,7 @@ impl WinogradConv {
             }
         }
         let zeros = vec![0.0; cout];
-        let pack = |point: &[f32]| {
-            PackedConv::new(kernels, [3, cin, cout], |t, i, o| point[(t * cin + i) * cout + o], &zeros)
-        };
+        let pack = |point: &[f32]| PackedConv::from_rows(kernels, [3, cin, cout], point, &zeros);
         let points = points.chunks_exact(3 * cin * cout).map(pack).collect();
         Self { kernels, cin, cout, points, bias: bias.to_vec() }
     }
@@ -131,6 +129,7 @@ impl Strip<'_> {
         {
             conv.run(Run {
                 window,
+                transposed: false,
                 input,
                 from: Grid::dense([1, end - begin, 1, tiles], cin),
                 output,
@@ -330,6 +329,7 @@ mod tests {
                 let (window, _) = Window::same([3; 3], [1; 3], dims);
                 PackedConv::from_torch(kernels, [27, cin, cout], &weight, &bias).run_parallel(Run {
                     window,
+                    transposed: false,
                     input: &input,
                     from: Grid::dense([1, t, h, w], cin),
                     output: &mut wanted[16..],

@@ -1,27 +1,19 @@
 //! The fast path on the CPU. Every thread takes whole frames through the whole network, so that
-//! nothing waits between layers; a block's expanded activations exist only for a strip of rows at
-//! a time and stay in the core's own cache.
+//! nothing waits between layers.
 
-use super::{FEATURES, Folded, FoldedNetwork, STEM};
-use crate::kernels::conv::{Activation, Grid, PackedConv, Run, Window};
-use crate::kernels::depthwise::{DepthwiseConv, DepthwiseRun};
-use crate::kernels::{AlignedBuf, Kernels};
+use super::block::{Block, Hidden, Images};
+use super::shift::{Direction, shift};
+use super::{FEATURES, Folded, FoldedNetwork, STEM, Weights};
+use crate::kernels::conv::{Activation, PackedConv, Run, Window};
+use crate::kernels::{AlignedBuf, Kernels, Numbers};
 use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
 use std::cell::RefCell;
+use std::ops::Range;
 
 /// Frames that go through the network together: the deep layers have few pixels a frame, and each
 /// of their weights should serve several tiles once it is in the cache.
 const GROUP: usize = 4;
-/// Numbers of expanded activations at a time: half of a common level-2 cache.
-const STRIP: usize = 96 * 1024;
-
-struct Block {
-    expand: Option<PackedConv>,
-    depthwise: DepthwiseConv,
-    project: PackedConv,
-    residual: bool,
-}
 
 /// The network with its weights packed for the kernels.
 pub(super) struct Network {
@@ -35,31 +27,11 @@ pub(super) struct Network {
 struct Scratch {
     input: AlignedBuf,
     output: AlignedBuf,
-    expanded: AlignedBuf,
-    filtered: AlignedBuf,
+    hidden: Hidden,
 }
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
-}
-
-/// A batch of images `[n, height, width, channels]` without gaps.
-#[derive(Clone, Copy)]
-struct Images {
-    n: usize,
-    height: usize,
-    width: usize,
-    channels: usize,
-}
-
-impl Images {
-    fn grid(self) -> Grid {
-        Grid::dense([self.n, 1, self.height, self.width], self.channels)
-    }
-
-    fn len(self) -> usize {
-        self.n * self.height * self.width * self.channels
-    }
 }
 
 fn pack(kernels: Kernels, folded: &Folded) -> Result<PackedConv> {
@@ -71,14 +43,11 @@ fn pack(kernels: Kernels, folded: &Folded) -> Result<PackedConv> {
 impl Network {
     pub(super) fn new(kernels: Kernels, network: &FoldedNetwork) -> Result<Self> {
         let blocks = network.blocks.iter().map(|block| {
-            let (weight, bias) = block.depthwise.numbers()?;
-            let spec = block.spec;
-            Ok(Block {
-                expand: block.expand.as_ref().map(|e| pack(kernels, e)).transpose()?,
-                depthwise: DepthwiseConv::from_torch(kernels, spec.kernel, spec.stride, &weight, &bias),
-                project: pack(kernels, &block.project)?,
-                residual: spec.residual(),
-            })
+            let expand = block.expand.as_ref().map(Folded::numbers).transpose()?;
+            let (depthwise, project) = (block.depthwise.numbers()?, block.project.numbers()?);
+            let expand = expand.as_ref().map(Weights::of);
+            let (depthwise, project) = (Weights::of(&depthwise), Weights::of(&project));
+            Ok(Block::new(kernels, &block.spec, expand, depthwise, project))
         });
         Ok(Self {
             blocks: blocks.collect::<Result<_>>()?,
@@ -90,44 +59,80 @@ impl Network {
     /// `f32 [T, H, W, 3]` to `f32 [T, 1280]`.
     pub(super) fn forward(&self, window: &Tensor) -> Result<Tensor> {
         let (frames, height, width, _) = window.dims4()?;
-        let pixels = window.flatten_all()?.to_vec1::<f32>()?;
-        let frame = height * width * 3;
-        let group = frames.div_ceil(rayon::current_num_threads()).clamp(1, GROUP);
+        let window = window.contiguous()?;
+        let pixels = Numbers::of(&window)?;
         let mut features = vec![0.0; frames * FEATURES];
-        features.par_chunks_mut(group * FEATURES).zip(pixels.par_chunks(group * frame)).for_each(
-            |(features, pixels)| {
-                let images = Images { n: features.len() / FEATURES, height, width, channels: 3 };
-                SCRATCH.with_borrow_mut(|scratch| self.frames(pixels, images, features, scratch));
-            },
-        );
+        each_group(frames, &mut features, |range, features, s| {
+            let images = Images { n: range.len(), height, width, channels: 3 };
+            let frame = height * width * 3;
+            self.frames(&pixels[range.start * frame..range.end * frame], images, features, s);
+        });
         Tensor::from_vec(features, (frames, FEATURES), &Device::Cpu)
     }
 
-    /// Some frames on this thread.
-    fn frames(&self, pixels: &[f32], images: Images, features: &mut [f32], s: &mut Scratch) {
-        let kernel = [1, 3, 3];
-        let (window, [_, height, width]) = Window::same(kernel, [1, 2, 2], [1, images.height, images.width]);
-        let mut shape = Images { height, width, channels: STEM, ..images };
+    /// As [`Self::forward`], channels shifted between the frames of the window. Every block needs
+    /// the neighbours' output of the one before, so the threads meet between blocks.
+    pub(super) fn forward_shifted(&self, window: &Tensor) -> Result<Tensor> {
+        let (n, height, width, channels) = window.dims4()?;
+        let window = window.contiguous()?;
+        let pixels = Numbers::of(&window)?;
+        let images = Images { n, height, width, channels };
+        let mut shape = self.stem_shape(images);
+        let mut x = vec![0.0; shape.len()];
+        each_group(n, &mut x, |range, output, _| {
+            let pixels = &pixels[range.start * height * width * 3..];
+            self.stem(pixels, Images { n: range.len(), ..images }, output);
+        });
+        for block in &self.blocks {
+            let to = block.shape(shape);
+            let mut y = vec![0.0; to.len()];
+            each_group(n, &mut y, |range, output, s| {
+                let group = Images { n: range.len(), ..shape };
+                let residual = &x[range.start * shape.len() / shape.n..];
+                if !block.residual {
+                    return block.run(group, residual, residual, output, &mut s.hidden);
+                }
+                let shifted = s.input.at_least(group.len());
+                shift(&x, shape, range, n, Direction::Forward, shifted);
+                block.run(group, shifted, residual, output, &mut s.hidden);
+            });
+            (x, shape) = (y, to);
+        }
+        let mut features = vec![0.0; n * FEATURES];
+        each_group(n, &mut features, |range, features, s| {
+            let group = Images { n: range.len(), ..shape };
+            self.head(&x[range.start * shape.len() / n..], group, features, &mut s.hidden.expanded);
+        });
+        Tensor::from_vec(features, (n, FEATURES), &Device::Cpu)
+    }
+
+    fn stem_shape(&self, images: Images) -> Images {
+        let (height, width) = (images.height.div_ceil(2), images.width.div_ceil(2));
+        Images { height, width, channels: STEM, ..images }
+    }
+
+    fn stem(&self, pixels: &[f32], images: Images, output: &mut [f32]) {
+        let (window, _) = Window::same([1, 3, 3], [1, 2, 2], [1, images.height, images.width]);
         self.stem.run(Run {
             window,
             transposed: false,
             input: pixels,
             from: images.grid(),
-            output: s.input.at_least(shape.len()),
-            to: shape.grid(),
+            output,
+            to: self.stem_shape(images).grid(),
             residual: None,
             activation: Activation::Relu6,
         });
-        for block in &self.blocks {
-            shape = block.run(shape, s);
-            std::mem::swap(&mut s.input, &mut s.output);
-        }
+    }
+
+    /// Head convolution and the mean over each image.
+    fn head(&self, input: &[f32], shape: Images, features: &mut [f32], activations: &mut AlignedBuf) {
         let head = Images { channels: FEATURES, ..shape };
-        let activations = s.expanded.at_least(head.len());
+        let activations = activations.at_least(head.len());
         self.head.run(Run {
             window: Window::POINT,
             transposed: false,
-            input: &s.input,
+            input,
             from: shape.grid(),
             output: activations,
             to: head.grid(),
@@ -145,163 +150,29 @@ impl Network {
             feature.iter_mut().for_each(|f| *f /= area as f32);
         }
     }
-}
 
-impl Block {
-    /// `s.input` of the given shape to `s.output`, whose shape is returned.
-    fn run(&self, from: Images, s: &mut Scratch) -> Images {
-        let (k, stride) = (self.depthwise.kernel, self.depthwise.stride);
-        let (window, [_, height, width]) =
-            Window::same([1, k, k], [1, stride, stride], [1, from.height, from.width]);
-        let to = Images { height, width, channels: self.project.cout, ..from };
-        s.output.at_least(to.len());
-        let row = ((width - 1) * stride + k) * self.depthwise.channels;
-        // Whole images where several fit, else as many rows of one as fit.
-        let image = ((height - 1) * stride + k) * row;
-        let together = (STRIP / image).clamp(1, from.n);
-        let usual = (STRIP / (stride * row)).clamp(1, height);
-        for first in (0..from.n).step_by(together) {
-            for y in (0..height).step_by(usual) {
-                let rows = usual.min(height - y);
-                let strip = Strip {
-                    block: self,
-                    first,
-                    together: together.min(from.n - first),
-                    y,
-                    rows,
-                    usual,
-                    padded: (rows - 1) * stride + k,
-                    row,
-                    from,
-                    to,
-                    pad: [window.pad[1], window.pad[2]],
-                };
-                strip.expand(s);
-                strip.filter(s);
-                strip.project(s);
-            }
+    /// Some frames on this thread.
+    fn frames(&self, pixels: &[f32], images: Images, features: &mut [f32], s: &mut Scratch) {
+        let mut shape = self.stem_shape(images);
+        self.stem(pixels, images, s.input.at_least(shape.len()));
+        for block in &self.blocks {
+            let output = s.output.at_least(block.shape(shape).len());
+            block.run(shape, &s.input, &s.input, output, &mut s.hidden);
+            shape = block.shape(shape);
+            std::mem::swap(&mut s.input, &mut s.output);
         }
-        to
+        self.head(&s.input, shape, features, &mut s.hidden.expanded);
     }
 }
 
-/// Output rows `y..y + rows` of images `first..first + together`; more than one image only where
-/// the strip is the whole image.
-struct Strip<'a> {
-    block: &'a Block,
-    first: usize,
-    together: usize,
-    y: usize,
-    rows: usize,
-    /// Output rows of all strips but the last.
-    usual: usize,
-    /// Rows of expanded activations that the strip's windows see, padding included.
-    padded: usize,
-    /// Numbers in one of these rows.
-    row: usize,
-    from: Images,
-    to: Images,
-    /// Above and left of the image.
-    pad: [usize; 2],
-}
-
-impl Strip<'_> {
-    /// Fills `s.expanded [together, padded, row]`, border included. Rows shared with the strip
-    /// before are moved, not computed again.
-    fn expand(&self, s: &mut Scratch) {
-        let conv = &self.block.depthwise;
-        let [pad_top, pad_left] = self.pad;
-        let image = self.padded * self.row;
-        // Rows of the padded image, counted from `pad_top` above its first row.
-        let top = self.y * conv.stride;
-        let usual = (self.usual - 1) * conv.stride + conv.kernel;
-        let expanded = s.expanded.at_least(self.together * image.max(usual * self.row));
-        let shared = if self.y == 0 {
-            0
-        } else {
-            let shared = conv.kernel - conv.stride;
-            expanded.copy_within((usual - shared) * self.row..usual * self.row, 0);
-            shared
-        };
-        let begin = (top + shared).max(pad_top);
-        let end = (top + self.padded).min(pad_top + self.from.height);
-        let interior = pad_left * conv.channels..(pad_left + self.from.width) * conv.channels;
-        for expanded in expanded.chunks_exact_mut(image).take(self.together) {
-            for (y, row) in expanded.chunks_exact_mut(self.row).enumerate().skip(shared) {
-                if (begin..end).contains(&(top + y)) {
-                    row[..interior.start].fill(0.0);
-                    row[interior.end..].fill(0.0);
-                } else {
-                    row.fill(0.0);
-                }
-            }
-        }
-        if begin >= end {
-            return;
-        }
-        let images = self.from.grid();
-        let dims = [self.together, 1, end - begin, self.from.width];
-        let from = Grid { dims, ..images };
-        let to = Grid { dims, strides: [image, 0, self.row, conv.channels] };
-        let start = self.first * images.strides[0] + (begin - pad_top) * images.strides[2];
-        let input = &s.input[start..];
-        let output = &mut expanded[(begin - top) * self.row + interior.start..];
-        let Some(expand) = &self.block.expand else {
-            let row = images.strides[2];
-            for n in 0..self.together {
-                for y in 0..end - begin {
-                    output[n * image + y * self.row..][..row]
-                        .copy_from_slice(&input[n * images.strides[0] + y * row..][..row]);
-                }
-            }
-            return;
-        };
-        expand.run(Run {
-            window: Window::POINT,
-            transposed: false,
-            input,
-            from,
-            output,
-            to,
-            residual: None,
-            activation: Activation::Relu6,
-        });
-    }
-
-    /// `s.expanded` to `s.filtered [together, rows, width, hidden]`.
-    fn filter(&self, s: &mut Scratch) {
-        let image = self.padded * self.row;
-        let out_row = self.to.width * self.block.depthwise.channels;
-        let out_image = self.rows * out_row;
-        let filtered = s.filtered.at_least(self.together * out_image);
-        for (n, output) in filtered.chunks_exact_mut(out_image).enumerate() {
-            self.block.depthwise.run(DepthwiseRun {
-                input: &s.expanded[n * image..],
-                in_row: self.row,
-                output,
-                out_row,
-                height: self.rows,
-                width: self.to.width,
-                activation: Activation::Relu6,
-            });
-        }
-    }
-
-    /// `s.filtered` to the strip's rows of `s.output`.
-    fn project(&self, s: &mut Scratch) {
-        let dims = [self.together, 1, self.rows, self.to.width];
-        let images = self.to.grid();
-        let to = Grid { dims, ..images };
-        let start = self.first * images.strides[0] + self.y * images.strides[2];
-        self.block.project.run(Run {
-            window: Window::POINT,
-            transposed: false,
-            input: &s.filtered,
-            from: Grid::dense(dims, self.block.depthwise.channels),
-            output: &mut s.output[start..],
-            to,
-            residual: self.block.residual.then(|| (&s.input[start..], to)),
-            activation: Activation::None,
-        });
-    }
+/// Runs `layer(images, their output, scratch)` over groups of images on rayon's current pool.
+fn each_group(n: usize, output: &mut [f32], layer: impl Fn(Range<usize>, &mut [f32], &mut Scratch) + Sync) {
+    let image = output.len() / n;
+    let group = n.div_ceil(rayon::current_num_threads()).clamp(1, GROUP);
+    output.par_chunks_mut(group * image).enumerate().for_each(|(i, output)| {
+        let first = i * group;
+        let mut s = SCRATCH.take();
+        layer(first..first + output.len() / image, output, &mut s);
+        SCRATCH.set(s);
+    });
 }

@@ -1,6 +1,7 @@
 //! The plain path: candle's own operators, `[N, C, H, W]`. Serves every device, and is the truth
 //! that the fast path is held against.
 
+use super::shift::shift_plain;
 use super::{Folded, FoldedBlock, FoldedNetwork};
 use crate::kernels::conv::Window;
 use candle_core::{Result, Tensor};
@@ -26,8 +27,12 @@ fn relu6(x: Tensor) -> Result<Tensor> {
 }
 
 impl FoldedBlock {
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let mut x = input.clone();
+    /// `clip` frames make a clip where channels are shifted between them.
+    pub(super) fn forward(&self, input: &Tensor, clip: Option<usize>) -> Result<Tensor> {
+        let mut x = match clip.filter(|_| self.spec.residual()) {
+            Some(clip) => shift_plain(input, clip)?,
+            None => input.clone(),
+        };
         if let Some(expand) = &self.expand {
             x = relu6(expand.conv(&x, 1, 1)?)?;
         }
@@ -38,12 +43,16 @@ impl FoldedBlock {
 }
 
 impl FoldedNetwork {
-    /// `f32 [T, H, W, 3]` to `f32 [T, 1280]`.
-    pub(super) fn forward(&self, window: &Tensor) -> Result<Tensor> {
+    /// `f32 [T, H, W, 3]` to `f32 [T, 1280]`; see [`FoldedBlock::forward`] for `clip`. No gradient
+    /// goes into the first `frozen` blocks.
+    pub(super) fn forward(&self, window: &Tensor, clip: Option<usize>, frozen: usize) -> Result<Tensor> {
         let x = window.permute((0, 3, 1, 2))?.contiguous()?;
         let mut x = relu6(self.stem.conv(&x, 2, 1)?)?;
-        for block in &self.blocks {
-            x = block.forward(&x)?;
+        for (i, block) in self.blocks.iter().enumerate() {
+            x = block.forward(&x, clip)?;
+            if i < frozen {
+                x = x.detach();
+            }
         }
         relu6(self.head.conv(&x, 1, 1)?)?.mean((2, 3))
     }

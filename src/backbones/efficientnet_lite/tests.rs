@@ -1,9 +1,9 @@
-use super::{BlockSpec, EfficientNetLite, FEATURES, LiteVariant};
+use super::{BlockSpec, EfficientNetLite, FEATURES, LiteVariant, TrainOptions, TrainableEfficientNetLite};
 use crate::backbones::Backbone;
 use crate::kernels::Kernels;
 use candle_core::{DType, Device, Result, Shape, Tensor};
-use candle_nn::VarBuilder;
 use candle_nn::var_builder::SimpleBackend;
+use candle_nn::{VarBuilder, VarMap};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -22,10 +22,10 @@ impl SimpleBackend for Random {
         let mut rng = ChaCha8Rng::from_seed(*blake3::hash(name.as_bytes()).as_bytes());
         let fan_in: usize = shape.dims().iter().skip(1).product();
         let mut draw = || -> f32 {
-            if name.ends_with("running_var") {
+            if name.ends_with("running_var") || shape.rank() == 1 && name.ends_with("weight") {
                 rng.random_range(0.5..1.5)
             } else if shape.rank() == 1 {
-                rng.random_range(0.0..1.0)
+                rng.random_range(-0.3..0.3)
             } else {
                 rng.random_range(-1.0..1.0) * (6.0 / fan_in as f32).sqrt()
             }
@@ -51,7 +51,13 @@ fn random_network(variant: LiteVariant, kernels: Kernels) -> EfficientNetLite {
 fn frames(shape: (usize, usize, usize, usize)) -> Tensor {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let n = shape.0 * shape.1 * shape.2 * shape.3;
-    let numbers: Vec<f32> = (0..n).map(|_| rng.random_range(-1.0..1.0)).collect();
+    let frame = n / shape.0.max(1);
+    let mut numbers = Vec::with_capacity(n);
+    for _ in 0..shape.0 {
+        // Noise around another colour in each frame.
+        let colour: [f32; 3] = std::array::from_fn(|_| rng.random_range(-1.0..1.0));
+        numbers.extend((0..frame).map(|i| colour[i % 3] + rng.random_range(-0.5..0.5)));
+    }
     Tensor::from_vec(numbers, shape, &Device::Cpu).unwrap()
 }
 
@@ -80,15 +86,74 @@ fn features_equal_the_plain_path() {
         let window = frames(shape);
         let plain = random_network(variant, Kernels::Plain).forward(&window).unwrap();
         assert_eq!(plain.dims(), [shape.0, FEATURES]);
-        let spread = plain.abs().unwrap().mean_all().unwrap().to_scalar::<f32>().unwrap();
-        assert!(spread > 0.01, "features must not vanish: {spread}");
+        let spread = largest(&plain.broadcast_sub(&plain.mean_keepdim(1).unwrap()).unwrap());
+        assert!(spread > 0.1, "features must differ: {spread}");
         for kernels in Kernels::ALL.into_iter().filter(|k| k.supported()) {
             let fast = random_network(variant, kernels).forward(&window).unwrap();
-            let difference = (fast - &plain).unwrap().abs().unwrap();
-            let worst = difference.max_all().unwrap().to_scalar::<f32>().unwrap();
+            let worst = largest(&(fast - &plain).unwrap());
             assert!(worst <= 1e-3, "{variant:?} {shape:?} {}: {worst}", kernels.name());
         }
     }
+}
+
+#[test]
+fn shifted_features_equal_the_plain_path_and_see_the_order() {
+    let window = frames((6, 40, 32, 3));
+    let run = |kernels, window: &Tensor| {
+        let network = random_network(LiteVariant::Lite0, kernels).with_temporal_shift(true);
+        network.forward(window).unwrap()
+    };
+    let plain = run(Kernels::Plain, &window);
+    for kernels in Kernels::ALL.into_iter().filter(|k| k.supported()) {
+        assert!(largest(&(run(kernels, &window) - &plain).unwrap()) <= 1e-3, "{}", kernels.name());
+    }
+    // Without the shift the mean over the frames doesn't depend on their order.
+    let order = Tensor::new(&[5u32, 4, 3, 2, 1, 0], &Device::Cpu).unwrap();
+    let backwards = run(Kernels::Portable, &window.index_select(&order, 0).unwrap()).mean(0).unwrap();
+    let change = largest(&(backwards - plain.mean(0).unwrap()).unwrap());
+    assert!(change > 1e-4, "{change}");
+}
+
+/// Training, on the fast path and on the plain one, sees the network that inference sees.
+#[test]
+fn training_has_the_features_of_inference() {
+    let vb = || VarBuilder::from_backend(Box::new(Random), DType::F32, Device::Cpu);
+    let window = frames((4, 24, 32, 3));
+    for temporal_shift in [false, true] {
+        let network = random_network(LiteVariant::Lite0, Kernels::Portable);
+        let wanted = network.with_temporal_shift(temporal_shift).forward(&window).unwrap();
+        for kernels in [Kernels::Plain, Kernels::Portable] {
+            let options = TrainOptions { frozen_blocks: 3, temporal_shift };
+            let network =
+                TrainableEfficientNetLite::with_kernels(vb(), LiteVariant::Lite0, options, kernels).unwrap();
+            let found = network.forward(&window, 4).unwrap();
+            assert!(largest(&(found - &wanted).unwrap()) <= 1e-3, "{}", kernels.name());
+            assert!(network.forward(&window, 3).is_err(), "no whole clips");
+        }
+    }
+}
+
+#[test]
+fn frozen_blocks_get_no_gradient() {
+    let variables = VarMap::new();
+    let vb = VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu);
+    let options = TrainOptions { frozen_blocks: 14, temporal_shift: false };
+    let network =
+        TrainableEfficientNetLite::with_kernels(vb.clone(), LiteVariant::Lite0, options, Kernels::Portable)
+            .unwrap();
+    let features = network.forward(&frames((2, 32, 32, 3)), 2).unwrap();
+    let gradients = features.sum_all().unwrap().backward().unwrap();
+    let variables = variables.data().lock().unwrap();
+    let gets = |name: &str| gradients.get(&variables[name]).is_some();
+    assert!(
+        gets("_conv_head.weight") && gets("_blocks.14._expand_conv.weight") && gets("_blocks.15._bn1.bias")
+    );
+    assert!(!gets("_conv_stem.weight") && !gets("_blocks.13._project_conv.weight"));
+    assert!(!gets("_bn1.running_mean"), "a statistic is no parameter");
+}
+
+fn largest(difference: &Tensor) -> f32 {
+    difference.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap()
 }
 
 #[test]
