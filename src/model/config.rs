@@ -6,7 +6,9 @@ use candle_core::{Result, bail};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use crate::backbones::{Backbone, EfficientNetLite, I3d, LiteVariant};
+use crate::backbones::{
+    Backbone, EfficientNetLite, I3d, LiteVariant, TrainOptions, TrainableEfficientNetLite,
+};
 use crate::heads::{Head, LstmHead, MeanHead};
 use crate::video::Sampling;
 
@@ -34,14 +36,29 @@ pub struct ModelConfig {
 pub enum BackboneConfig {
     /// Image network, one feature vector a frame.
     #[serde(rename = "efficientnet-lite0")]
-    EfficientNetLite0 {},
+    EfficientNetLite0(LiteConfig),
     #[serde(rename = "efficientnet-lite1")]
-    EfficientNetLite1 {},
+    EfficientNetLite1(LiteConfig),
     #[serde(rename = "efficientnet-lite2")]
-    EfficientNetLite2 {},
+    EfficientNetLite2(LiteConfig),
     /// 3D network, one feature vector for every 8 frames.
     #[serde(rename = "i3d")]
     I3d {},
+}
+
+/// Options of an image network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LiteConfig {
+    /// Whether channels are shifted between neighbouring frames, as the weights were trained.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub temporal_shift: bool,
+}
+
+impl LiteConfig {
+    fn load(self, vb: VarBuilder, variant: LiteVariant) -> Result<Box<dyn Backbone>> {
+        Ok(Box::new(EfficientNetLite::load(vb, variant)?.with_temporal_shift(self.temporal_shift)))
+    }
 }
 
 /// What turns features over time into logits.
@@ -105,19 +122,36 @@ impl BackboneConfig {
     /// or has the wrong shape.
     pub fn load(&self, vb: VarBuilder) -> Result<Box<dyn Backbone>> {
         Ok(match self {
-            Self::EfficientNetLite0 {} => Box::new(EfficientNetLite::load(vb, LiteVariant::Lite0)?),
-            Self::EfficientNetLite1 {} => Box::new(EfficientNetLite::load(vb, LiteVariant::Lite1)?),
-            Self::EfficientNetLite2 {} => Box::new(EfficientNetLite::load(vb, LiteVariant::Lite2)?),
+            Self::EfficientNetLite0(config) => config.load(vb, LiteVariant::Lite0)?,
+            Self::EfficientNetLite1(config) => config.load(vb, LiteVariant::Lite1)?,
+            Self::EfficientNetLite2(config) => config.load(vb, LiteVariant::Lite2)?,
             Self::I3d {} => Box::new(I3d::load(vb)?),
         })
+    }
+
+    /// The same for training on the variables of `vb`; the first `frozen_blocks` blocks stay as
+    /// they are. None for networks that can't be trained here.
+    pub fn trainable(
+        &self,
+        vb: VarBuilder,
+        frozen_blocks: usize,
+    ) -> Result<Option<TrainableEfficientNetLite>> {
+        let (variant, config) = match self {
+            Self::EfficientNetLite0(config) => (LiteVariant::Lite0, config),
+            Self::EfficientNetLite1(config) => (LiteVariant::Lite1, config),
+            Self::EfficientNetLite2(config) => (LiteVariant::Lite2, config),
+            Self::I3d {} => return Ok(None),
+        };
+        let options = TrainOptions { frozen_blocks, temporal_shift: config.temporal_shift };
+        Ok(Some(TrainableEfficientNetLite::new(vb, variant, options)?))
     }
 
     /// The name in `config.json`.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::EfficientNetLite0 {} => "efficientnet-lite0",
-            Self::EfficientNetLite1 {} => "efficientnet-lite1",
-            Self::EfficientNetLite2 {} => "efficientnet-lite2",
+            Self::EfficientNetLite0(_) => "efficientnet-lite0",
+            Self::EfficientNetLite1(_) => "efficientnet-lite1",
+            Self::EfficientNetLite2(_) => "efficientnet-lite2",
             Self::I3d {} => "i3d",
         }
     }
@@ -231,6 +265,18 @@ mod tests {
     fn gaps_in_labels_are_refused() {
         let message = parse(r#"{"0":"a","2":"b"}"#).unwrap_err().to_string();
         assert!(message.contains("without gaps"), "{message}");
+    }
+
+    #[test]
+    fn the_shift_is_off_where_the_file_says_nothing() {
+        let read = |json: &str| serde_json::from_str::<BackboneConfig>(json);
+        let off = read(r#"{"type":"efficientnet-lite0"}"#).unwrap();
+        assert_eq!(off, BackboneConfig::EfficientNetLite0(LiteConfig::default()));
+        assert_eq!(serde_json::to_string(&off).unwrap(), r#"{"type":"efficientnet-lite0"}"#);
+        let on = r#"{"type":"efficientnet-lite1","temporal_shift":true}"#;
+        assert_eq!(read(on).unwrap(), BackboneConfig::EfficientNetLite1(LiteConfig { temporal_shift: true }));
+        assert_eq!(serde_json::to_string(&read(on).unwrap()).unwrap(), on);
+        assert!(read(r#"{"type":"efficientnet-lite0","temporal_shfit":true}"#).is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod embedded;
 mod folder;
 mod weights;
 
-pub use config::{BackboneConfig, Calibration, HeadConfig, LstmConfig, ModelConfig};
+pub use config::{BackboneConfig, Calibration, HeadConfig, LiteConfig, LstmConfig, ModelConfig};
 pub use embedded::{DEFAULT_MODEL, embedded, embedded_models};
 pub use folder::ModelFolder;
 pub use weights::Weights;
