@@ -8,6 +8,7 @@ use candle_nn::ops::softmax;
 use serde::{Deserialize, Serialize};
 
 use crate::backbones::Backbone;
+use crate::error::words;
 use crate::heads::{Head, MeanHead};
 use crate::model::{self, Calibration, ModelConfig, ModelFolder};
 use crate::video::{self, DecodeOptions, Frames, Preprocess, Sampling};
@@ -88,7 +89,7 @@ impl Classifier {
         let vb = folder.weights.var_builder(device);
         let classes = folder.config.id2label.len();
         let wrong = |e: candle_core::Error| {
-            Error::model(&folder.path, format!("model.safetensors doesn't fit config.json: {e}"))
+            Error::model(&folder.path, format!("model.safetensors doesn't fit config.json: {}", words(&e)))
         };
         let backbone = folder.config.backbone.load(vb.pp("backbone")).map_err(wrong)?;
         let dim = backbone.feature_dim();

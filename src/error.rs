@@ -24,7 +24,7 @@ pub enum Error {
     #[error("{0}")]
     Usage(String),
     /// A tensor operation failed: a mistake of ours or memory that ran out.
-    #[error("tensor operation failed: {0}")]
+    #[error("tensor operation failed: {}", words(.0))]
     Tensor(#[from] candle_core::Error),
 }
 
@@ -59,4 +59,9 @@ impl Error {
     pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
         Self::Io { path: path.as_ref().to_owned(), source }
     }
+}
+
+/// What `error` says, without the trace that candle adds where RUST_BACKTRACE is set.
+pub(crate) fn words(error: &candle_core::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }

@@ -37,6 +37,7 @@ pub mod kernels;
 pub mod metrics;
 pub mod model;
 pub mod output;
+pub mod overlay;
 pub mod report;
 pub mod run;
 pub mod timeline;

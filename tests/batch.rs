@@ -240,3 +240,109 @@ fn shares_make_up_the_whole_and_lists_are_inputs() {
     sorted.sort();
     assert_eq!(shared, sorted);
 }
+
+#[test]
+fn check_lists_what_is_broken_or_damaged() {
+    let folder = folder(1);
+    let whole = fs::read(samples().join("bikes.mp4")).unwrap();
+    // Its index is at the end of the file: without it nothing can be found.
+    fs::write(folder.path().join("stump.mp4"), &whole[..whole.len() / 2]).unwrap();
+    let check = || {
+        let mut command = full();
+        command.arg("check").arg(folder.path());
+        command
+    };
+    let (status, lines, errors) = run(&mut check());
+    assert_eq!(status, 1);
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    assert!(lines.contains("broken.mp4: not a video") && lines.contains("stump.mp4: truncated"), "{lines}");
+    assert!(errors.contains("3 of 5 clips are good, 0 damaged, 2 broken"), "{errors}");
+    let (_, lines, _) = run(check().arg("--json"));
+    let rows: Vec<serde_json::Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let bikes = rows.iter().find(|row| row["path"].as_str().unwrap().contains("bikes")).unwrap();
+    assert_eq!((bikes["frames"].as_u64(), bikes["duration_s"].as_f64()), (Some(250), Some(10.0)));
+}
+
+#[test]
+fn merged_shares_are_the_whole_to_the_byte() {
+    let folder = folder(2);
+    let out = tempfile::tempdir().unwrap();
+    let path = |name: &str| out.path().join(name);
+    run(classify().arg(folder.path()).arg("-o").arg(path("whole.csv")));
+    for shard in ["0/2", "1/2"] {
+        let part = path(&shard.replace('/', "of")).with_extension("csv");
+        let (status, _, errors) =
+            run(classify().arg(folder.path()).args(["--shard", shard]).arg("-o").arg(&part));
+        assert!(status < 2, "{errors}");
+    }
+    let merge = |parts: &[&str], to: &str| {
+        let mut command = full();
+        command.arg("merge").args(parts.iter().map(|p| path(p))).arg("-o").arg(path(to));
+        run(command.arg("--expect").arg(folder.path()))
+    };
+    let (status, _, errors) = merge(&["0of2.csv", "1of2.csv"], "all.csv");
+    assert_eq!(status, 0, "{errors}");
+    assert_eq!(fs::read(path("all.csv")).unwrap(), fs::read(path("whole.csv")).unwrap());
+    let (status, _, errors) = merge(&["0of2.csv", "0of2.csv"], "half.jsonl");
+    assert_eq!(status, 1, "{errors}");
+    assert!(errors.contains("missing: in none of the outputs") && errors.contains("double"), "{errors}");
+}
+
+#[test]
+fn parquet_holds_what_csv_holds() {
+    let folder = folder(1);
+    let out = tempfile::tempdir().unwrap();
+    let path = |name: &str| out.path().join(name);
+    for name in ["a.csv", "a.parquet"] {
+        let (status, _, errors) = run(classify().arg(folder.path()).args(["-k", "3", "-o"]).arg(path(name)));
+        assert_eq!(status, 1, "{errors}");
+    }
+    let mut command = full();
+    run(command.arg("merge").arg(path("a.parquet")).arg("-o").arg(path("b.csv")));
+    assert_eq!(fs::read_to_string(path("b.csv")).unwrap(), fs::read_to_string(path("a.csv")).unwrap());
+}
+
+#[test]
+fn a_report_shows_every_clip_in_one_file() {
+    let folder = folder(1);
+    let out = tempfile::tempdir().unwrap();
+    let report = out.path().join("report");
+    let (status, rows, errors) =
+        run(classify().arg(folder.path()).args(["--format", "csv", "--report"]).arg(&report));
+    assert_eq!(status, 1);
+    assert!(errors.contains("index.html"), "{errors}");
+    let page = fs::read_to_string(report.join("index.html")).unwrap();
+    assert_eq!(page.matches("data:image/jpeg;base64,").count(), 3);
+    assert!(rows.lines().skip(1).all(|row| page.contains(row.split(',').next().unwrap())));
+    assert!(page.contains("not a video that FFmpeg can read"));
+    assert_eq!(fs::read_dir(&report).unwrap().count(), 1, "few clips are all in the page");
+    // From the journal, after the fact.
+    let output = out.path().join("a.csv");
+    run(classify().arg(folder.path()).arg("-o").arg(&output).arg("--resume"));
+    let again = out.path().join("again");
+    run(classify().arg(folder.path()).arg("-o").arg(&output).args(["--resume", "--report"]).arg(&again));
+    let again = fs::read_to_string(again.join("index.html")).unwrap();
+    assert_eq!(again.matches("data:image/jpeg;base64,").count(), 3, "strips of known clips are made up for");
+}
+
+#[test]
+fn sorting_shows_first_and_links_when_told() {
+    let folder = folder(1);
+    let out = tempfile::tempdir().unwrap();
+    let sorted = out.path().join("sorted");
+    let sort = |more: &[&str]| {
+        run(classify().arg(folder.path()).args(["--format", "csv", "--sort-into"]).arg(&sorted).args(more))
+    };
+    let (_, rows, errors) = sort(&[]);
+    assert!(errors.contains("3 clips would be linked") && errors.contains("--yes does it"), "{errors}");
+    assert!(!sorted.exists());
+    let (_, _, errors) = sort(&["--yes"]);
+    assert!(errors.contains("3 clips linked"), "{errors}");
+    for row in rows.lines().skip(1).filter(|row| row.ends_with(',')) {
+        let cells: Vec<&str> = row.split(',').collect();
+        let link = sorted.join(cells[1]).join(Path::new(cells[0]).file_name().unwrap());
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new(cells[0]).canonicalize().unwrap());
+    }
+    let (_, _, errors) = sort(&["--yes"]);
+    assert!(errors.contains("0 clips linked into") && errors.contains("3 were there"), "{errors}");
+}

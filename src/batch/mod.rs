@@ -5,9 +5,11 @@ mod merge;
 pub(crate) mod paths;
 mod run;
 mod shard;
+mod sort;
 
 pub use journal::{Header, Journal, Stamp};
 pub use merge::{Merged, merge};
 pub use paths::read_list;
 pub use run::{Run, Step, Trust, journal_path};
 pub use shard::Shard;
+pub use sort::{How, SortPlan};

@@ -11,9 +11,10 @@ use classify::inputs::Inputs;
 use classify::output::{Exporter, Format, Row};
 use classify::run::{self, Settings};
 use classify::timeline::TimelineFormat;
-use classify::worker::{Pool, Request, Setup};
+use classify::worker::{Pool, Setup};
 use classify::{Classifier, ClipLabels, Error, Result};
 
+use super::after::AfterArgs;
 use super::batch_args::BatchArgs;
 use super::console::Verbosity;
 use super::model_args::{DeviceName, ModelArgs};
@@ -52,6 +53,8 @@ pub struct Args {
     #[command(flatten)]
     batch: BatchArgs,
     #[command(flatten)]
+    after: AfterArgs,
+    #[command(flatten)]
     verbosity: Verbosity,
 }
 
@@ -85,6 +88,7 @@ impl Args {
         }
         let format = self.format()?;
         self.check_output()?;
+        self.after.prepare()?;
         if self.paths.iter().any(|path| path == Path::new("-")) {
             return Err(Error::Usage("-: a video on standard input needs --timeline".into()));
         }
@@ -111,7 +115,7 @@ impl Args {
 
     fn run_timeline(&self, console: &Console) -> Result<Status> {
         let format = self.timeline_format()?;
-        if let Some(output) = &self.output {
+        for output in self.output.as_deref().into_iter().chain(self.timeline.overlay()) {
             refuse_existing(output, self.force)?;
         }
         let films = self.batch.inputs.find(&self.paths)?.clips;
@@ -142,7 +146,9 @@ impl Args {
         let pool = self.workers(clips.len(), settings.top, settings)?;
         let mut written = console.aside(|| out.header());
         let work = clips.clone();
-        let label = move |index: usize| pool.ask::<ClipLabels>(&Request::label(&work[index]));
+        let (workers, request) = (pool.clone(), self.after.request());
+        let label = move |index: usize| workers.ask::<ClipLabels>(&request(&work[index]));
+        let mut rows = Vec::new();
         for (path, result) in clips.iter().zip(run::in_order(clips.len(), settings, label)?) {
             if written.is_err() {
                 break;
@@ -153,6 +159,9 @@ impl Args {
             }
             let row = Row::new(path, result);
             written = console.aside(|| out.row(&row));
+            if self.after.wants_rows() {
+                rows.push(brief(row));
+            }
             console.step(totals.failed);
         }
         console.end_progress();
@@ -165,6 +174,7 @@ impl Args {
             Err(error) => return Err(Error::io("standard output", error)),
             Ok(()) => (),
         }
+        self.after.run(&rows, &self.model.model, &pool, settings, console)?;
         totals.say(console);
         Ok(totals.status())
     }
@@ -195,7 +205,7 @@ impl Args {
         }
         let mut totals = Totals::new(inputs.skipped);
         let pool = self.workers(clips.len(), top, settings)?;
-        for (path, step) in clips.iter().zip(run.start(pool, settings, Request::label)?) {
+        for (path, step) in clips.iter().zip(run.start(pool.clone(), settings, self.after.request())?) {
             match step {
                 Ok(Step::Labelled(clip)) => totals.labelled(path, &clip, console),
                 Ok(Step::Failed(reason)) => totals.failed(&Error::clip(path, reason), console),
@@ -217,6 +227,14 @@ impl Args {
         let mut file = io::BufWriter::new(AtomicFile::create(output)?);
         run.write(&mut *exporter, &mut file, output)?;
         file.into_inner().map_err(|e| Error::io(output, e.into_error()))?.commit()?;
+        if self.after.wants_rows() {
+            let row = |path: &PathBuf| -> Result<Row> {
+                let outcome = run.result(path)?.unwrap_or_else(|| Err("not labelled".into()));
+                Ok(brief(Row { path: path.clone(), outcome }))
+            };
+            let rows: Vec<Row> = clips.iter().map(row).collect::<Result<_>>()?;
+            self.after.run(&rows, &self.model.model, &pool, settings, console)?;
+        }
         if !self.batch.trust().resume {
             run.remove_journal()?;
         }
@@ -281,6 +299,15 @@ impl Args {
             }
         }
     }
+}
+
+/// What pages and folders need of a row, as all of them are in memory then.
+fn brief(mut row: Row) -> Row {
+    if let Ok(clip) = &mut row.outcome {
+        clip.labels.truncate(2);
+        clip.labels.shrink_to_fit();
+    }
+    row
 }
 
 fn unnamed(path: &Path, formats: &str) -> Error {

@@ -1,6 +1,7 @@
 //! The command line. Each subcommand is a file of its own: to add one, write `NAME.rs` with an
 //! `Args` and its `run`, and name it in [`Command`] and in [`Cli::run`].
 
+mod after;
 mod batch_args;
 mod check;
 mod completions;

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 
 use classify::files::AtomicFile;
 use classify::timeline::{self, Options, Segment, TimelineFormat, Told};
-use classify::{Classifier, Error, Result};
+use classify::video::Shown;
+use classify::{Classifier, Error, Result, overlay};
 
 use super::{Console, Status, interrupt};
 
@@ -22,6 +23,9 @@ pub struct TimelineArgs {
     /// Let a label reach over cuts between scenes
     #[arg(long, requires = "timeline")]
     no_cuts: bool,
+    /// Also write the video anew with the labels on it: .mp4, .mkv, .mov, .webm
+    #[arg(long, value_name = "FILE", requires = "timeline")]
+    overlay: Option<PathBuf>,
 }
 
 fn window(text: &str) -> Result<f64, String> {
@@ -40,6 +44,11 @@ pub struct Target<'a> {
 }
 
 impl TimelineArgs {
+    /// The video to write, where one is wanted.
+    pub fn overlay(&self) -> Option<&Path> {
+        self.overlay.as_deref()
+    }
+
     /// Watches one video after the other, each with all cores.
     pub fn run(
         &self,
@@ -51,6 +60,9 @@ impl TimelineArgs {
         let subtitles = matches!(target.format, TimelineFormat::Vtt | TimelineFormat::Srt);
         if subtitles && films.len() > 1 {
             return Err(Error::Usage("subtitles are for one video: name one at a time".into()));
+        }
+        if self.overlay.is_some() && (films.len() > 1 || films.first().is_some_and(|f| f == Path::new("-"))) {
+            return Err(Error::Usage("--overlay is for one video in a file".into()));
         }
         let mut out = match target.output {
             Some(path) => Out::File(AtomicFile::create(path)?),
@@ -109,8 +121,8 @@ impl TimelineArgs {
                 Told::Segment(segment) => {
                     number += 1;
                     out.write(&target.format.segment(name, number, &segment), console)?;
-                    // Only the picture at the end needs them again.
-                    if for_people {
+                    // Only what is drawn at the end needs them again.
+                    if for_people || self.overlay.is_some() {
                         segments.push(segment);
                     }
                 }
@@ -126,7 +138,16 @@ impl TimelineArgs {
             console.warning(format!("{}: {warning}", name.display()));
         }
         out.write(&target.format.footer(&segments, seen.duration), console)?;
-        Ok(true)
+        let Some(overlay) = &self.overlay else { return Ok(true) };
+        let mut bar = Bar::default();
+        let go_on = |shown: Shown| {
+            bar.at(shown.end, Some(seen.duration), console);
+            !stop.load(Ordering::Relaxed)
+        };
+        let lost = overlay::render(film, &segments, overlay, target.threads, go_on)?;
+        console.end_progress();
+        lost.iter().for_each(|lost| console.warning(lost));
+        Ok(!stop.load(Ordering::Relaxed))
     }
 }
 

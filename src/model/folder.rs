@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 
 use super::{ModelConfig, Weights};
+use crate::error::words;
 use crate::video::Preprocess;
 use crate::{Error, Result, files};
 
@@ -80,7 +81,7 @@ impl ModelFolder {
         let wrong = |reason: String| Error::model(path, reason);
         let config: ModelConfig =
             serde_json::from_slice(config).map_err(|e| wrong(format!("config.json: {e}")))?;
-        config.check().map_err(|e| wrong(e.to_string()))?;
+        config.check().map_err(|e| wrong(words(&e)))?;
         let preprocess: Preprocess = serde_json::from_slice(preprocess)
             .map_err(|e| wrong(format!("preprocessor_config.json: {e}")))?;
         preprocess.check().map_err(|e| wrong(format!("preprocessor_config.json: {e}")))?;
@@ -88,7 +89,7 @@ impl ModelFolder {
             path: path.to_owned(),
             config,
             preprocess,
-            weights: Weights::from_bytes(weights, device).map_err(|e| wrong(e.to_string()))?,
+            weights: Weights::from_bytes(weights, device).map_err(|e| wrong(words(&e)))?,
             card,
             digest: hasher.finalize().to_hex().to_string(),
         })

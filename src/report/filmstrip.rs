@@ -51,7 +51,7 @@ impl Filmstrip {
 
     /// The picture inside the page itself. `alt` says what it shows.
     pub fn inline(&self, alt: &str) -> Markup {
-        self.image(&format!("data:image/jpeg;base64,{}", STANDARD.encode(&self.jpeg)), alt)
+        self.image(&data_url(&self.jpeg), alt)
     }
 
     /// The picture in the file `source` beside the page.
@@ -64,6 +64,11 @@ impl Filmstrip {
             img.strip src=(source) alt=(alt) title=(span) width=(self.width) height=(self.height) loading="lazy";
         }
     }
+}
+
+/// A JPEG file as the source of a picture inside the page.
+pub fn data_url(jpeg: &[u8]) -> String {
+    format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg))
 }
 
 #[cfg(test)]

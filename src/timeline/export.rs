@@ -130,7 +130,8 @@ impl TimelineFormat {
             );
         }
         let end = clock(duration);
-        let _ = writeln!(text, "{:width$}  {:<1$}{end}", "0:00", COLUMNS - end.chars().count());
+        let pad = COLUMNS - "0:00".len();
+        let _ = writeln!(text, "{:width$}  0:00{end:>pad$}", "");
         text
     }
 }
@@ -226,6 +227,6 @@ mod tests {
         assert_eq!(lines[0], "   0:00.0 – 0:30.0     90.0 %  a <b>, c");
         assert_eq!(lines[4], format!("a <b>, c  ▒{}  0:30.0", "·".repeat(59)));
         assert_eq!(lines[6], format!("run       ▒{}  1:00:15", "█".repeat(59)));
-        assert_eq!(lines[7], format!("0:00      {}1:01:00", " ".repeat(53)));
+        assert_eq!(lines[7], format!("          0:00{}1:01:00", " ".repeat(49)));
     }
 }

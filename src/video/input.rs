@@ -47,8 +47,12 @@ impl Input {
         Self::open_url(path, &url, "file:".len(), deadline)
     }
 
-    /// Reads the video on the standard input, which can't go back.
+    /// Reads the video on the standard input. A pipe can't go back; a file can, by its other name.
     pub fn standard_input(deadline: Option<Instant>) -> Result<Self> {
+        let file = Path::new("/dev/stdin");
+        if std::fs::metadata(file).is_ok_and(|meta| meta.is_file()) {
+            return Self::open(file, deadline);
+        }
         Self::open_url(Path::new("standard input"), c"pipe:0", 0, deadline)
     }
 

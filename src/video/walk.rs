@@ -113,6 +113,11 @@ impl Walk {
         self.converter.convert(whole.as_ref().unwrap_or(shown), rgb).is_ok()
     }
 
+    /// When the first picture comes on the film's own clock, in seconds.
+    pub(crate) fn first_stamp(&self) -> f64 {
+        self.clock.first
+    }
+
     /// Seconds of video by the container's word.
     pub fn claimed_duration(&self) -> Option<f64> {
         self.input.duration()
@@ -172,13 +177,15 @@ struct Clock {
     /// Seconds to add to a stamp.
     shift: Option<f64>,
     now: f64,
+    /// The first stamp, in seconds.
+    first: f64,
     /// How long the picture on screen stays there.
     length: f64,
 }
 
 impl Clock {
     fn new(tick: f64, rate: Option<f64>) -> Self {
-        Self { tick, usual: 1.0 / rate.unwrap_or(25.0), shift: None, now: 0.0, length: 0.0 }
+        Self { tick, usual: 1.0 / rate.unwrap_or(25.0), shift: None, now: 0.0, first: 0.0, length: 0.0 }
     }
 
     /// The time of the picture with `stamp`, which says that it lasts `length` ticks.
@@ -187,7 +194,10 @@ impl Clock {
         let stamp = stamp.map(|s| s as f64 * self.tick);
         let time = match (stamp, self.shift) {
             (Some(stamp), Some(shift)) if (0.0..LEAP).contains(&(stamp + shift - self.now)) => stamp + shift,
-            (Some(stamp), _) => {
+            (Some(stamp), before) => {
+                if before.is_none() {
+                    self.first = stamp;
+                }
                 self.shift = Some(expected - stamp);
                 expected
             }

@@ -1,0 +1,154 @@
+//! What is made of a run's results beside the output: a page to look at, folders of clips.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use classify::batch::{How, SortPlan};
+use classify::files::write_atomically;
+use classify::output::Row;
+use classify::report::BatchReport;
+use classify::run::{self, Settings};
+use classify::worker::{Pool, Request};
+use classify::{Error, Result};
+
+use super::Console;
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "To look at")]
+pub struct AfterArgs {
+    /// Also write DIR/index.html: for each label its clips with frames and scores, to open in a browser
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Say which clip would go to which folder below DIR, one a label; with --yes link them there
+    #[arg(long, value_name = "DIR")]
+    sort_into: Option<PathBuf>,
+    /// Do what --sort-into says
+    #[arg(long, requires = "sort_into")]
+    yes: bool,
+    /// With --sort-into, copy the clips instead of linking them
+    #[arg(long, requires = "sort_into")]
+    copy: bool,
+    /// With --sort-into, replace other files that stand where clips should go
+    #[arg(long, requires = "yes")]
+    replace: bool,
+}
+
+/// Filmstrips up to this many are put into the page itself, so that it can be sent as one file.
+const INLINE: usize = 300;
+
+impl AfterArgs {
+    /// Whether the results are needed when the run is over.
+    pub fn wants_rows(&self) -> bool {
+        self.report.is_some() || self.sort_into.is_some()
+    }
+
+    /// Makes the report's folder, before hours of work.
+    pub fn prepare(&self) -> Result<()> {
+        match &self.report {
+            Some(dir) => {
+                let strips = dir.join("strips");
+                std::fs::create_dir_all(&strips).map_err(|e| Error::io(&strips, e))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Labels a clip, with its filmstrip where there is to be a report.
+    pub fn request(&self) -> impl Fn(&Path) -> Request + Send + Sync + use<> {
+        let report = self.report.clone();
+        move |path| match &report {
+            Some(dir) => Request::label_with_strip(path, strip(dir, path)),
+            None => Request::label(path),
+        }
+    }
+
+    /// Writes the report, sorts the clips.
+    pub fn run(
+        &self,
+        rows: &[Row],
+        model: &str,
+        pool: &Arc<Pool>,
+        settings: &Settings,
+        console: &Console,
+    ) -> Result<()> {
+        if let Some(dir) = &self.report {
+            self.write_report(dir, rows, model, pool, settings)?;
+            console.note(format!("report: {}", dir.join("index.html").display()));
+        }
+        if let Some(dir) = &self.sort_into {
+            self.sort(dir, rows, console)?;
+        }
+        Ok(())
+    }
+
+    fn write_report(
+        &self,
+        dir: &Path,
+        rows: &[Row],
+        model: &str,
+        pool: &Arc<Pool>,
+        settings: &Settings,
+    ) -> Result<()> {
+        // Clips that an earlier run labelled without a report have no filmstrip yet.
+        let lacking = |row: &&Row| row.outcome.is_ok() && !strip(dir, &row.path).exists();
+        let lacking: Arc<[PathBuf]> = rows.iter().filter(lacking).map(|row| row.path.clone()).collect();
+        let (clips, to, workers) = (lacking.clone(), dir.to_owned(), pool.clone());
+        let make = move |i: usize| workers.ask::<()>(&Request::strip(&clips[i], strip(&to, &clips[i])));
+        // One that can't be had leaves its card without a picture.
+        run::in_order(lacking.len(), settings, make)?.for_each(drop);
+
+        let inline = rows.len() <= INLINE;
+        let source = |path: &Path| {
+            let file = strip(dir, path);
+            if inline {
+                return std::fs::read(&file).ok().map(|jpeg| classify::report::data_url(&jpeg));
+            }
+            let name = file.file_name()?.to_string_lossy().into_owned();
+            file.exists().then(|| format!("strips/{name}"))
+        };
+        let title = format!("Labels of {} clips", rows.len());
+        let page = BatchReport { title: &title, model, rows, strip: &source }.html();
+        write_atomically(&dir.join("index.html"), page.as_bytes())?;
+        if inline {
+            // All of them are in the page.
+            let _ = std::fs::remove_dir_all(dir.join("strips"));
+        }
+        Ok(())
+    }
+
+    fn sort(&self, dir: &Path, rows: &[Row], console: &Console) -> Result<()> {
+        let plan = SortPlan::new(dir, rows);
+        let how = if self.copy { How::Copy } else { How::Link };
+        let word = if self.copy { "copied" } else { "linked" };
+        for (from, to) in plan.taken.iter().filter(|_| !self.replace) {
+            console.warning(format!(
+                "{}: left out, another file stands at {}; --replace replaces it",
+                from.display(),
+                to.display()
+            ));
+        }
+        let (new, there) = (plan.new.len(), plan.there);
+        if self.yes {
+            let done = plan.carry_out(how, self.replace)?;
+            console.note(format!(
+                "{done} clips {word} into folders below {}, {there} were there",
+                dir.display()
+            ));
+            return Ok(());
+        }
+        for (folder, clips) in plan.folders() {
+            console.note(format!("{clips:>7}  {}", dir.join(folder).display()));
+        }
+        console.note(format!(
+            "{new} clips would be {word} into folders below {}, {there} are there; --yes does it",
+            dir.display()
+        ));
+        Ok(())
+    }
+}
+
+/// Where the filmstrip of the clip at `path` is kept.
+fn strip(dir: &Path, path: &Path) -> PathBuf {
+    let hash = blake3::hash(path.as_os_str().as_encoded_bytes()).to_hex();
+    dir.join("strips").join(format!("{}.jpg", &hash[..24]))
+}

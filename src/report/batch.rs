@@ -1,0 +1,243 @@
+//! What was found in a folder of clips, to look at: for each label its clips, the unsure ones first.
+
+use std::path::Path;
+
+use maud::{Markup, PreEscaped, html};
+
+use super::{count, page, percent, seconds, section, tile};
+use crate::output::Row;
+use crate::{ClipLabels, Label};
+
+/// A page about the clips of one run.
+pub struct BatchReport<'a> {
+    /// What was labelled.
+    pub title: &'a str,
+    /// The model's name.
+    pub model: &'a str,
+    pub rows: &'a [Row],
+    /// Where the page finds a clip's filmstrip; `None` where there is none.
+    pub strip: &'a dyn Fn(&Path) -> Option<String>,
+}
+
+/// A labelled clip.
+struct Found<'a> {
+    path: &'a Path,
+    clip: &'a ClipLabels,
+    best: &'a Label,
+}
+
+/// A label and its clips.
+struct Group<'a> {
+    label: &'a str,
+    /// By rising score.
+    clips: Vec<Found<'a>>,
+}
+
+impl BatchReport<'_> {
+    /// The page, which needs nothing but its filmstrips.
+    pub fn html(&self) -> String {
+        let groups = self.groups();
+        let failed: Vec<(&Path, &str)> = self
+            .rows
+            .iter()
+            .filter_map(|r| Some((r.path.as_path(), r.outcome.as_ref().err()?.as_str())))
+            .collect();
+        let lead = html! { (count(self.rows.len(), "clip")) ", labelled by " (self.model) };
+        let body = html! {
+            (self.tiles(&groups, failed.len()))
+            (find(&groups))
+            @if groups.len() > 1 {
+                (section("Labels", "How many clips show each, and the mean of their scores.", overview(&groups)))
+            }
+            @for (n, group) in groups.iter().enumerate() {
+                section data-group id={ "label-" (n) } {
+                    h2 { (group.label) }
+                    p.note { (count(group.clips.len(), "clip")) ", the least sure first" }
+                    ul.clips { @for found in &group.clips { (self.card(found)) } }
+                }
+            }
+            @if !failed.is_empty() {
+                section data-group id="failed" {
+                    h2 { "Not labelled" }
+                    p.note { "What is wrong with each." }
+                    div.wide { table.failed {
+                        @for (path, reason) in &failed {
+                            tr data-name={ (path.to_string_lossy()) " " (reason) } data-label="" {
+                                th { (path.to_string_lossy()) } td { (reason) }
+                            }
+                        }
+                    } }
+                }
+            }
+            script { (PreEscaped(include_str!("batch.js"))) }
+        };
+        page(self.title, lead, include_str!("batch.css"), body)
+    }
+
+    /// Labels by falling number of clips.
+    fn groups(&self) -> Vec<Group<'_>> {
+        let mut groups: std::collections::BTreeMap<&str, Vec<Found>> = Default::default();
+        for row in self.rows {
+            let Ok(clip) = &row.outcome else { continue };
+            let Some(best) = clip.labels.first() else { continue };
+            groups.entry(&best.label).or_default().push(Found { path: &row.path, clip, best });
+        }
+        let mut groups: Vec<Group> =
+            groups.into_iter().map(|(label, clips)| Group { label, clips }).collect();
+        for group in &mut groups {
+            group.clips.sort_by(|a, b| a.best.score.total_cmp(&b.best.score));
+        }
+        groups.sort_by_key(|group| std::cmp::Reverse(group.clips.len()));
+        groups
+    }
+
+    fn tiles(&self, groups: &[Group], failed: usize) -> Markup {
+        let clips = || groups.iter().flat_map(|group| &group.clips);
+        let labelled = clips().count();
+        let time: f64 = clips().map(|found| found.clip.duration_s).sum();
+        let knows_doubt = clips().any(|found| found.clip.confident.is_some());
+        let unsure = clips().filter(|found| found.clip.confident == Some(false)).count();
+        html! {
+            div.tiles {
+                (tile("Labelled", &count(labelled, "clip"), &format!("{} of video", seconds(time))))
+                (tile("Labels", &groups.len().to_string(), "seen in at least one clip"))
+                @if labelled > 0 {
+                    (tile("Mean score", &percent(clips().map(score).sum::<f64>() / labelled as f64), "of the best labels"))
+                }
+                @if knows_doubt { (tile("Not sure", &count(unsure, "clip"), "below the model's threshold")) }
+                (tile("Not labelled", &count(failed, "clip"), if failed > 0 { "listed at the end" } else { "all could be read" }))
+            }
+        }
+    }
+
+    fn card(&self, found: &Found) -> Markup {
+        let path = found.path.to_string_lossy();
+        let name = found.path.file_name().unwrap_or_default().to_string_lossy();
+        let unsure = found.clip.confident == Some(false);
+        html! {
+            li.clip.unsure[unsure] data-name={ (path) " " (found.best.label) } data-label=(found.best.label) {
+                @if let Some(source) = (self.strip)(found.path) {
+                    img.strip src=(source) alt={ "Frames of " (name) } loading="lazy";
+                }
+                p.score {
+                    (percent(score(found)))
+                    i { b style={ "width:" (format!("{:.0}%", 100.0 * score(found))) } {} }
+                    @if unsure { em { "not sure" } }
+                }
+                p {
+                    a href=(link(found.path)) title=(path) { (name) }
+                    small {
+                        " · " (seconds(found.clip.duration_s))
+                        @if let Some(second) = found.clip.labels.get(1) {
+                            " · else " (second.label) " " (percent(f64::from(second.score)))
+                        }
+                        @for warning in &found.clip.warnings { " · " (warning) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn score(found: &Found) -> f64 {
+    f64::from(found.best.score)
+}
+
+fn find(groups: &[Group]) -> Markup {
+    let unsure = groups.iter().flat_map(|g| &g.clips).any(|found| found.clip.confident == Some(false));
+    html! {
+        section { form.find {
+            input type="search" name="words" placeholder="Search names and labels" aria-label="Search";
+            select name="label" aria-label="Label" {
+                option value="" { "All labels" }
+                @for group in groups { option { (group.label) } }
+            }
+            @if unsure { label { input type="checkbox" name="unsure"; "not sure only" } }
+            output name="shown" {}
+        } }
+    }
+}
+
+fn overview(groups: &[Group]) -> Markup {
+    let most = groups.iter().map(|group| group.clips.len()).max().unwrap_or(1) as f64;
+    html! {
+        table.labels {
+            thead { tr { th { "Label" } th.number { "Clips" } th.bar.optional {} th.number { "Mean score" } } }
+            tbody {
+                @for (n, group) in groups.iter().enumerate() {
+                    @let clips = group.clips.len();
+                    tr {
+                        th { a href={ "#label-" (n) } { (group.label) } }
+                        td.number { (clips) }
+                        td.bar.optional { i { b style={ "width:" (format!("{:.1}%", 100.0 * clips as f64 / most)) } {} } }
+                        td.number { (percent(group.clips.iter().map(score).sum::<f64>() / clips as f64)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The clip's file, for a browser on the same machine.
+fn link(path: &Path) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut link = String::from("file://");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'-' | b'_' | b'.' | b'~' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                link.push(*byte as char)
+            }
+            _ => link.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    link
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Timings;
+
+    fn row(name: &str, best: &str, score: f32, confident: Option<bool>) -> Row {
+        let label = |label: &str, score| Label { label: label.into(), score };
+        let clip = ClipLabels {
+            path: name.into(),
+            labels: vec![label(best, score), label("other", 0.01)],
+            confident,
+            duration_s: 2.0,
+            frames: 4,
+            model: "m".into(),
+            warnings: vec![],
+            timings: Timings::default(),
+        };
+        Row { path: name.into(), outcome: Ok(clip) }
+    }
+
+    fn html(rows: &[Row]) -> String {
+        BatchReport { title: "Clips", model: "m", rows, strip: &|_| None }.html()
+    }
+
+    #[test]
+    fn the_least_sure_clip_of_the_most_frequent_label_comes_first() {
+        let rows = [row("c1", "B", 0.9, None), row("c2", "A", 0.8, None), row("c3", "A", 0.3, None)];
+        let page = html(&rows);
+        let at = |text: &str| page.find(&format!("data-name=\"{text}")).unwrap();
+        assert!(at("c3 A") < at("c2 A") && at("c2 A") < at("c1 B"));
+        assert!(!page.contains("Not sure") && !page.contains("<h2>Not labelled"));
+    }
+
+    #[test]
+    fn failures_have_their_own_section_and_names_are_escaped() {
+        let bad = Row { path: "<b>.mp4".into(), outcome: Err("is <empty>".into()) };
+        let page = html(&[row("a \"b\".mp4", "A", 0.9, Some(false)), bad]);
+        assert!(page.contains("<h2>Not labelled</h2>") && page.contains("is &lt;empty&gt;"));
+        assert!(!page.contains("<b>.mp4") && page.contains("a &quot;b&quot;.mp4 A"));
+        assert!(page.contains("not sure only") && page.contains("class=\"clip unsure\""));
+        assert!(!page.contains("http"), "nothing is loaded from elsewhere");
+    }
+
+    #[test]
+    fn links_are_escaped() {
+        assert_eq!(link(Path::new("/a b/ü#?.mp4")), "file:///a%20b/%C3%BC%23%3F.mp4");
+    }
+}

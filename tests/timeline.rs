@@ -1,0 +1,198 @@
+//! What happens when: the command on long videos, made by joining real clips.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+fn classify() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_classify"));
+    command.stdin(Stdio::null());
+    command
+}
+
+fn sample(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
+}
+
+/// Standard output, of a run that must end well.
+fn stdout(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json(text: &str) -> Vec<serde_json::Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Few small frames: what the labels are isn't the matter.
+fn quick() -> Command {
+    let mut command = classify();
+    command.args([
+        "--timeline",
+        "--model",
+        "imagenet-lite0",
+        "--frames",
+        "4",
+        "--size",
+        "96",
+        "--window",
+        "1",
+    ]);
+    command
+}
+
+#[test]
+fn segments_cover_the_whole_video_without_a_gap() {
+    let rows = json(&stdout(quick().arg(sample("bikes.mp4")).args(["--format", "json"])));
+    assert!(rows.len() > 1, "{rows:?}");
+    assert_eq!(rows[0]["start_s"], 0.0);
+    assert_eq!(rows.last().unwrap()["end_s"], 10.0);
+    for pair in rows.windows(2) {
+        assert_eq!(pair[0]["end_s"], pair[1]["start_s"]);
+        assert!(pair[0]["label"] != pair[1]["label"], "neighbours of one label are one: {pair:?}");
+    }
+}
+
+#[test]
+fn every_format_says_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str| {
+        let path = dir.path().join(name);
+        stdout(quick().arg(sample("bikes.mp4")).arg("-o").arg(&path));
+        fs::read_to_string(path).unwrap()
+    };
+    let rows = json(&write("a.jsonl"));
+    let csv = write("a.csv");
+    assert_eq!(csv.lines().count(), rows.len() + 1);
+    assert!(csv.starts_with("path,start_s,end_s,label,score\n"));
+    let (vtt, srt) = (write("a.vtt"), write("a.srt"));
+    assert!(vtt.starts_with("WEBVTT\n\n00:00:00.000 --> "));
+    assert!(srt.starts_with("1\n00:00:00,000 --> "));
+    assert_eq!(vtt.matches(" --> ").count(), rows.len());
+    assert_eq!(srt.matches(" --> ").count(), rows.len());
+    let text = write("a.txt");
+    assert!(rows.iter().all(|row| text.contains(row["label"].as_str().unwrap())), "{text}");
+    assert!(text.contains('█') && !text.contains('\x1b'), "{text}");
+}
+
+#[test]
+fn a_pipe_gives_what_the_file_gives() {
+    let file = json(&stdout(quick().arg(sample("jumping_jacks.mp4")).args(["--format", "json"])));
+    let mut cat =
+        Command::new("cat").arg(sample("jumping_jacks.mp4")).stdout(Stdio::piped()).spawn().unwrap();
+    let input = cat.stdout.take().unwrap();
+    let pipe = json(&stdout(quick().arg("-").args(["--format", "json"]).stdin(input)));
+    cat.wait().unwrap();
+    let facts = |rows: &[serde_json::Value]| -> Vec<_> {
+        rows.iter().map(|r| (r["start_s"].clone(), r["end_s"].clone(), r["label"].clone())).collect()
+    };
+    assert_eq!(facts(&pipe), facts(&file));
+    assert_eq!(pipe[0]["path"], "standard input");
+}
+
+/// Its index is at its end, which a pipe can't go back from but a file can.
+#[test]
+fn a_file_as_standard_input_is_read_like_a_file() {
+    let input = fs::File::open(sample("balance_beam.mp4")).unwrap();
+    let rows = json(&stdout(quick().arg("-").args(["--format", "json"]).stdin(input)));
+    assert_eq!(rows.last().unwrap()["end_s"], 1.667);
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let refused = |command: &mut Command, text: &str| {
+        let output = command.output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains(text), "{errors}");
+    };
+    refused(classify().args(["-", "--format", "json"]), "needs --timeline");
+    refused(classify().arg(sample("bikes.mp4")).args(["--format", "vtt"]), "--timeline");
+    refused(
+        quick().args([sample("bikes.mp4"), sample("balance_beam.mp4")]).args(["--format", "srt"]),
+        "one video",
+    );
+    let output = quick().arg("gone.mp4").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("gone.mp4: no such file"));
+}
+
+/// Three clips of three actions end to end: three segments, each border within a window of its place.
+#[test]
+fn three_joined_actions_come_back_as_three() {
+    let shared = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let clips = std::env::var_os("CLASSIFY_SHARED").map_or_else(shared, PathBuf::from).join("data/ucf14");
+    let model = "ucf14-lite0-lstm";
+    let models = stdout(classify().arg("models"));
+    let has_ffmpeg = Command::new("ffmpeg").arg("-version").output().is_ok();
+    if !clips.is_dir() || !models.contains(model) || !has_ffmpeg {
+        println!("skipped: needs {}, the model {model} and the command ffmpeg", clips.display());
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (list, film) = (dir.path().join("list"), dir.path().join("film.mp4"));
+    // Of the training side: that the model knows them is not the matter.
+    let parts = JOINED.map(|(label, name)| clips.join(label).join(name));
+    let lines: String =
+        parts.iter().map(|p| format!("file '{}'\n", p.canonicalize().unwrap().display())).collect();
+    fs::write(&list, lines).unwrap();
+    let mut join = Command::new("ffmpeg");
+    join.args(["-v", "error", "-f", "concat", "-safe", "0", "-i"]).arg(&list).args(["-r", "25"]).arg(&film);
+    stdout(&mut join);
+    let duration = |path: &Path| -> f64 {
+        let rows = json(&stdout(quick().arg(path).args(["--format", "json"])));
+        rows.last().unwrap()["end_s"].as_f64().unwrap()
+    };
+    let mut ends = Vec::new();
+    for part in &parts {
+        ends.push(ends.last().unwrap_or(&0.0) + duration(part));
+    }
+    let mut command = classify();
+    command.args(["--timeline", "--model", model, "--threshold", "0", "--format", "json"]).arg(&film);
+    let rows = json(&stdout(&mut command));
+    let labels: Vec<_> = rows.iter().map(|row| row["label"].as_str().unwrap()).collect();
+    assert_eq!(labels, JOINED.map(|(label, _)| label), "{rows:?}");
+    for (row, end) in rows.iter().zip(ends) {
+        let said = row["end_s"].as_f64().unwrap();
+        assert!((said - end).abs() <= classify::timeline::WINDOW, "{said} for {end}");
+        println!("{}: ends at {said:.2} s, really {end:.2} s", row["label"]);
+    }
+}
+
+const JOINED: [(&str, &str); 3] = [
+    ("BrushingTeeth", "v_BrushingTeeth_g10_c01.mp4"),
+    ("PullUps", "v_PullUps_g10_c01.mp4"),
+    ("TrampolineJumping", "v_TrampolineJumping_g10_c01.mp4"),
+];
+
+#[test]
+fn an_overlay_is_the_same_video_with_labels_on_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (film, out) = (sample("jumping_jacks.mp4"), dir.path().join("out.mp4"));
+    stdout(quick().arg(&film).arg("--overlay").arg(&out));
+    let check = |path: &Path| json(&stdout(classify().args(["check", "--json"]).arg(path))).remove(0);
+    let (before, after) = (check(&film), check(&out));
+    assert_eq!(before["frames"], after["frames"]);
+    assert!((before["duration_s"].as_f64().unwrap() - after["duration_s"].as_f64().unwrap()).abs() < 0.05);
+    let picture = |path: &Path| {
+        let strip = dir.path().join("strip.png");
+        let mut frames = classify();
+        frames.args(["frames", "--frames", "2", "--force", "-o"]).arg(&strip).arg(path);
+        stdout(&mut frames);
+        image::open(&strip).unwrap().to_rgb8()
+    };
+    let (plain, labelled) = (picture(&film), picture(&out));
+    assert_eq!(plain.dimensions(), labelled.dimensions());
+    // Two frames of 224 pixels: the upper half is the same picture, at the lower edge stands the label.
+    let difference = |rows: std::ops::Range<u32>| -> f64 {
+        let pixels = rows.flat_map(|y| (10..210).map(move |x| (x, y)));
+        let apart = |(x, y)| f64::from(plain.get_pixel(x, y).0[0].abs_diff(labelled.get_pixel(x, y).0[0]));
+        let apart: Vec<f64> = pixels.map(apart).collect();
+        apart.iter().sum::<f64>() / apart.len() as f64
+    };
+    assert!(difference(10..120) < 6.0, "{}", difference(10..120));
+    assert!(difference(216..226) > 30.0, "{}", difference(216..226));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "no drafts are left");
+}
