@@ -223,6 +223,11 @@ impl Classifier {
         Some(labels.first().is_some_and(|best| f64::from(best.score) >= threshold))
     }
 
+    /// Length of the CNN's feature vectors.
+    pub fn feature_dim(&self) -> usize {
+        self.backbone.feature_dim()
+    }
+
     /// The model's name, as results carry it.
     pub fn name(&self) -> &str {
         &self.name

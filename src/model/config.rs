@@ -46,19 +46,14 @@ pub enum BackboneConfig {
     I3d {},
 }
 
-/// Options of an image network.
+/// How an EfficientNet-Lite looks at a window of frames.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct LiteConfig {
-    /// Whether channels are shifted between neighbouring frames, as the weights were trained.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    /// Some channels of each frame are exchanged with those of its neighbours before each residual
+    /// block (temporal shift, Lin et al. 2019).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub temporal_shift: bool,
-}
-
-impl LiteConfig {
-    fn load(self, vb: VarBuilder, variant: LiteVariant) -> Result<Box<dyn Backbone>> {
-        Ok(Box::new(EfficientNetLite::load(vb, variant)?.with_temporal_shift(self.temporal_shift)))
-    }
 }
 
 /// What turns features over time into logits.
@@ -121,29 +116,50 @@ impl BackboneConfig {
     /// Builds the network on the weights that `vb` holds. Errors name the tensor that is missing
     /// or has the wrong shape.
     pub fn load(&self, vb: VarBuilder) -> Result<Box<dyn Backbone>> {
-        Ok(match self {
-            Self::EfficientNetLite0(config) => config.load(vb, LiteVariant::Lite0)?,
-            Self::EfficientNetLite1(config) => config.load(vb, LiteVariant::Lite1)?,
-            Self::EfficientNetLite2(config) => config.load(vb, LiteVariant::Lite2)?,
-            Self::I3d {} => Box::new(I3d::load(vb)?),
-        })
+        match self.lite() {
+            Some((variant, LiteConfig { temporal_shift })) => {
+                Ok(Box::new(EfficientNetLite::load(vb, variant)?.with_temporal_shift(temporal_shift)))
+            }
+            None => Ok(Box::new(I3d::load(vb)?)),
+        }
     }
 
-    /// The same for training on the variables of `vb`; the first `frozen_blocks` blocks stay as
-    /// they are. None for networks that can't be trained here.
-    pub fn trainable(
-        &self,
-        vb: VarBuilder,
-        frozen_blocks: usize,
-    ) -> Result<Option<TrainableEfficientNetLite>> {
-        let (variant, config) = match self {
-            Self::EfficientNetLite0(config) => (LiteVariant::Lite0, config),
-            Self::EfficientNetLite1(config) => (LiteVariant::Lite1, config),
-            Self::EfficientNetLite2(config) => (LiteVariant::Lite2, config),
-            Self::I3d {} => return Ok(None),
+    /// Builds the network for training: gradients reach those tensors of `vb` that are variables,
+    /// but for the first `frozen_blocks` blocks.
+    pub fn load_trainable(&self, vb: VarBuilder, frozen_blocks: usize) -> Result<TrainableEfficientNetLite> {
+        let Some((variant, LiteConfig { temporal_shift })) = self.lite() else {
+            bail!("the CNN {} can't be fine-tuned here, only heads on it can be trained", self.name());
         };
-        let options = TrainOptions { frozen_blocks, temporal_shift: config.temporal_shift };
-        Ok(Some(TrainableEfficientNetLite::new(vb, variant, options)?))
+        TrainableEfficientNetLite::new(vb, variant, TrainOptions { frozen_blocks, temporal_shift })
+    }
+
+    /// Lets frames see their neighbours, or not.
+    ///
+    /// # Errors
+    /// Where it is asked of a network that looks at several frames anyway.
+    pub fn set_temporal_shift(&mut self, temporal_shift: bool) -> Result<()> {
+        match self {
+            Self::EfficientNetLite0(config) | Self::EfficientNetLite1(config) | Self::EfficientNetLite2(config) => {
+                config.temporal_shift = temporal_shift;
+            }
+            Self::I3d {} if temporal_shift => bail!("temporal shift is for image networks, not for i3d"),
+            Self::I3d {} => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the CNN can be trained, too.
+    pub fn can_finetune(&self) -> bool {
+        self.lite().is_some()
+    }
+
+    fn lite(&self) -> Option<(LiteVariant, LiteConfig)> {
+        match *self {
+            Self::EfficientNetLite0(config) => Some((LiteVariant::Lite0, config)),
+            Self::EfficientNetLite1(config) => Some((LiteVariant::Lite1, config)),
+            Self::EfficientNetLite2(config) => Some((LiteVariant::Lite2, config)),
+            Self::I3d {} => None,
+        }
     }
 
     /// The name in `config.json`.

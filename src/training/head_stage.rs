@@ -116,7 +116,7 @@ pub(super) fn validation(logits: &Tensor, labels: &[usize], classes: usize) -> R
 }
 
 /// A draw from Beta(α, α), by Jöhnk's method (α ≤ 1 is what mixup uses).
-fn beta(alpha: f64, rng: &mut ChaCha8Rng) -> f64 {
+pub(super) fn beta(alpha: f64, rng: &mut ChaCha8Rng) -> f64 {
     loop {
         let x = rng.random::<f64>().powf(1.0 / alpha);
         let y = rng.random::<f64>().powf(1.0 / alpha);

@@ -4,8 +4,11 @@
 //! then, where asked for, CNN and head together on decoded frames.
 
 mod artifacts;
+mod augment;
 mod checkpoint;
 mod features;
+mod finetune_stage;
+mod frame_store;
 mod head_stage;
 mod init;
 mod loss;
@@ -15,14 +18,19 @@ mod run;
 mod schedule;
 mod trainer;
 
+use finetune_stage::block_of;
+
 pub use artifacts::{Figures, finish};
+pub use augment::{Augmentation, View};
 pub use checkpoint::Checkpoint;
 pub use features::{Examples, FeatureCache, extract};
+pub use finetune_stage::{FinetuneStage, layer_rates};
+pub use frame_store::FrameStore;
 pub use head_stage::{HeadStage, fold_normalisation, normalisation};
 pub use init::init_head;
 pub use loss::{Targets, cross_entropy};
 pub use optimizer::{AdamW, AdamWConfig};
-pub use options::TrainOptions;
+pub use options::{Finetune, TrainOptions};
 pub use run::{Observer, TrainOutcome, train};
 pub use schedule::Schedule;
 pub use trainer::{Epoch, Recipe, Stage, Step, Trainer, Validation};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::model::{HeadConfig, LstmConfig};
+use crate::model::{HeadConfig, LstmConfig, Weights};
 
 /// Everything that `classify train` can be told.
 #[derive(Debug, Clone)]
@@ -19,11 +19,69 @@ pub struct TrainOptions {
     pub label_smoothing: f32,
     pub mixup: f64,
     pub class_weights: bool,
+    /// Channels of each frame's features look at the neighbouring frames (temporal shift, Lin et al.
+    /// 2019); needs fine-tuning.
+    pub temporal_shift: bool,
+    /// The second stage; without it the CNN stays as it is.
+    pub finetune: Option<Finetune>,
     /// Where features are kept; `None` keeps none.
     pub cache: Option<PathBuf>,
     pub threads: usize,
     /// Go on from the checkpoint of a run that was ended.
     pub resume: bool,
+}
+
+/// How the CNN is trained together with the head.
+#[derive(Debug, Clone)]
+pub struct Finetune {
+    /// How many of the CNN's last blocks are trained; `None` for all of it.
+    pub last_blocks: Option<usize>,
+    pub recipe: super::Recipe,
+    /// The CNN's share of the learning rate, …
+    pub backbone_rate: f64,
+    /// … times this for every block further from the head.
+    pub layer_decay: f64,
+    pub augmentation: super::Augmentation,
+}
+
+impl Default for Finetune {
+    fn default() -> Self {
+        Self {
+            last_blocks: None,
+            recipe: super::Recipe {
+                epochs: 16,
+                batch: 8,
+                learning_rate: 4e-4,
+                warmup: 0.1,
+                weight_decay: 0.05,
+                clip_norm: 5.0,
+                average: 0.995,
+                patience: 8,
+                balanced: false,
+                seed: 0,
+            },
+            backbone_rate: 0.5,
+            layer_decay: 0.85,
+            augmentation: super::Augmentation { least_crop: 0.7, flip: true, colour: 0.2 },
+        }
+    }
+}
+
+impl Finetune {
+    /// How many of the CNN's first blocks stay as they are.
+    pub(super) fn frozen_blocks(&self, weights: &Weights) -> usize {
+        let blocks = weights.0.keys().filter_map(|name| super::block_of(name)).max().map_or(0, |last| last + 1);
+        self.last_blocks.map_or(0, |last| blocks.saturating_sub(last))
+    }
+
+    /// Whether the tensor `name` is trained. Running statistics never are: batches of a few clips
+    /// say too little of them.
+    pub(super) fn trains(&self, name: &str, frozen_blocks: usize) -> bool {
+        let statistics = name.contains(".running_") || name.starts_with("head.input_norm.");
+        let first = name.starts_with("backbone._conv_stem.") || name.starts_with("backbone._bn0.");
+        let frozen = super::block_of(name).map_or(first && frozen_blocks > 0, |block| block < frozen_blocks);
+        !statistics && !frozen
+    }
 }
 
 impl Default for TrainOptions {
@@ -55,6 +113,8 @@ impl Default for TrainOptions {
             label_smoothing: 0.1,
             mixup: 0.2,
             class_weights: true,
+            temporal_shift: false,
+            finetune: None,
             cache: super::FeatureCache::default_folder(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             resume: false,

@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{Device, Tensor};
 
-use super::trainer::Trained;
 use super::{
-    Epoch, Examples, FeatureCache, HeadStage, Recipe, TrainOptions, Trainer, extract, fold_normalisation,
-    init_head, normalisation,
+    Epoch, Examples, FeatureCache, Finetune, FinetuneStage, FrameStore, HeadStage, Recipe, Stage, TrainOptions,
+    Trainer, extract, fold_normalisation, init_head, layer_rates, normalisation,
 };
 use crate::dataset::{Dataset, Problem, Sample, Split};
-use crate::model::{HeadConfig, ModelConfig, ModelFolder, Weights};
+use crate::model::{HeadConfig, ModelFolder, Weights};
 use crate::{Classifier, Error, Result};
 
 /// What a run tells while it goes on.
@@ -35,7 +34,7 @@ pub struct TrainOutcome {
     pub problems: Vec<Problem>,
 }
 
-/// Trains a head for the classes of `data` on the CNN of `options.backbone`.
+/// Trains a model for the classes of `data` on the CNN of `options.backbone`.
 ///
 /// Reads training and validation clips only. Checkpoints go to `checkpoints`, where `options.resume`
 /// takes them up from. When `stop` is set, the best weights so far are returned.
@@ -49,122 +48,247 @@ pub fn train(
     stop: &AtomicBool,
     observer: &dyn Observer,
 ) -> Result<TrainOutcome> {
-    let device = Device::Cpu;
-    let mut base = ModelFolder::named(&options.backbone, &device)?;
+    let mut base = ModelFolder::named(&options.backbone, &Device::Cpu)?;
     base.preprocess = options.size.map_or(base.preprocess.clone(), |size| base.preprocess.with_size(size));
     base.config.sampling.frames = options.frames.unwrap_or(base.config.sampling.frames);
     base.config.sampling.windows = options.windows.unwrap_or(base.config.sampling.windows);
-    let classifier = Classifier::new(&base, &device)?;
+    base.config.backbone.set_temporal_shift(options.temporal_shift)?;
+    base.weights.0.retain(|name, _| name.starts_with("backbone."));
+    base.config.id2label = data.labels.clone();
+    base.config.calibration = None;
+    let mut run = Run { data, options, checkpoints, stop, observer, history: Vec::new(), problems: Vec::new() };
 
-    let cache = options.cache.as_ref().map(|root| FeatureCache::new(root, &base)).transpose()?;
-    let mut problems = Vec::new();
-    let samples: Vec<&Sample> = data.samples.iter().filter(|s| s.split != Split::Test).collect();
-    let clips: Vec<PathBuf> = samples.iter().map(|s| s.path.clone()).collect();
-    observer.features(0, clips.len());
-    let progress = |done| observer.features(done, clips.len());
-    let features = extract(&classifier, &clips, cache.as_ref(), options.threads, stop, &progress);
-    if stop.load(Ordering::Relaxed) {
-        return Err(Error::Usage("interrupted before training began; the features so far are kept".into()));
+    let mut parts = run.parts(&base)?;
+    let lstm = match &options.head {
+        HeadConfig::Mean { .. } => None,
+        config => Some(run.lstm_head(config, &parts)?),
+    };
+    base.config.head = options.head.clone();
+    base.weights.0.extend(lstm.into_iter().flat_map(|head| head.0));
+    if let Some(finetune) = &options.finetune
+        && !run.stopped()
+    {
+        run.finetune(&mut base, finetune, &parts)?;
+        base.weights = base.weights.rounded(&Device::Cpu)?;
+        if !run.stopped() {
+            parts = run.parts(&base)?;
+        }
     }
-    let mut parts = BTreeMap::<bool, (Vec<Tensor>, Vec<usize>)>::new();
-    for (&sample, features) in std::iter::zip(&samples, features) {
-        match features {
-            Ok(features) => {
-                let part = parts.entry(sample.split == Split::Train).or_default();
-                part.0.push(features.flatten_to(1)?);
-                part.1.push(sample.label);
+    // The mean head, on the features as they are in the end: the baseline that every report shows.
+    if !run.stopped() || base.config.head == (HeadConfig::Mean { pool: 1 }) {
+        let name = if base.config.head.name() == "mean" { "head" } else { "baseline" };
+        let mean = run.mean_head(name, &parts)?.0.into_iter();
+        base.weights.0.extend(mean.map(|(tensor, t)| (tensor.replacen("head", name, 1), t)));
+    }
+    base.weights = base.weights.rounded(&Device::Cpu)?;
+    Ok(TrainOutcome { folder: base, history: run.history, problems: run.problems })
+}
+
+/// What the stages of a run share.
+struct Run<'a> {
+    data: &'a Dataset,
+    options: &'a TrainOptions,
+    checkpoints: &'a Path,
+    stop: &'a AtomicBool,
+    observer: &'a dyn Observer,
+    history: Vec<Epoch>,
+    problems: Vec<Problem>,
+}
+
+/// Training and validation clips with their features.
+struct Parts {
+    train: Examples,
+    validation: Examples,
+    train_clips: Vec<PathBuf>,
+    validation_clips: Vec<PathBuf>,
+}
+
+impl Run<'_> {
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn classes(&self) -> usize {
+        self.data.labels.len()
+    }
+
+    /// The features of the training and validation clips by the CNN of `model`.
+    fn parts(&mut self, model: &ModelFolder) -> Result<Parts> {
+        let mut bare = model.clone();
+        // Only the CNN is asked; any head of the right shape will do.
+        bare.config.head = HeadConfig::Mean { pool: 1 };
+        bare.weights.0.retain(|name, _| name.starts_with("backbone."));
+        let dim = bare.config.backbone.feature_dim();
+        bare.weights.0.extend(init_head(&bare.config.head, dim, self.classes(), 0, &Device::Cpu)?.0);
+        let classifier = Classifier::new(&bare, &Device::Cpu)?;
+        let cache = self.options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
+        let samples: Vec<&Sample> = self.data.samples.iter().filter(|s| s.split != Split::Test).collect();
+        let clips: Vec<PathBuf> = samples.iter().map(|s| s.path.clone()).collect();
+        self.observer.features(0, clips.len());
+        let progress = |done| self.observer.features(done, clips.len());
+        let features =
+            extract(&classifier, &clips, cache.as_ref(), self.options.threads, self.stop, &progress);
+        if self.stopped() {
+            let reason = "interrupted before there was a model; the features so far are kept";
+            return Err(Error::Usage(reason.into()));
+        }
+        self.problems.clear();
+        let mut parts = [(); 2].map(|()| (Vec::new(), Vec::new(), Vec::new()));
+        for (&sample, features) in std::iter::zip(&samples, features) {
+            match features {
+                Ok(features) => {
+                    let part = &mut parts[usize::from(sample.split != Split::Train)];
+                    part.0.push(features.flatten_to(1)?);
+                    part.1.push(sample.label);
+                    part.2.push(sample.path.clone());
+                }
+                Err(e) => self.problems.push(Problem { sample: sample.clone(), reason: e.to_string() }),
             }
-            Err(e) => problems.push(Problem { sample: sample.clone(), reason: e.to_string() }),
         }
+        let [train, validation] = parts;
+        let examples = |features: Vec<Tensor>, labels, name: &str| {
+            if features.is_empty() {
+                return Err(Error::data(&self.data.path, format!("no usable {name} clip")));
+            }
+            Ok(Examples { features: Tensor::stack(&features, 0)?, labels })
+        };
+        Ok(Parts {
+            train: examples(train.0, train.1, "training")?,
+            validation: examples(validation.0, validation.1, "validation")?,
+            train_clips: train.2,
+            validation_clips: validation.2,
+        })
     }
-    let mut part = |train: bool, name: &str| {
-        let (features, labels) = parts.remove(&train).unwrap_or_default();
-        if features.is_empty() {
-            return Err(Error::data(&data.path, format!("no usable {name} clip")));
-        }
-        Ok(Examples { features: Tensor::stack(&features, 0)?, labels })
-    };
-    let (train, validation) = (part(true, "training")?, part(false, "validation")?);
 
-    let classes = data.labels.len();
-    let class_weights =
-        if options.class_weights { class_weights(&train.labels, classes) } else { vec![1.0; classes] };
-    let (mean, std) = normalisation(&train)?;
-    let stage = |name, config, fixed, train, validation| HeadStage {
-        name,
-        config,
-        fixed,
-        classes,
-        train,
-        validation,
-        class_weights: &class_weights,
-        label_smoothing: options.label_smoothing,
-        mixup: options.mixup,
-        min_span: 0.75,
-        device: &device,
-    };
-    let mut history = Vec::new();
-    let mut run = |stage: &HeadStage, start: &Weights, recipe: &Recipe| -> Result<Trained> {
-        let checkpoint = checkpoints.join(format!("{}.safetensors", stage.name));
-        if !options.resume && checkpoint.exists() {
+    fn class_weights(&self, labels: &[usize]) -> Vec<f32> {
+        if self.options.class_weights { class_weights(labels, self.classes()) } else { vec![1.0; self.classes()] }
+    }
+
+    fn trained(
+        &mut self,
+        stage: &dyn Stage,
+        start: &Weights,
+        recipe: &Recipe,
+        rates: BTreeMap<String, f64>,
+    ) -> Result<Weights> {
+        let checkpoint = self.checkpoints.join(format!("{}.safetensors", stage.name()));
+        if !self.options.resume && checkpoint.exists() {
             std::fs::remove_file(&checkpoint).map_err(|e| Error::io(&checkpoint, e))?;
         }
         let trained = Trainer {
             recipe,
             checkpoint: Some(checkpoint),
-            stop,
-            on_step: &|epoch, step, steps, loss| observer.step(stage.name, epoch, step, steps, loss),
-            on_epoch: &|row| observer.epoch(row),
+            stop: self.stop,
+            on_step: &|epoch, step, steps, loss| self.observer.step(stage.name(), epoch, step, steps, loss),
+            on_epoch: &|row| self.observer.epoch(row),
         }
-        .run(stage, start, BTreeMap::new())?;
-        history.extend(trained.history.clone());
-        Ok(trained)
-    };
-
-    // The baseline first: it is quick, and every report shows it beside the model.
-    let dim = train.features.dim(2)?;
-    let (mean_config, nothing_fixed) = (HeadConfig::Mean { pool: 1 }, Weights::default());
-    let normed = |examples: &Examples| -> Result<Examples> {
-        let features = examples.features.broadcast_sub(&mean)?.broadcast_div(&std)?;
-        Ok(Examples { features, labels: examples.labels.clone() })
-    };
-    let (normed_train, normed_validation) = (normed(&train)?, normed(&validation)?);
-    let start = init_head(&mean_config, dim, classes, options.recipe.seed, &device)?;
-    let baseline = run(
-        &stage("baseline", &mean_config, &nothing_fixed, &normed_train, &normed_validation),
-        &start,
-        &options.recipe,
-    )?;
-    let baseline = fold_normalisation(&baseline.best, &mean, &std)?;
-
-    let head = match &options.head {
-        HeadConfig::Mean { .. } => baseline.clone(),
-        config => {
-            let start = init_head(config, dim, classes, options.recipe.seed, &device)?;
-            let norm = [("head.input_norm.mean".into(), mean), ("head.input_norm.std".into(), std)];
-            let fixed = Weights(norm.into());
-            let mut head =
-                run(&stage("head", config, &fixed, &train, &validation), &start, &options.recipe)?.best;
-            head.0.extend(fixed.0);
-            head
-        }
-    };
-
-    let mut weights = base.weights.clone();
-    weights.0.retain(|name, _| name.starts_with("backbone."));
-    weights.0.extend(head.0);
-    if !matches!(options.head, HeadConfig::Mean { .. }) {
-        let renamed = |(name, t): (String, Tensor)| (name.replacen("head.", "baseline.", 1), t);
-        weights.0.extend(baseline.0.into_iter().map(renamed));
+        .run(stage, start, rates)?;
+        self.history.extend(trained.history);
+        Ok(trained.best)
     }
-    let config = ModelConfig {
-        head: options.head.clone(),
-        id2label: data.labels.clone(),
-        calibration: None,
-        ..base.config.clone()
-    };
-    let folder = ModelFolder { config, weights: weights.rounded(&device)?, ..base };
-    Ok(TrainOutcome { folder, history, problems })
+
+    /// First stage: the LSTM head on the features of the CNN as it came.
+    fn lstm_head(&mut self, config: &HeadConfig, parts: &Parts) -> Result<Weights> {
+        let (options, classes) = (self.options, self.classes());
+        let (mean, std) = normalisation(&parts.train)?;
+        let norm = [("head.input_norm.mean".into(), mean), ("head.input_norm.std".into(), std)];
+        let fixed = Weights(norm.into());
+        let class_weights = self.class_weights(&parts.train.labels);
+        let stage = HeadStage {
+            name: "head",
+            config,
+            fixed: &fixed,
+            classes,
+            train: &parts.train,
+            validation: &parts.validation,
+            class_weights: &class_weights,
+            label_smoothing: options.label_smoothing,
+            mixup: options.mixup,
+            min_span: 0.75,
+            device: &Device::Cpu,
+        };
+        let dim = parts.train.features.dim(2)?;
+        let start = init_head(config, dim, classes, options.recipe.seed, &Device::Cpu)?;
+        let mut head = self.trained(&stage, &start, &options.recipe, BTreeMap::new())?;
+        head.0.extend(fixed.0);
+        Ok(head)
+    }
+
+    /// The mean head, trained on features brought to mean 0 and deviation 1, which then go into its weights.
+    fn mean_head(&mut self, name: &'static str, parts: &Parts) -> Result<Weights> {
+        let (options, classes) = (self.options, self.classes());
+        let (mean, std) = normalisation(&parts.train)?;
+        let normed = |examples: &Examples| -> Result<Examples> {
+            let features = examples.features.broadcast_sub(&mean)?.broadcast_div(&std)?;
+            Ok(Examples { features, labels: examples.labels.clone() })
+        };
+        let class_weights = self.class_weights(&parts.train.labels);
+        let config = HeadConfig::Mean { pool: 1 };
+        let stage = HeadStage {
+            name,
+            config: &config,
+            fixed: &Weights::default(),
+            classes,
+            train: &normed(&parts.train)?,
+            validation: &normed(&parts.validation)?,
+            class_weights: &class_weights,
+            label_smoothing: options.label_smoothing,
+            mixup: options.mixup,
+            min_span: 0.75,
+            device: &Device::Cpu,
+        };
+        let start = init_head(&config, mean.elem_count(), classes, options.recipe.seed, &Device::Cpu)?;
+        let best = self.trained(&stage, &start, &options.recipe, BTreeMap::new())?;
+        fold_normalisation(&best, &mean, &std)
+    }
+
+    /// Second stage: CNN and head together, on frames; puts the result into `model`.
+    fn finetune(&mut self, model: &mut ModelFolder, finetune: &Finetune, parts: &Parts) -> Result<()> {
+        let (options, classes) = (self.options, self.classes());
+        let frames = model.config.sampling.frames;
+        let size = model.preprocess.crop_size.height;
+        let stored = (size as f64 / finetune.augmentation.least_crop.sqrt()).round() as usize;
+        let mut decode = |clips: &[PathBuf], frames: usize, size: usize| -> Result<FrameStore> {
+            let preprocess = model.preprocess.with_size(size);
+            self.observer.features(0, clips.len());
+            let progress = |done| self.observer.features(done, clips.len());
+            FrameStore::decode(clips, frames, &preprocess, self.checkpoints, options.threads, self.stop, &progress)
+        };
+        let train = decode(&parts.train_clips, 2 * frames, stored)?;
+        let validation = decode(&parts.validation_clips, frames, size)?;
+        if self.stopped() {
+            return Ok(());
+        }
+        let class_weights = self.class_weights(&parts.train.labels);
+        let frozen_blocks = finetune.frozen_blocks(&model.weights);
+        let (mut start, mut fixed) = (Weights::default(), Weights::default());
+        for (name, tensor) in &model.weights.0 {
+            let part = if finetune.trains(name, frozen_blocks) { &mut start } else { &mut fixed };
+            part.0.insert(name.clone(), tensor.clone());
+        }
+        let stage = FinetuneStage {
+            backbone: &model.config.backbone,
+            head: &model.config.head,
+            fixed: &fixed,
+            classes,
+            preprocess: &model.preprocess,
+            frames,
+            train: &train,
+            labels: &parts.train.labels,
+            validation: &validation,
+            validation_labels: &parts.validation.labels,
+            augmentation: finetune.augmentation,
+            class_weights: &class_weights,
+            label_smoothing: options.label_smoothing,
+            mixup: options.mixup,
+            frozen_blocks,
+            device: &Device::Cpu,
+        };
+        let rates = layer_rates(&start, finetune.backbone_rate, finetune.layer_decay);
+        let best = self.trained(&stage, &start, &finetune.recipe, rates)?;
+        model.weights.0.extend(best.0);
+        Ok(())
+    }
 }
 
 /// Weights that make every class count the same in the loss, their mean over clips 1.

@@ -71,10 +71,15 @@ impl Preprocess {
         Ok(())
     }
 
+    /// Normalisation as `rgb · slope + shift`, by channel, `rgb` from 0 to 255.
+    pub fn slope_and_shift(&self) -> ([f32; 3], [f32; 3]) {
+        let slope = std::array::from_fn(|c| (self.rescale_factor / self.image_std[c]) as f32);
+        (slope, std::array::from_fn(|c| (-self.image_mean[c] / self.image_std[c]) as f32))
+    }
+
     /// One window of `frames` as network input: `f32 [T, H, W, 3]`.
     pub fn normalise(&self, frames: &Frames, window: usize, device: &Device) -> candle_core::Result<Tensor> {
-        let slope: [f32; 3] = std::array::from_fn(|c| (self.rescale_factor / self.image_std[c]) as f32);
-        let shift: [f32; 3] = std::array::from_fn(|c| (-self.image_mean[c] / self.image_std[c]) as f32);
+        let (slope, shift) = self.slope_and_shift();
         let pixels = frames.window(window);
         let mut data = Vec::with_capacity(pixels.len());
         for rgb in pixels.chunks_exact(3) {

@@ -1,0 +1,139 @@
+//! The second stage: CNN and head together, on decoded frames.
+
+use std::collections::BTreeMap;
+
+use candle_core::{D, Device, Tensor};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use super::head_stage::validation;
+use super::{Augmentation, FrameStore, Stage, Step, Targets, Validation, View, cross_entropy};
+use crate::Result;
+use crate::heads::Dropout;
+use crate::model::{BackboneConfig, HeadConfig, Weights};
+use crate::video::Preprocess;
+
+/// Trains `backbone.*` and `head.*` on frames.
+pub struct FinetuneStage<'a> {
+    pub backbone: &'a BackboneConfig,
+    pub head: &'a HeadConfig,
+    /// Tensors that stay as they are.
+    pub fixed: &'a Weights,
+    pub classes: usize,
+    pub preprocess: &'a Preprocess,
+    /// Frames a clip that the network sees.
+    pub frames: usize,
+    pub train: &'a FrameStore,
+    pub labels: &'a [usize],
+    pub validation: &'a FrameStore,
+    pub validation_labels: &'a [usize],
+    pub augmentation: Augmentation,
+    pub class_weights: &'a [f32],
+    pub label_smoothing: f32,
+    /// Mixup's Beta(α, α); 0 for none.
+    pub mixup: f64,
+    /// How many of the CNN's first blocks stay as they are.
+    pub frozen_blocks: usize,
+    pub device: &'a Device,
+}
+
+impl FinetuneStage<'_> {
+    /// Network input `f32 [clips · T, size, size, 3]` of stored clips, each in its view.
+    fn input(&self, store: &FrameStore, clips: &[usize], views: &[View]) -> Result<Tensor> {
+        let size = self.preprocess.crop_size.height;
+        let (slope, shift) = self.preprocess.slope_and_shift();
+        let clip_len = self.frames * size * size * 3;
+        let mut input = vec![0.0; clips.len() * clip_len];
+        input.par_chunks_exact_mut(clip_len).zip(clips.par_iter().zip(views)).try_for_each(
+            |(input, (&clip, view))| -> Result<()> {
+                view.write(&store.read(clip)?, store.size, size, slope, shift, input);
+                Ok(())
+            },
+        )?;
+        Ok(Tensor::from_vec(input, (clips.len() * self.frames, size, size, 3), self.device)?)
+    }
+
+    fn logits(&self, weights: &Weights, features: &Tensor, dropout: Option<&mut Dropout>) -> Result<Tensor> {
+        let (clips, frames, dim) = features.dims3()?;
+        let head = self.head.load(dim, self.classes, weights.var_builder(self.device).pp("head"))?;
+        Ok(head.forward_batch(features, &vec![frames; clips], dropout)?)
+    }
+
+    fn all(&self, weights: &Weights) -> Weights {
+        let mut all = self.fixed.clone();
+        all.0.extend(weights.0.clone());
+        all
+    }
+}
+
+impl Stage for FinetuneStage<'_> {
+    fn name(&self) -> &'static str {
+        "finetune"
+    }
+
+    fn labels(&self) -> &[usize] {
+        self.labels
+    }
+
+    fn step(&self, weights: &Weights, batch: &[usize], rng: &mut ChaCha8Rng) -> Result<Step> {
+        let view = |_: &usize| View::random(self.augmentation, self.train.frames, self.frames, self.train.size, rng);
+        let views: Vec<View> = batch.iter().map(view).collect();
+        let mut input = self.input(self.train, batch, &views)?;
+        let labels: Vec<usize> = batch.iter().map(|&clip| self.labels[clip]).collect();
+        let mut targets = Targets::new(&labels, self.classes, self.label_smoothing, self.class_weights);
+        if self.mixup > 0.0 {
+            let share = super::head_stage::beta(self.mixup, rng);
+            let other: Vec<usize> = (0..batch.len()).map(|i| (i + 1) % batch.len()).collect();
+            let (_, height, width, _) = input.dims4()?;
+            let clips = input.reshape((batch.len(), self.frames * height * width * 3))?;
+            let index: Vec<u32> = other.iter().map(|&i| i as u32).collect();
+            let mixed = clips.index_select(&Tensor::new(index, self.device)?, 0)?;
+            input = ((clips * share)? + (mixed * (1.0 - share))?)?.reshape(input.shape())?;
+            targets = targets.mix(&other, share as f32);
+        }
+        let all = self.all(weights);
+        let vb = all.var_builder(self.device).pp("backbone");
+        let features = self.backbone.load_trainable(vb, self.frozen_blocks)?.forward(&input, self.frames)?;
+        let features = features.reshape((batch.len(), self.frames, features.dim(1)?))?;
+        let mut dropout = Dropout::new(rng.random());
+        let logits = self.logits(&all, &features, Some(&mut dropout))?;
+        let answers = logits.argmax(D::Minus1)?.to_vec1::<u32>()?;
+        let correct = std::iter::zip(answers, labels).filter(|(a, l)| *a as usize == *l).count();
+        Ok(Step { loss: cross_entropy(&logits, &targets)?, correct })
+    }
+
+    fn validate(&self, weights: &Weights) -> Result<Validation> {
+        let all = self.all(weights);
+        let backbone = self.backbone.load(all.var_builder(self.device).pp("backbone"))?;
+        let view = View::plain(self.validation.frames, self.frames, self.validation.size);
+        let features: Vec<Tensor> = (0..self.validation_labels.len())
+            .map(|clip| {
+                let input = self.input(self.validation, &[clip], std::slice::from_ref(&view))?;
+                Ok(backbone.forward(&input)?.detach())
+            })
+            .collect::<Result<_>>()?;
+        let logits = self.logits(&all, &Tensor::stack(&features, 0)?, None)?.detach();
+        validation(&logits, self.validation_labels, self.classes)
+    }
+}
+
+/// The block of the CNN that a tensor belongs to.
+pub(super) fn block_of(name: &str) -> Option<usize> {
+    name.strip_prefix("backbone._blocks.")?.split('.').next()?.parse().ok()
+}
+
+/// The share of the learning rate of each tensor: the head's whole, the CNN's less from block to
+/// block towards the input (as in ULMFiT, Howard & Ruder 2018).
+pub fn layer_rates(weights: &Weights, backbone: f64, decay: f64) -> BTreeMap<String, f64> {
+    let last = weights.0.keys().filter_map(|name| block_of(name)).max().unwrap_or(0);
+    let rate = |name: &String| {
+        let depth = match block_of(name) {
+            Some(block) => last - block,
+            None if name.starts_with("backbone._conv_stem") || name.starts_with("backbone._bn0") => last + 1,
+            None => 0,
+        };
+        if name.starts_with("backbone.") { backbone * decay.powi(depth as i32) } else { 1.0 }
+    };
+    weights.0.keys().map(|name| (name.clone(), rate(name))).collect()
+}
