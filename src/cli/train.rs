@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use classify::dataset::{self, Dataset};
 use classify::model::{HeadConfig, LstmConfig};
-use classify::training::{Epoch, Observer, TrainOptions, finish, train};
+use classify::training::{Epoch, Finetune, Observer, TrainOptions, finish, train};
 use classify::{Error, Result, run};
 
 use super::console::Verbosity;
@@ -79,6 +79,24 @@ pub struct Args {
     /// Stop after so many epochs without a better validation score
     #[arg(long, value_name = "EPOCHS", default_value_t = 15, help_heading = "Training", value_parser = count(100_000))]
     patience: u64,
+    /// Train the CNN, too, after the head
+    #[arg(long, value_enum, default_value_t = Depth::None, help_heading = "Fine-tuning")]
+    finetune: Depth,
+    /// Epochs of CNN and head together
+    #[arg(long, value_name = "N", default_value_t = 16, help_heading = "Fine-tuning", value_parser = count(100_000))]
+    finetune_epochs: u64,
+    /// Highest learning rate of the head
+    #[arg(long, value_name = "RATE", default_value_t = 4e-4, help_heading = "Fine-tuning")]
+    finetune_rate: f64,
+    /// The CNN's share of that rate
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, help_heading = "Fine-tuning")]
+    backbone_rate: f64,
+    /// Frames see their neighbours inside the CNN, at no extra cost; needs --finetune all
+    #[arg(long, help_heading = "Fine-tuning")]
+    temporal_shift: bool,
+    /// Never mirror clips: left and right matter
+    #[arg(long, help_heading = "Fine-tuning")]
+    no_flip: bool,
     /// Every random choice comes from it
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
     seed: u64,
@@ -110,6 +128,16 @@ enum HeadName {
     Lstm,
     /// Their mean
     Mean,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Depth {
+    /// The CNN stays as it is
+    None,
+    /// Its last four blocks
+    Last,
+    /// All of it
+    All,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
@@ -213,10 +241,27 @@ impl Args {
             label_smoothing: self.label_smoothing as f32,
             mixup: self.mixup,
             class_weights: self.balance == Balance::Weights,
+            temporal_shift: self.temporal_shift,
+            finetune: self.finetune(),
             cache: if self.no_cache { None } else { self.cache.clone().or(default.cache) },
             threads: self.threads.map_or_else(run::available_threads, |n| n as usize),
             resume: self.resume,
         }
+    }
+
+    fn finetune(&self) -> Option<Finetune> {
+        let mut finetune = Finetune::default();
+        finetune.last_blocks = match self.finetune {
+            Depth::None => return None,
+            Depth::Last => Some(4),
+            Depth::All => None,
+        };
+        finetune.recipe.epochs = self.finetune_epochs as usize;
+        finetune.recipe.learning_rate = self.finetune_rate;
+        finetune.recipe.seed = self.seed;
+        finetune.backbone_rate = self.backbone_rate;
+        finetune.augmentation.flip = !self.no_flip;
+        Some(finetune)
     }
 }
 

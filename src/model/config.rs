@@ -139,7 +139,9 @@ impl BackboneConfig {
     /// Where it is asked of a network that looks at several frames anyway.
     pub fn set_temporal_shift(&mut self, temporal_shift: bool) -> Result<()> {
         match self {
-            Self::EfficientNetLite0(config) | Self::EfficientNetLite1(config) | Self::EfficientNetLite2(config) => {
+            Self::EfficientNetLite0(config)
+            | Self::EfficientNetLite1(config)
+            | Self::EfficientNetLite2(config) => {
                 config.temporal_shift = temporal_shift;
             }
             Self::I3d {} if temporal_shift => bail!("temporal shift is for image networks, not for i3d"),

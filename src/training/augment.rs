@@ -35,7 +35,13 @@ impl View {
     }
 
     /// A random view: in each of `frames` equal parts of the clip any of its stored frames.
-    pub fn random(augmentation: Augmentation, stored: usize, frames: usize, size: usize, rng: &mut ChaCha8Rng) -> Self {
+    pub fn random(
+        augmentation: Augmentation,
+        stored: usize,
+        frames: usize,
+        size: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Self {
         let part = |i: usize| {
             let (from, to) = (i * stored / frames, ((i + 1) * stored / frames).max(i * stored / frames + 1));
             rng.random_range(from..to.min(stored).max(from + 1)).min(stored - 1)
@@ -51,7 +57,15 @@ impl View {
 
     /// Writes the view of a clip, `stored` `u8 [_, size, size, 3]`, as network input
     /// `out f32 [frames, target, target, 3]`: `rgb · slope + shift` by channel.
-    pub fn write(&self, stored: &[u8], size: usize, target: usize, slope: [f32; 3], shift: [f32; 3], out: &mut [f32]) {
+    pub fn write(
+        &self,
+        stored: &[u8],
+        size: usize,
+        target: usize,
+        slope: [f32; 3],
+        shift: [f32; 3],
+        out: &mut [f32],
+    ) {
         let [left, top, side] = self.crop;
         // Bilinear, between the centres of stored pixels; the stored frame is hardly larger than the
         // target, so that nothing is skipped.
@@ -70,7 +84,8 @@ impl View {
         for (&frame, out) in self.frames.iter().zip(out.chunks_exact_mut(target * target * 3)) {
             let stored = &stored[frame * size * size * 3..][..size * size * 3];
             for (&(y0, y1, fy), out) in rows.iter().zip(out.chunks_exact_mut(target * 3)) {
-                let (upper, lower) = (&stored[y0 * size * 3..][..size * 3], &stored[y1 * size * 3..][..size * 3]);
+                let (upper, lower) =
+                    (&stored[y0 * size * 3..][..size * 3], &stored[y1 * size * 3..][..size * 3]);
                 for (&(x0, x1, fx), out) in columns.iter().zip(out.chunks_exact_mut(3)) {
                     for c in 0..3 {
                         let mix = |row: &[u8]| {
@@ -106,7 +121,10 @@ mod tests {
         let mut out = vec![0.0; 2 * SIZE * SIZE * 3];
         view.write(&clip, SIZE, SIZE, [1.0; 3], [0.0; 3], &mut out);
         let frame = SIZE * SIZE * 3;
-        assert!(std::iter::zip(&out, clip[frame..2 * frame].iter().chain(&clip[3 * frame..])).all(|(a, b)| *a == f32::from(*b)));
+        assert!(
+            std::iter::zip(&out, clip[frame..2 * frame].iter().chain(&clip[3 * frame..]))
+                .all(|(a, b)| *a == f32::from(*b))
+        );
     }
 
     #[test]
@@ -120,7 +138,12 @@ mod tests {
             let part = |i: usize| i * 9 / 4..(i + 1) * 9 / 4;
             assert!(view.frames.iter().enumerate().all(|(i, f)| part(i).contains(f)), "{view:?}");
             let [left, top, side] = view.crop;
-            assert!(left >= 0.0 && top >= 0.0 && left + side <= SIZE as f32 + 1e-3 && top + side <= SIZE as f32 + 1e-3);
+            assert!(
+                left >= 0.0
+                    && top >= 0.0
+                    && left + side <= SIZE as f32 + 1e-3
+                    && top + side <= SIZE as f32 + 1e-3
+            );
             let mut out = vec![f32::NAN; 4 * 5 * 5 * 3];
             view.write(&clip, SIZE, 5, [1.0 / 128.0; 3], [-1.0; 3], &mut out);
             assert!(out.iter().all(|x| (-1.0..=1.0).contains(x)));

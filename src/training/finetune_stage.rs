@@ -77,7 +77,8 @@ impl Stage for FinetuneStage<'_> {
     }
 
     fn step(&self, weights: &Weights, batch: &[usize], rng: &mut ChaCha8Rng) -> Result<Step> {
-        let view = |_: &usize| View::random(self.augmentation, self.train.frames, self.frames, self.train.size, rng);
+        let view =
+            |_: &usize| View::random(self.augmentation, self.train.frames, self.frames, self.train.size, rng);
         let views: Vec<View> = batch.iter().map(view).collect();
         let mut input = self.input(self.train, batch, &views)?;
         let labels: Vec<usize> = batch.iter().map(|&clip| self.labels[clip]).collect();

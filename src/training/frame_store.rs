@@ -47,12 +47,16 @@ impl FrameStore {
                 let Some(clip) = clips.get(index).filter(|_| !stop.load(Ordering::Relaxed)) else {
                     return Ok(());
                 };
-                store.write(index, &read_frames(clip, &sampling, preprocess, &DecodeOptions::default())?.pixels)?;
+                store.write(
+                    index,
+                    &read_frames(clip, &sampling, preprocess, &DecodeOptions::default())?.pixels,
+                )?;
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1);
             }
         };
         std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads.clamp(1, clips.len().max(1))).map(|_| scope.spawn(work)).collect();
+            let workers: Vec<_> =
+                (0..threads.clamp(1, clips.len().max(1))).map(|_| scope.spawn(work)).collect();
             let lost = |_| Err(Error::Usage("a decoding thread ended early".into()));
             workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(lost))
         })?;

@@ -70,7 +70,8 @@ impl Default for Finetune {
 impl Finetune {
     /// How many of the CNN's first blocks stay as they are.
     pub(super) fn frozen_blocks(&self, weights: &Weights) -> usize {
-        let blocks = weights.0.keys().filter_map(|name| super::block_of(name)).max().map_or(0, |last| last + 1);
+        let blocks =
+            weights.0.keys().filter_map(|name| super::block_of(name)).max().map_or(0, |last| last + 1);
         self.last_blocks.map_or(0, |last| blocks.saturating_sub(last))
     }
 

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use candle_core::{Device, Tensor};
 
 use super::{
-    Epoch, Examples, FeatureCache, Finetune, FinetuneStage, FrameStore, HeadStage, Recipe, Stage, TrainOptions,
-    Trainer, extract, fold_normalisation, init_head, layer_rates, normalisation,
+    Epoch, Examples, FeatureCache, Finetune, FinetuneStage, FrameStore, HeadStage, Recipe, Stage,
+    TrainOptions, Trainer, extract, fold_normalisation, init_head, layer_rates, normalisation,
 };
 use crate::dataset::{Dataset, Problem, Sample, Split};
 use crate::model::{HeadConfig, ModelFolder, Weights};
@@ -56,7 +56,8 @@ pub fn train(
     base.weights.0.retain(|name, _| name.starts_with("backbone."));
     base.config.id2label = data.labels.clone();
     base.config.calibration = None;
-    let mut run = Run { data, options, checkpoints, stop, observer, history: Vec::new(), problems: Vec::new() };
+    let mut run =
+        Run { data, options, checkpoints, stop, observer, history: Vec::new(), problems: Vec::new() };
 
     let mut parts = run.parts(&base)?;
     let lstm = match &options.head {
@@ -118,7 +119,8 @@ impl Run<'_> {
         // Only the CNN is asked; any head of the right shape will do.
         bare.config.head = HeadConfig::Mean { pool: 1 };
         bare.weights.0.retain(|name, _| name.starts_with("backbone."));
-        let dim = bare.config.backbone.feature_dim();
+        let dim =
+            bare.config.backbone.load(bare.weights.var_builder(&Device::Cpu).pp("backbone"))?.feature_dim();
         bare.weights.0.extend(init_head(&bare.config.head, dim, self.classes(), 0, &Device::Cpu)?.0);
         let classifier = Classifier::new(&bare, &Device::Cpu)?;
         let cache = self.options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
@@ -161,7 +163,11 @@ impl Run<'_> {
     }
 
     fn class_weights(&self, labels: &[usize]) -> Vec<f32> {
-        if self.options.class_weights { class_weights(labels, self.classes()) } else { vec![1.0; self.classes()] }
+        if self.options.class_weights {
+            class_weights(labels, self.classes())
+        } else {
+            vec![1.0; self.classes()]
+        }
     }
 
     fn trained(
@@ -248,11 +254,19 @@ impl Run<'_> {
         let frames = model.config.sampling.frames;
         let size = model.preprocess.crop_size.height;
         let stored = (size as f64 / finetune.augmentation.least_crop.sqrt()).round() as usize;
-        let mut decode = |clips: &[PathBuf], frames: usize, size: usize| -> Result<FrameStore> {
+        let decode = |clips: &[PathBuf], frames: usize, size: usize| -> Result<FrameStore> {
             let preprocess = model.preprocess.with_size(size);
             self.observer.features(0, clips.len());
             let progress = |done| self.observer.features(done, clips.len());
-            FrameStore::decode(clips, frames, &preprocess, self.checkpoints, options.threads, self.stop, &progress)
+            FrameStore::decode(
+                clips,
+                frames,
+                &preprocess,
+                self.checkpoints,
+                options.threads,
+                self.stop,
+                &progress,
+            )
         };
         let train = decode(&parts.train_clips, 2 * frames, stored)?;
         let validation = decode(&parts.validation_clips, frames, size)?;
