@@ -168,7 +168,8 @@ impl Args {
             let reason = "there is a model already; --force replaces it, --resume goes on with its training";
             return Err(Error::model(&self.output, reason));
         }
-        let settings = dataset::Options { group: self.group.clone(), seed: self.seed, ..Default::default() };
+        // The same validation clips whatever the seed, so that runs can be compared and chosen from.
+        let settings = dataset::Options { group: self.group.clone(), ..Default::default() };
         let data = Dataset::open(&self.data, &settings)?;
         console.note(data.split_table().trim_end());
         data.warnings.iter().for_each(|warning| console.warning(warning));

@@ -28,7 +28,7 @@ macro_rules! embed {
     };
 }
 
-const MODELS: &[Embedded] = embed!["imagenet-lite0"];
+const MODELS: &[Embedded] = embed!["imagenet-lite0", "ucf14-lite0-lstm"];
 
 /// Names of the embedded models.
 pub fn embedded_models() -> impl Iterator<Item = &'static str> {
