@@ -76,21 +76,25 @@ impl Orientation {
         }
     }
 
-    /// Copies RGB pixels into upright order.
+    /// Puts pixels into upright order.
     ///
-    /// `stored`: rows of `stride` bytes, as decoded; `upright`: `u8 [height, width, 3]`.
-    pub fn apply(self, stored: &[u8], stride: usize, upright: &mut [u8], width: usize, height: usize) {
+    /// `planes`: red, green and blue as decoded, in rows of `stride` bytes; `upright`: `u8 [height, width, 3]`.
+    pub fn apply(self, planes: [&[u8]; 3], stride: usize, upright: &mut [u8], width: usize, height: usize) {
         let (last_x, last_y) = (width - 1, height - 1);
         for (y, row) in upright.chunks_exact_mut(width * 3).enumerate() {
             let y = if self.flip_y { last_y - y } else { y };
-            if self == Self::default() {
-                row.copy_from_slice(&stored[y * stride..][..width * 3]);
+            if !self.transposed && !self.flip_x {
+                let [red, green, blue] = planes.map(|plane| &plane[y * stride..][..width]);
+                for (((rgb, r), g), b) in row.chunks_exact_mut(3).zip(red).zip(green).zip(blue) {
+                    rgb.copy_from_slice(&[*r, *g, *b]);
+                }
                 continue;
             }
             for (x, rgb) in row.chunks_exact_mut(3).enumerate() {
                 let x = if self.flip_x { last_x - x } else { x };
                 let (row, column) = if self.transposed { (x, y) } else { (y, x) };
-                rgb.copy_from_slice(&stored[row * stride + column * 3..][..3]);
+                let place = row * stride + column;
+                rgb.copy_from_slice(&planes.map(|plane| plane[place]));
             }
         }
     }
@@ -110,18 +114,16 @@ mod tests {
 
     #[test]
     fn turns_pixels_the_right_way() {
-        // 3 wide, 2 high: 1 2 3 / 4 5 6, with rows padded to 10 bytes.
-        let pixel = |v: u8| [v; 3];
-        let mut stored = Vec::new();
-        for row in [[1, 2, 3], [4, 5, 6]] {
-            stored.extend(row.into_iter().flat_map(pixel));
-            stored.push(99);
-        }
+        // 3 wide, 2 high, with rows padded to 4 bytes; green is 10 and blue 20 above red.
+        let red = [1, 2, 3, 99, 4, 5, 6, 99];
+        let (green, blue) = (red.map(|v| v + 10), red.map(|v| v + 20));
         let show = |orientation: Orientation| {
             let (w, h) = if orientation.transposed { (2, 3) } else { (3, 2) };
-            let mut upright = vec![0; 18];
-            orientation.apply(&stored, 10, &mut upright, w, h);
-            upright.chunks(3).map(|p| p[0]).collect::<Vec<_>>()
+            let mut upright = [0; 18];
+            orientation.apply([&red, &green, &blue], 4, &mut upright, w, h);
+            let pixels = upright.chunks(3);
+            assert!(pixels.clone().all(|p| p[1] == p[0] + 10 && p[2] == p[0] + 20));
+            pixels.map(|p| p[0]).collect::<Vec<_>>()
         };
         assert_eq!(show(turned(0.0)), [1, 2, 3, 4, 5, 6]);
         // `av_display_rotation_set` of 5.1 turns clockwise by its positive angle.

@@ -14,7 +14,7 @@ pub(super) struct Converter {
     orientation: Option<Orientation>,
     aspect: f64,
     scaler: *mut ffi::SwsContext,
-    /// RGB as the scaler writes it, with rows padded for its vector instructions.
+    /// Green, blue and red planes as the scaler writes them, rows padded for its vector instructions.
     scratch: Vec<u8>,
 }
 
@@ -62,8 +62,9 @@ impl Converter {
         let size = (usize_of(raw.width)?, usize_of(raw.height)?);
         let geometry = Geometry::new(size, aspect, orientation.transposed, &self.preprocess, grid);
 
-        let stride = (geometry.scaled_width * 3).next_multiple_of(64);
-        self.scratch.resize(stride * geometry.scaled_height + 64, 0);
+        let stride = geometry.scaled_width.next_multiple_of(64);
+        let plane = stride * geometry.scaled_height;
+        self.scratch.resize(plane * 3 + 64, 0);
         let mut planes = raw.data;
         for (i, plane) in planes.iter_mut().enumerate().take(4) {
             // The palette stays as it is.
@@ -86,11 +87,12 @@ impl Converter {
             *plane = unsafe { plane.offset(down).add(right) };
         }
         // SAFETY: the scaler reads the part of the picture that `geometry` describes, and writes
-        // `scaled_height` rows of at most `stride` bytes.
+        // `scaled_height` rows of `stride` bytes into each of three planes.
         unsafe {
             self.prepare_scaler(raw, format, &geometry)?;
-            let target = [self.scratch.as_mut_ptr(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut()];
-            let strides = [stride as c_int, 0, 0, 0];
+            let target = [0, 1, 2].map(|i| self.scratch.as_mut_ptr().add(plane * i));
+            let target = [target[0], target[1], target[2], ptr::null_mut()];
+            let strides = [stride as c_int, stride as c_int, stride as c_int, 0];
             let rows = ffi::sws_scale(
                 self.scaler,
                 planes.as_ptr().cast(),
@@ -105,7 +107,9 @@ impl Converter {
             }
         }
         let crop = self.preprocess.crop_size;
-        orientation.apply(&self.scratch, stride, rgb, crop.width, crop.height);
+        let (green, rest) = self.scratch.split_at(plane);
+        let (blue, red) = rest.split_at(plane);
+        orientation.apply([red, green, blue], stride, rgb, crop.width, crop.height);
         Ok(())
     }
 
@@ -116,7 +120,7 @@ impl Converter {
         geometry: &Geometry,
     ) -> Result<(), c_int> {
         // The filter of a smaller picture reaches over all pixels that fall into one (no aliasing);
-        // full chroma and exact rounding, as the accuracy of colours costs little at this size.
+        // full chroma and exact rounding. Three planes, as swscale has vector code for them only.
         let flags = ffi::SWS_BILINEAR | ffi::SWS_ACCURATE_RND | ffi::SWS_FULL_CHR_H_INT;
         // SAFETY: `scaler` is null or the last one made here; the tables are static.
         unsafe {
@@ -127,7 +131,7 @@ impl Converter {
                 format,
                 geometry.scaled_width as c_int,
                 geometry.scaled_height as c_int,
-                ffi::AVPixelFormat::AV_PIX_FMT_RGB24,
+                ffi::AVPixelFormat::AV_PIX_FMT_GBRP,
                 flags,
                 ptr::null_mut(),
                 ptr::null_mut(),

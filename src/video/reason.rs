@@ -51,7 +51,8 @@ fn mp4_without_index(path: &Path) -> bool {
     let Ok(mut file) = File::open(path) else {
         return false;
     };
-    let mut offset = 0;
+    let size = file.metadata().map_or(0, |meta| meta.len());
+    let mut offset: u64 = 0;
     let mut media = false;
     // Each box starts with its length (32 bits, or 1 and then 64 bits) and four letters.
     loop {
@@ -63,19 +64,25 @@ fn mp4_without_index(path: &Path) -> bool {
             return media;
         }
         match &head[4..8] {
-            b"moov" => return false,
+            // Cut off in the middle of it is as bad.
+            b"moov" => return offset.saturating_add(box_length(&head)) > size,
             b"ftyp" | b"mdat" | b"wide" => media = true,
             b"free" | b"skip" | b"uuid" | b"pnot" => (),
             _ => return media && offset > 0,
         }
-        let length = match u32::from_be_bytes([head[0], head[1], head[2], head[3]]) {
-            1 => u64::from_be_bytes(head[8..16].try_into().expect("eight bytes")),
-            n => u64::from(n),
-        };
+        let length = box_length(&head);
         if length < 8 {
             return media;
         }
         offset = offset.saturating_add(length);
+    }
+}
+
+/// The length that a box's first 16 bytes claim.
+fn box_length(head: &[u8; 16]) -> u64 {
+    match u32::from_be_bytes([head[0], head[1], head[2], head[3]]) {
+        1 => u64::from_be_bytes(head[8..].try_into().expect("eight bytes")),
+        n => u64::from(n),
     }
 }
 

@@ -1,0 +1,278 @@
+//! What comes out of small clips of every kind that people have. `clips/make.sh` says what is in them.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use classify::Error;
+use classify::video::{DecodeOptions, Frames, Preprocess, Sampling, probe, read_frames};
+
+fn clip(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clips").join(name)
+}
+
+fn sample(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
+}
+
+fn read(path: &Path, frames: usize, size: usize) -> classify::Result<Frames> {
+    let sampling = Sampling { windows: 1, frames, fps: None };
+    let options =
+        DecodeOptions { deadline: Some(Instant::now() + Duration::from_secs(60)), ..Default::default() };
+    read_frames(path, &sampling, &Preprocess::new(size, 127.0, 128.0), &options)
+}
+
+fn good(name: &str, frames: usize, size: usize) -> Frames {
+    let frames = read(&clip(name), frames, size).unwrap();
+    assert_eq!(frames.pixels.len(), frames.times.len() * frames.height * frames.width * 3);
+    frames
+}
+
+/// Red, green and blue of the pixel at `x`, `y`.
+fn pixel(frames: &Frames, frame: usize, x: usize, y: usize) -> [u8; 3] {
+    let at = ((frame * frames.height + y) * frames.width + x) * 3;
+    frames.pixels[at..][..3].try_into().unwrap()
+}
+
+/// The numbers of the counter's pictures, from their brightness (limited range: 16 is black, 235 white).
+fn counts(frames: &Frames) -> Vec<i64> {
+    let luma = |i| f64::from(pixel(frames, i, 10, 10)[0]) * 219.0 / 255.0 + 16.0;
+    (0..frames.times.len()).map(|i| ((luma(i) - 20.0) / 8.0).round() as i64).collect()
+}
+
+fn close(times: &[f64], expected: &[f64]) -> bool {
+    times.len() == expected.len() && times.iter().zip(expected).all(|(a, b)| (a - b).abs() < 2e-3)
+}
+
+#[track_caller]
+fn assert_colour(got: [u8; 3], expected: [u8; 3]) {
+    let far = got.iter().zip(expected).any(|(g, e)| g.abs_diff(e) > 4);
+    assert!(!far, "{got:?} instead of {expected:?}");
+}
+
+fn reason(path: &Path) -> String {
+    match read(path, 4, 16) {
+        Err(Error::Clip { path: named, reason }) => {
+            assert_eq!(named, path);
+            assert!(!reason.contains('\n'));
+            reason
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_frame_on_screen_in_every_container() {
+    for name in ["counter.mp4", "counter.mkv", "start100.ts", "counter.h264", "counter.avi"] {
+        let frames = good(name, 5, 16);
+        assert_eq!(counts(&frames), [2, 7, 12, 17, 22], "{name}");
+        assert!(close(&frames.times, &[0.08, 0.28, 0.48, 0.68, 0.88]), "{name} {:?}", frames.times);
+        assert!((frames.duration - 1.0).abs() < 2e-3, "{name} {}", frames.duration);
+        assert!(frames.warnings.is_empty(), "{name} {:?}", frames.warnings);
+        assert_eq!(counts(&good(name, 25, 16)), (0..25).collect::<Vec<_>>(), "{name}");
+    }
+}
+
+#[test]
+fn windows_of_consecutive_frames() {
+    let sampling = Sampling { windows: 2, frames: 4, fps: Some(25.0) };
+    let preprocess = Preprocess::new(16, 127.0, 128.0);
+    let frames =
+        read_frames(&clip("counter.mp4"), &sampling, &preprocess, &DecodeOptions::default()).unwrap();
+    assert_eq!((frames.windows, frames.per_window), (2, 4));
+    assert_eq!(counts(&frames), [0, 1, 2, 3, 21, 22, 23, 24]);
+}
+
+#[test]
+fn more_frames_than_there_are_repeat() {
+    let frames = good("one.mp4", 3, 16);
+    assert_eq!(counts(&frames), [0, 0, 0]);
+    assert_eq!(frames.times, [0.0; 3]);
+    assert_eq!(counts(&good("counter.gif", 10, 16)), [1, 1, 3, 3, 6, 6, 8, 8, 11, 11]);
+}
+
+#[test]
+fn a_variable_rate_goes_by_time() {
+    let frames = good("vfr.mkv", 5, 16);
+    // The last picture lasts 0.04 s, so these are on screen at 0.2, 0.61, 1.02, 1.43 and 1.84 s.
+    assert!((frames.duration - 2.04).abs() < 2e-3, "{}", frames.duration);
+    assert_eq!(counts(&frames), [2, 2, 3, 3, 3]);
+    assert!(close(&frames.times, &[0.2, 0.2, 1.0, 1.0, 1.0]), "{:?}", frames.times);
+}
+
+const RED: [u8; 3] = [255, 0, 0];
+const GREEN: [u8; 3] = [0, 255, 0];
+const BLUE: [u8; 3] = [0, 0, 255];
+const WHITE: [u8; 3] = [255; 3];
+
+/// The colours of the four quarters, row by row.
+fn quarters(frames: &Frames) -> [[u8; 3]; 4] {
+    let (near, far) = (frames.width / 4, frames.width * 3 / 4);
+    [(near, near), (far, near), (near, far), (far, far)].map(|(x, y)| pixel(frames, 0, x, y))
+}
+
+#[test]
+fn pictures_are_upright_and_square() {
+    for (name, expected) in [
+        ("quarters.mp4", [RED, GREEN, BLUE, WHITE]),
+        // Turned counterclockwise, as the display matrix of these files says.
+        ("turned90.mp4", [GREEN, WHITE, RED, BLUE]),
+        ("turned180.mp4", [WHITE, BLUE, GREEN, RED]),
+        ("turned270.mp4", [BLUE, RED, WHITE, GREEN]),
+        ("wide_pixels.mp4", [RED, GREEN, BLUE, WHITE]),
+        ("odd_size.mp4", [RED, GREEN, BLUE, WHITE]),
+        ("odd_size.webm", [RED, GREEN, BLUE, WHITE]),
+        ("ten_bits.mp4", [RED, GREEN, BLUE, WHITE]),
+    ] {
+        for size in [32, 31, 200] {
+            let frames = good(name, 1, size);
+            for (got, expected) in quarters(&frames).into_iter().zip(expected) {
+                let far = got.iter().zip(expected).any(|(g, e)| g.abs_diff(e) > 6);
+                assert!(!far, "{name} at {size}: {got:?} instead of {expected:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn colours_are_true() {
+    for name in
+        ["colour_bt601_tv.mp4", "colour_bt709_tv.mp4", "colour_bt709_pc.mp4", "colour_bt2020nc_tv.mp4"]
+    {
+        assert_colour(pixel(&good(name, 1, 32), 0, 9, 20), [200, 100, 50]);
+    }
+}
+
+#[test]
+fn fields_are_woven_without_combs() {
+    let frames = good("interlaced.mp4", 4, 64);
+    let at = |frame, x, y| f64::from(pixel(&frames, frame, x, y)[0]);
+    for frame in 0..4 {
+        // How much lines differ from those beside them, against those two away (of the same field).
+        let (mut comb, mut bright) = (0.0, 0.0);
+        for y in 8..56 {
+            for x in 0..64 {
+                comb += (at(frame, x, y) * 2.0 - at(frame, x, y - 1) - at(frame, x, y + 1)).abs();
+                bright += at(frame, x, y);
+            }
+        }
+        // A woven picture differs by 2 · 190 over a quarter of each line where the bar has moved: above 0.3.
+        assert!(comb < 0.1 * bright, "frame {frame}: {comb} of {bright}");
+        assert!(bright > 64.0 * 48.0 * 30.0, "no bar in frame {frame}");
+    }
+    // The first field of pictures 1, 3 and 6 is shown, not that of a neighbour: the bar's middle.
+    for (frame, expected) in [(0, 10.0), (1, 26.0), (2, 50.0)] {
+        let lit: Vec<f64> = (0..64).filter(|x| at(frame, *x, 32) > 128.0).map(|x| x as f64 + 0.5).collect();
+        let middle = lit.iter().sum::<f64>() / lit.len() as f64;
+        assert!((middle - expected).abs() <= 1.0, "frame {frame}: {middle}");
+    }
+}
+
+#[test]
+fn a_change_of_size_changes_nothing() {
+    let frames = good("size_change.h264", 10, 32);
+    for i in 0..10 {
+        for (corner, expected) in [((4, 4), RED), ((28, 4), GREEN), ((4, 28), BLUE), ((28, 28), WHITE)] {
+            let got = pixel(&frames, i, corner.0, corner.1);
+            assert!(got.iter().zip(expected).all(|(g, e)| g.abs_diff(e) <= 6), "{i} {got:?}");
+        }
+    }
+}
+
+#[test]
+fn a_cut_off_clip_shows_what_it_has_and_says_so() {
+    let frames = good("truncated.mp4", 4, 16);
+    assert!(frames.warnings[0].starts_with("truncated: it ends after 0."), "{:?}", frames.warnings);
+    assert!(frames.warnings[0].ends_with("of 1.0 s"), "{:?}", frames.warnings);
+    let shown = counts(&frames);
+    assert!(shown.is_sorted() && shown[0] <= 3 && shown[3] >= 10 && shown[3] < 20, "{shown:?}");
+}
+
+#[test]
+fn what_is_no_clip_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    };
+    assert_eq!(reason(&folder.path().join("none.mp4")), "no such file");
+    assert_eq!(reason(folder.path()), "is a folder, not a clip");
+    assert_eq!(reason(&file("empty.mp4", b"")), "is empty (0 bytes)");
+    assert_eq!(
+        reason(&file("text.mp4", b"Dear diary, today I learned what a moov atom is.\n")),
+        "not a video that FFmpeg can read"
+    );
+    assert!(reason(&clip("no_index.mp4")).starts_with("truncated: its index (moov) is missing"));
+    assert!(reason(&clip("half_index.mp4")).starts_with("truncated: its index (moov) is missing"));
+    assert_eq!(reason(&clip("sound.wav")), "has no video stream");
+    assert_eq!(reason(&clip("cover.m4a")), "has no video stream (only a cover picture)");
+    let target = clip("counter.mp4");
+    let list = format!("ffconcat version 1.0\nfile {}\n", target.display());
+    let hls = format!("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n", target.display());
+    for (name, content) in [("a.ffconcat", &list), ("a.mp4", &list), ("b.m3u8", &hls), ("b.mp4", &hls)] {
+        let said = reason(&file(name, content.as_bytes()));
+        assert!(said.contains("playlist") || said.starts_with("not a video"), "{said}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn any_name_will_do_and_pipes_do_not_block() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let names: [&[u8]; 4] = [b"caf\xe9.mp4", b"http:x.mp4", b"pipe:0", b"a%d b\nc.mp4"];
+    for name in names {
+        let path = folder.path().join(std::ffi::OsStr::from_bytes(name));
+        std::fs::copy(clip("counter.mp4"), &path).unwrap();
+        assert_eq!(counts(&read(&path, 1, 16).unwrap()), [12], "{path:?}");
+    }
+    let pipe = folder.path().join("pipe.mp4");
+    let c_path = std::ffi::CString::new(pipe.as_os_str().as_bytes()).unwrap();
+    // SAFETY: a valid string.
+    assert_eq!(unsafe { libc::mkfifo(c_path.as_ptr(), 0o600) }, 0);
+    assert_eq!(reason(&pipe), "is a pipe or a device, not a file");
+}
+
+#[test]
+fn a_deadline_ends_the_work() {
+    let sampling = Sampling { windows: 1, frames: 4, fps: None };
+    let options = DecodeOptions { threads: 1, deadline: Some(Instant::now()) };
+    let error = read_frames(&sample("bikes.mp4"), &sampling, &Preprocess::new(16, 0.0, 1.0), &options);
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains("not decoded within its time limit"), "{text}");
+}
+
+/// Leaving out groups of pictures and pictures that nothing needs must not change a single byte.
+#[test]
+fn savings_are_exact() {
+    for (name, all) in [("bikes.mp4", 250), ("jumping_jacks.mp4", 78), ("balance_beam.mp4", 100)] {
+        let every = read(&sample(name), all, 32).unwrap();
+        assert_eq!(every.warnings, [""; 0], "{name}");
+        for n in [1, 4, 9, 16] {
+            for threads in [1, 2] {
+                let sampling = Sampling { windows: 1, frames: n, fps: None };
+                let options = DecodeOptions { threads, deadline: None };
+                let preprocess = Preprocess::new(32, 127.0, 128.0);
+                let few = read_frames(&sample(name), &sampling, &preprocess, &options).unwrap();
+                assert_eq!(few.warnings, [""; 0]);
+                for (time, rgb) in few.times.iter().zip(few.pixels.chunks(32 * 32 * 3)) {
+                    let same = every.times.iter().position(|t| (t - time).abs() < 1e-9).unwrap();
+                    let expected = &every.pixels[same * 32 * 32 * 3..][..32 * 32 * 3];
+                    assert!(rgb == expected, "{name}: the frame at {time} s of {n} differs");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_probe_tells_what_the_container_says() {
+    let info = probe(&clip("turned90.mp4")).unwrap();
+    assert_eq!((info.codec.as_str(), info.width, info.height), ("h264", 128, 128));
+    assert_eq!((info.rotation, info.frames), (270, Some(1)));
+    let info = probe(&clip("wide_pixels.mp4")).unwrap();
+    assert_eq!((info.width, info.height, info.aspect), (64, 128, 2.0));
+    let info = probe(&clip("counter.mp4")).unwrap();
+    assert_eq!((info.fps, info.duration, info.rotation), (Some(25.0), Some(1.0), 0));
+    assert!(probe(&clip("sound.wav")).is_err());
+}

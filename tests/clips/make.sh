@@ -1,0 +1,57 @@
+#!/bin/sh
+# Makes the test clips of this folder anew. They were made with FFmpeg 5.1; another version may
+# encode them differently, the tests allow for that.
+set -eu
+cd "$(dirname "$0")"
+run() { ffmpeg -v error -y "$@"; }
+x264="-c:v libx264 -preset veryslow -pix_fmt yuv420p -movflags +faststart -bitexact"
+
+# Picture n (from 0) is grey of brightness 20 + 8n: 25 pictures at 25 a second, groups of ten with B pictures.
+counter="color=gray:s=64x48:r=25:d=1,geq=lum='20+8*N':cb=128:cr=128"
+run -f lavfi -i "$counter" $x264 -g 10 -bf 3 -qp 4 counter.mp4
+run -i counter.mp4 -c copy -bitexact counter.h264
+run -i counter.mp4 -c copy -bitexact -output_ts_offset 100 -muxdelay 0 start100.ts
+run -i counter.mp4 -c copy -bitexact counter.mkv
+# With some noise, so that cutting the file off cuts off pictures.
+run -f lavfi -i "$counter,noise=alls=6:allf=t" $x264 -g 10 -bf 3 -crf 20 noisy.mp4
+head -c $(($(wc -c < noisy.mp4) * 7 / 10)) noisy.mp4 > truncated.mp4
+run -i noisy.mp4 -c copy -bitexact index_last.mp4
+head -c $(($(wc -c < index_last.mp4) * 5 / 10)) index_last.mp4 > no_index.mp4
+head -c $(($(wc -c < index_last.mp4) - 100)) index_last.mp4 > half_index.mp4
+rm noisy.mp4 index_last.mp4
+run -f lavfi -i "$counter" -frames:v 1 $x264 one.mp4
+run -f lavfi -i "$counter" -vf "fps=10" -frames:v 5 -bitexact counter.gif
+run -f lavfi -i "$counter" -frames:v 25 -c:v mpeg4 -bf 2 -qscale 1 -bitexact counter.avi
+# Pictures 0 to 4 at 0, 0.1, 0.2, 1 and 2 s.
+run -f lavfi -i "$counter" -vf "setpts='(if(lt(N,3),N*0.1,N-2))/TB'" -vsync passthrough -frames:v 5 $x264 -bf 0 vfr.mkv
+
+# Quarters: red, green / blue, white; as phones store them.
+quarters="color=red:s=64x64:d=0.2:r=5[a];color=lime:s=64x64:d=0.2:r=5[b];color=blue:s=64x64:d=0.2:r=5[c];color=white:s=64x64:d=0.2:r=5[d];[a][b]hstack[t];[c][d]hstack[u];[t][u]vstack"
+run -f lavfi -i "$quarters" $x264 -qp 4 quarters.mp4
+for turn in 90 180 270; do
+    run -i quarters.mp4 -c copy -metadata:s:v:0 rotate=$turn -bitexact turned$turn.mp4
+done
+# The same squeezed to half its width, with pixels twice as wide as high.
+run -i quarters.mp4 -vf scale=64:128,setsar=2 $x264 -qp 4 wide_pixels.mp4
+run -i quarters.mp4 -vf scale=67:65:flags=neighbor,format=yuv444p -c:v libx264 -qp 4 -bitexact odd_size.mp4
+run -i quarters.mp4 -vf scale=67:65:flags=neighbor -c:v libvpx-vp9 -crf 10 -b:v 0 -pix_fmt yuv420p -bitexact odd_size.webm
+run -i quarters.mp4 -c:v libx264 -pix_fmt yuv420p10le -qp 4 -bitexact ten_bits.mp4
+# A change of size in mid-stream: five pictures of 128×128, then five of 64×64.
+run -loop 1 -i quarters.mp4 -frames:v 5 $x264 -qp 4 a.h264 2>/dev/null || run -stream_loop 4 -i quarters.mp4 -frames:v 5 $x264 -qp 4 a.h264
+run -stream_loop 4 -i quarters.mp4 -frames:v 5 -vf scale=64:64 $x264 -qp 4 b.h264
+cat a.h264 b.h264 > size_change.h264; rm a.h264 b.h264
+
+# One colour, RGB 200 100 50, in each coding.
+colour="color=c=0xC86432:s=64x64:r=5:d=0.2,format=rgb24"
+for coding in bt601:tv:smpte170m bt709:tv:bt709 bt709:pc:bt709 bt2020nc:tv:bt2020nc; do
+    matrix=${coding%%:*}; rest=${coding#*:}; range=${rest%%:*}; name=${rest#*:}
+    case $matrix in bt2020nc) filter=bt2020 ;; *) filter=$matrix ;; esac
+    run -f lavfi -i "$colour" -vf "scale=out_color_matrix=$filter:out_range=$range,format=yuv420p" \
+        $x264 -qp 1 -colorspace $name -color_range $range colour_${matrix}_$range.mp4
+done
+# Fields of two moments: a bright bar that moves by 4 pixels a field.
+run -f lavfi -i "color=black:s=96x64:r=50:d=0.4,geq=lum='if(between(X,10+4*N,25+4*N),220,30)':cb=128:cr=128" \
+    -vf tinterlace=interleave_top,setfield=tff $x264 -qp 4 -flags +ildct+ilme -x264-params tff=1 interlaced.mp4
+# Sound with a cover picture, and without.
+run -f lavfi -i "sine=d=0.1" -i quarters.mp4 -map 0 -map 1 -c:a aac -c:v mjpeg -frames:v 1 -disposition:v attached_pic -bitexact cover.m4a
+run -f lavfi -i "sine=d=0.05:r=8000" -bitexact sound.wav
