@@ -30,17 +30,8 @@ use classify::{
 const NONE_SHARE: f64 = 0.05;
 
 /// What `choose` tries: size, windows, frames a window.
-const GRID: [(usize, usize, usize); 9] = [
-    (160, 1, 32),
-    (160, 2, 32),
-    (160, 4, 32),
-    (160, 1, 64),
-    (160, 2, 64),
-    (192, 2, 32),
-    (192, 4, 32),
-    (224, 2, 32),
-    (224, 4, 32),
-];
+const GRID: [(usize, usize, usize); 6] =
+    [(160, 1, 32), (160, 2, 32), (160, 4, 32), (160, 2, 64), (192, 2, 32), (224, 2, 32)];
 
 #[derive(serde::Deserialize)]
 struct Row {

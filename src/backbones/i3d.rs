@@ -130,12 +130,17 @@ struct Folded {
 impl Folded {
     /// `out` and `input` channels, a cube of `k`³ for a kernel, one stride for all dimensions.
     fn load(vb: VarBuilder, (out, input, k): (usize, usize, usize), stride: usize) -> Result<Self> {
-        let weight = vb.get((out, input, k, k, k), "conv.weight")?;
         let bn = vb.pp("bn");
         // The published BatchNorm has no scale of its own.
         let scale = (bn.get(out, "running_var")? + EPSILON)?.sqrt()?.recip()?;
         let bias = (bn.get(out, "bias")? - (bn.get(out, "running_mean")? * &scale)?)?;
-        Ok(Self { weight: weight.broadcast_mul(&scale.reshape((out, 1, 1, 1, 1))?)?, bias, stride })
+        // Not by candle's operators: on so many numbers these wait for each other in busy loops.
+        let weight = vb.get((out, input, k, k, k), "conv.weight")?;
+        let mut folded = weight.flatten_all()?.to_vec1::<f32>()?;
+        for (kernel, scale) in folded.chunks_exact_mut(input * k.pow(3)).zip(scale.to_vec1::<f32>()?) {
+            kernel.iter_mut().for_each(|x| *x *= scale);
+        }
+        Ok(Self { weight: Tensor::from_vec(folded, weight.shape(), weight.device())?, bias, stride })
     }
 }
 

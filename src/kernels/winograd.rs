@@ -53,10 +53,12 @@ impl WinogradConv {
         assert_eq!(bias.len(), cout, "one bias for each output channel");
         // [points, 3, cin, cout]
         let mut points = vec![0.0; POINTS * 3 * cin * cout];
-        for (at, kernel) in weight.chunks_exact(9).enumerate() {
-            let (o, i, t) = (at / 3 / cin, at / 3 % cin, at % 3);
-            for (point, value) in transform_kernel(kernel).into_iter().enumerate() {
-                points[((point * 3 + t) * cin + i) * cout + o] = value;
+        for (t, i) in (0..3).flat_map(|t| (0..cin).map(move |i| (t, i))) {
+            for o in 0..cout {
+                let kernel = &weight[((o * cin + i) * 3 + t) * 9..][..9];
+                for (point, value) in transform_kernel(kernel).into_iter().enumerate() {
+                    points[((point * 3 + t) * cin + i) * cout + o] = value;
+                }
             }
         }
         let zeros = vec![0.0; cout];

@@ -4,6 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Device, Result, Tensor};
+use rayon::prelude::*;
 
 use super::{FEATURES, Folded, FoldedLayer, FoldedMixed};
 use crate::kernels::conv::{Activation, Grid, PackedConv, Run, Window};
@@ -79,15 +80,15 @@ impl Shape {
 impl Network {
     pub(super) fn new(kernels: Kernels, layers: &[FoldedLayer]) -> Result<Self> {
         // Behind the first pooling over time the maps are small and the weights many.
-        let mut large = true;
-        let layers = layers.iter().map(|layer| {
+        let small = |layer: &FoldedLayer| matches!(layer, FoldedLayer::MaxPool { stride: [2, ..], .. });
+        let large = layers.iter().position(small).unwrap_or(layers.len());
+        let layers = layers.par_iter().enumerate().map(|(i, layer)| {
             Ok(match layer {
-                FoldedLayer::Unit(unit) => Layer::Unit(Unit::new(kernels, unit, large)?),
+                FoldedLayer::Unit(unit) => Layer::Unit(Unit::new(kernels, unit, i < large)?),
                 FoldedLayer::MaxPool { kernel, stride } => {
-                    large &= stride[0] == 1;
                     Layer::MaxPool { kernel: *kernel, stride: *stride }
                 }
-                FoldedLayer::Mixed(mixed) => Layer::Mixed(Box::new(Mixed::new(kernels, mixed, large)?)),
+                FoldedLayer::Mixed(mixed) => Layer::Mixed(Box::new(Mixed::new(kernels, mixed, i < large)?)),
             })
         });
         Ok(Self { kernels, layers: layers.collect::<Result<_>>()?, scratch: Mutex::default() })
