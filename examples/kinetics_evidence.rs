@@ -25,13 +25,14 @@ use classify::{
     model::{Calibration, ModelFolder},
     video::DecodeOptions,
 };
+use rayon::prelude::*;
 
 /// Share of the training clips that show none of the actions which may pass as confident.
 const NONE_SHARE: f64 = 0.05;
 
 /// What `choose` tries: size, windows, frames a window.
 const GRID: [(usize, usize, usize); 6] =
-    [(160, 1, 32), (160, 2, 32), (160, 4, 32), (160, 2, 64), (192, 2, 32), (224, 2, 32)];
+    [(160, 1, 32), (160, 2, 32), (160, 4, 32), (192, 2, 32), (224, 1, 32), (224, 2, 32)];
 
 #[derive(serde::Deserialize)]
 struct Row {
@@ -70,18 +71,17 @@ fn choose(model: &Path, ucf: &Path) -> Result<()> {
     let mut rows = map.rows(ucf, "train")?;
     rows.retain(|(row, _)| groups.insert((row.label.clone(), row.group.clone())));
     println!("{} clips, one of each training group of {} actions", rows.len(), map.0.len());
-    println!("| size | windows × frames | top-1 | top-5 | network, CPU s a clip | decoding, CPU s a clip |");
-    println!("|---|---|---|---|---|---|");
+    println!("| size | windows × frames | top-1 | top-5 | CPU s a clip |");
+    println!("|---|---|---|---|---|");
     for (size, windows, frames) in GRID {
         let model =
             Classifier::new(&folder, &Device::Cpu)?.with_size(size).with_windows(windows).with_frames(frames);
-        let (known, time) = known(&model, &rows)?;
-        let clips = known.len() as u32;
+        let start = cpu_time();
+        let known = known(&model, &rows)?;
         println!(
-            "| {size} | {windows} × {frames} | {} | {:.2} | {:.2} |",
+            "| {size} | {windows} × {frames} | {} | {:.2} |",
             percents(&metrics(&folder.config.id2label, &known, 1.0)),
-            (time.network / clips).as_secs_f64(),
-            (time.decoding / clips).as_secs_f64(),
+            (cpu_time() - start).as_secs_f64() / known.len() as f64,
         );
     }
     Ok(())
@@ -92,8 +92,8 @@ fn calibrate(model: &Path, ucf: &Path, none: &Path) -> Result<()> {
     let mut folder = ModelFolder::read(model, &Device::Cpu)?;
     let rows = Map::read(model, &folder.config.id2label)?.rows(ucf, "train")?;
     let classifier = Classifier::new(&folder, &Device::Cpu)?;
-    let (known, _) = known(&classifier, &rows)?;
-    let none = logits(&classifier, &read_list(none, "train")?)?.0;
+    let known = known(&classifier, &rows)?;
+    let none = logits(&classifier, &read_list(none, "train")?)?;
     let fitted = calibration::calibrate(&known, &none, NONE_SHARE);
     // Four digits are all that so few clips can tell; rounded up, so that no clip slips through.
     let round = |x: f64| (x * 1e4).ceil() / 1e4;
@@ -114,7 +114,7 @@ fn report(model: &Path, ucf: &Path, none: &Path) -> Result<()> {
     let calibration = calibration.ok_or_else(|| Error::model(model, "has no calibration yet"))?;
 
     let rows = map.rows(ucf, "test")?;
-    let (known, _) = known(&classifier, &rows)?;
+    let known = known(&classifier, &rows)?;
     println!("| action (UCF-101) | Kinetics | clips | top-1 | top-5 |");
     println!("|---|---|---|---|---|");
     for (name, class) in &map.0 {
@@ -132,11 +132,11 @@ fn report(model: &Path, ucf: &Path, none: &Path) -> Result<()> {
     println!("top-1: 95 % interval {:.1} to {:.1} %", 100.0 * low, 100.0 * high);
     println!();
 
-    let none = logits(&classifier, &read_list(none, "test")?)?.0;
+    let none = logits(&classifier, &read_list(none, "test")?)?;
     print_calibration(&folder.config.id2label, &known, &none, calibration);
     let unmapped: Vec<Row> =
         read_list(ucf, "test")?.into_iter().filter(|row| !map.0.contains_key(&row.label)).collect();
-    let unmapped = logits(&classifier, &unmapped)?.0;
+    let unmapped = logits(&classifier, &unmapped)?;
     println!(
         "| confident among UCF-101 actions without a like name ({}) | {:.1} % |",
         unmapped.len(),
@@ -232,29 +232,18 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Where the CPU time went, all clips together.
-#[derive(Default)]
-struct Time {
-    decoding: Duration,
-    network: Duration,
-}
-
-fn known(model: &Classifier, rows: &[(Row, usize)]) -> Result<(Vec<Known>, Time)> {
-    let (logits, time) = logits(model, rows.iter().map(|(row, _)| row))?;
+fn known(model: &Classifier, rows: &[(Row, usize)]) -> Result<Vec<Known>> {
+    let logits = logits(model, rows.iter().map(|(row, _)| row))?;
     let known = std::iter::zip(logits, rows).map(|(logits, (_, class))| Known { logits, class: *class });
-    Ok((known.collect(), time))
+    Ok(known.collect())
 }
 
-fn logits<'a>(model: &Classifier, rows: impl IntoIterator<Item = &'a Row>) -> Result<(Vec<Vec<f32>>, Time)> {
-    let mut time = Time::default();
-    let mut all = Vec::new();
-    for row in rows {
-        let start = cpu_time();
+/// The clips' logits, several clips at a time.
+fn logits<'a>(model: &Classifier, rows: impl IntoIterator<Item = &'a Row>) -> Result<Vec<Vec<f32>>> {
+    let rows: Vec<&Row> = rows.into_iter().collect();
+    let clip = |row: &&Row| {
         let frames = model.frames(&row.path, &DecodeOptions::default())?;
-        time.decoding += cpu_time() - start;
-        let start = cpu_time();
-        all.push(model.logits(&model.features(&frames)?)?.to_vec1()?);
-        time.network += cpu_time() - start;
-    }
-    Ok((all, time))
+        Ok(model.logits(&model.features(&frames)?)?.to_vec1()?)
+    };
+    rows.par_iter().map(clip).collect()
 }

@@ -62,7 +62,7 @@ fn import(kind: &str, file: &Path, out: &Path) -> Result<()> {
             config(
                 kind,
                 json!({"type": "mean", "pool": 2}),
-                Sampling { windows: 4, frames: 32, fps: Some(25.0) },
+                Sampling { windows: 2, frames: 32, fps: Some(25.0) },
                 include_str!("kinetics400_labels.txt"),
                 "Apache-2.0",
             ),
