@@ -6,7 +6,7 @@ use super::ModelFolder;
 use crate::{Error, Result};
 
 /// The model that answers when none is asked for.
-pub const DEFAULT_MODEL: &str = "imagenet-lite0";
+pub const DEFAULT_MODEL: &str = "kinetics400-i3d";
 
 struct Embedded {
     name: &'static str,
@@ -28,7 +28,7 @@ macro_rules! embed {
     };
 }
 
-const MODELS: &[Embedded] = embed!["imagenet-lite0", "ucf14-lite0-lstm"];
+const MODELS: &[Embedded] = embed!["kinetics400-i3d", "imagenet-lite0", "ucf14-lite0-lstm"];
 
 /// Names of the embedded models.
 pub fn embedded_models() -> impl Iterator<Item = &'static str> {

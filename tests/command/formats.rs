@@ -92,3 +92,16 @@ fn the_default_model_answers_without_being_asked_for() {
     let ran = classify().args(["--format", "json"]).arg(sample(CLIP)).run().code(0);
     assert_eq!(ran.json()[0]["labels"].as_array().unwrap().len(), 5);
 }
+
+/// What a user sees who asks for nothing: the default model, from any folder. Kinetics-400 has no
+/// jumping jacks; a squat is the nearest of its actions.
+#[test]
+fn the_default_model_knows_actions() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let ran = classify().args(["--format", "json"]).arg(sample(CLIP)).folder(elsewhere.path()).run().code(0);
+    let rows = ran.json();
+    assert_eq!(rows[0]["model"], "kinetics400-i3d");
+    assert_eq!(rows[0]["frames"], 64);
+    assert!(rows[0]["confident"].is_boolean(), "{}", rows[0]);
+    assert_eq!(rows[0]["labels"][0]["label"], "squat");
+}
