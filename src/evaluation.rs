@@ -55,7 +55,7 @@ pub fn evaluate(
                     baseline = Some(probabilities(&logits)?);
                 }
             }
-            Err(e) => problems.push(Problem { sample: sample.clone(), reason: e.to_string() }),
+            Err(e) => problems.push(Problem::new(sample, &e)),
         }
         answers.push(Answer { truth, scores });
         baseline_answers.push(Answer { truth, scores: baseline });

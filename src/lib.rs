@@ -29,6 +29,7 @@ mod classifier;
 pub mod dataset;
 mod error;
 pub mod evaluation;
+pub mod export;
 pub mod files;
 pub mod filmstrip;
 pub mod heads;

@@ -21,7 +21,7 @@ use candle_core::{DType, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
 /// Batch normalisation's ε.
-const EPSILON: f64 = 1e-3;
+pub(crate) const EPSILON: f64 = 1e-3;
 /// Channels of the head convolution, the length of a feature vector.
 const FEATURES: usize = 1280;
 /// Channels of the stem.

@@ -11,13 +11,13 @@ use super::Backbone;
 use crate::kernels::Kernels;
 
 /// ε of every BatchNorm of the network.
-const EPSILON: f64 = 1e-3;
+pub(crate) const EPSILON: f64 = 1e-3;
 /// Length of a feature vector.
 const FEATURES: usize = 1024;
 
 /// Output channels of the branches of each Inception block: 1×1×1; 1×1×1 then 3×3×3; the same
 /// narrower; pooling then 1×1×1.
-const MIXED: [(&str, [usize; 6]); 9] = [
+pub(crate) const MIXED: [(&str, [usize; 6]); 9] = [
     ("Mixed_3b", [64, 96, 128, 16, 32, 32]),
     ("Mixed_3c", [128, 128, 192, 32, 96, 64]),
     ("Mixed_4b", [192, 96, 208, 16, 48, 64]),

@@ -1,7 +1,7 @@
 //! Backbones: CNNs that turn frames into feature vectors.
 
-mod efficientnet_lite;
-mod i3d;
+pub(crate) mod efficientnet_lite;
+pub(crate) mod i3d;
 
 pub use efficientnet_lite::{
     BlockSpec, EfficientNetLite, LiteVariant, TrainOptions, TrainableEfficientNetLite,

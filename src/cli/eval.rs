@@ -60,7 +60,7 @@ impl Args {
         let labels = classifier.config().id2label.clone();
         let settings = dataset::Options { labels: Some(labels), cut: false, ..Default::default() };
         let data = Dataset::open(&self.data, &settings)?;
-        data.warnings.iter().for_each(|warning| console.warning(warning));
+        let mut warnings: Vec<String> = data.warnings.iter().map(ToString::to_string).collect();
         let has_test = data.count(Split::Test) > 0;
         let part = self.split.unwrap_or(if has_test { Part::Test } else { Part::All });
         let wanted = |split: Split| match part {
@@ -92,7 +92,8 @@ impl Args {
             console.error(format!("{}: {}", problem.sample.path.display(), problem.reason));
         }
         let metrics = &evaluation.metrics;
-        metrics.warnings().iter().for_each(|warning| console.warning(warning));
+        warnings.extend(metrics.warnings());
+        warnings.iter().for_each(|warning| console.warning(warning));
         match self.format {
             Format::Text => println!("{}", evaluation.text(name(part), &data.labels)),
             Format::Json => println!("{}", evaluation.json(classifier.name(), name(part))),
@@ -107,7 +108,7 @@ impl Args {
                 title: classifier.name(),
                 part: name(part),
                 results: &results,
-                warnings: &metrics.warnings(),
+                warnings: &warnings,
                 facts: &[(
                     "Speed",
                     format!("{:.1} clips/s, {threads} threads", evaluation.clips_per_second()),
@@ -116,6 +117,7 @@ impl Args {
                 epochs: &[],
                 best_epoch: None,
                 dataset: &data,
+                problems: &evaluation.problems,
                 mistakes: &evaluation.mistakes(&classifier, &data, &samples, 24),
             };
             let file = dir.join("report.html");

@@ -8,6 +8,7 @@ mod completions;
 mod console;
 mod doctor;
 mod eval;
+mod export;
 mod frames;
 mod interrupt;
 mod label;
@@ -77,6 +78,7 @@ enum Command {
     Frames(frames::Args),
     Check(check::Args),
     Merge(merge::Args),
+    Export(export::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -93,6 +95,7 @@ impl Cli {
             Some(Command::Frames(args)) => args.run(console),
             Some(Command::Check(args)) => args.run(console),
             Some(Command::Merge(args)) => args.run(console),
+            Some(Command::Export(args)) => args.run(console),
             Some(Command::Doctor(args)) => args.run(),
             Some(Command::Completions(args)) => args.run(),
             Some(Command::Man(args)) => args.run(),

@@ -1,11 +1,13 @@
 //! `classify train`: learn new labels from labelled clips.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use classify::dataset::{self, Dataset};
 use classify::model::{HeadConfig, LstmConfig};
+use classify::report::EventWriter;
 use classify::training::{Epoch, Finetune, Observer, TrainOptions, finish, train};
 use classify::{Error, Result, run};
 
@@ -178,7 +180,8 @@ impl Args {
         let checkpoints = self.output.join("checkpoints");
         std::fs::create_dir_all(&checkpoints).map_err(|e| Error::io(&checkpoints, e))?;
         let stop = interrupt::flag();
-        let outcome = train(&data, &options, &checkpoints, &stop, &Progress { console })?;
+        let progress = Progress { console, events: EventWriter::create(&self.output.join("events"))?.into() };
+        let outcome = train(&data, &options, &checkpoints, &stop, &progress)?;
         console.end_progress();
         for problem in data.problems.iter().chain(&outcome.problems) {
             console.warning(format!("left out: {}: {}", problem.sample.path.display(), problem.reason));
@@ -266,9 +269,10 @@ impl Args {
     }
 }
 
-/// A bar while clips are read, then a line an epoch.
+/// A bar while clips are read, then a line an epoch; and the figures for TensorBoard.
 struct Progress<'a> {
     console: &'a Console,
+    events: Mutex<EventWriter>,
 }
 
 impl Observer for Progress<'_> {
@@ -301,5 +305,19 @@ impl Observer for Progress<'_> {
             if row.best { " *" } else { "  " },
             row.seconds
         ));
+        let figures = [
+            ("loss/train", row.train_loss),
+            ("loss/validation", v.loss),
+            ("accuracy/train", row.train_accuracy),
+            ("accuracy/validation", v.accuracy),
+            ("macro-F1/validation", v.macro_f1),
+            ("learning rate", row.learning_rate),
+        ];
+        let figures = figures.map(|(name, value)| (format!("{}/{name}", row.stage), value));
+        let mut events = self.events.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        // The figures are in metrics.jsonl too: a full disk need not end the training here.
+        if let Err(error) = events.scalars(row.epoch, &figures) {
+            self.console.warning(error);
+        }
     }
 }

@@ -68,6 +68,18 @@ pub struct Problem {
     pub reason: String,
 }
 
+impl Problem {
+    /// `sample` can't be used because of `error`.
+    pub fn new(sample: &Sample, error: &Error) -> Self {
+        // The sample names the file already.
+        let reason = match error {
+            Error::Clip { reason, .. } => reason.clone(),
+            other => other.to_string(),
+        };
+        Self { sample: sample.clone(), reason }
+    }
+}
+
 /// Labelled clips, each in its part of the split.
 #[derive(Debug, Clone)]
 pub struct Dataset {

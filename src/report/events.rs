@@ -63,9 +63,12 @@ impl EventWriter {
     }
 
     /// Writes named figures of one step; they are in the file when this returns.
-    pub fn scalars(&mut self, step: usize, figures: &[(&str, f64)]) -> Result<()> {
-        let value = |(tag, v): &(&str, f64)| Value { tag: tag.to_string(), simple_value: Some(*v as f32) };
-        let summary = Summary { value: figures.iter().map(value).collect() };
+    pub fn scalars(&mut self, step: usize, figures: &[(impl AsRef<str>, f64)]) -> Result<()> {
+        let value = figures
+            .iter()
+            .map(|(tag, v)| Value { tag: tag.as_ref().to_owned(), simple_value: Some(*v as f32) })
+            .collect();
+        let summary = Summary { value };
         self.append(&Event { summary: Some(summary), ..Event::now(step as i64) })
     }
 

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::chart::{Chart, Line};
 use super::page::{count, page, percent, section, tile};
 use super::{Filmstrip, confusion};
-use crate::dataset::{Dataset, Split};
+use crate::dataset::{Dataset, Problem, Split};
 use crate::metrics::Metrics;
 
 /// What the page shows; parts that are empty are left out of it.
@@ -17,6 +17,7 @@ pub struct TrainingReport<'a> {
     pub part: &'a str,
     /// The model's figures first, then those of its baselines, such as the mean head.
     pub results: &'a [(&'a str, &'a Metrics)],
+    /// Of the data and of the figures.
     pub warnings: &'a [String],
     /// Name and value: backbone, head, training time, seed, …
     pub facts: &'a [(&'a str, String)],
@@ -27,6 +28,8 @@ pub struct TrainingReport<'a> {
     /// The epoch (from 1) whose weights are the model's.
     pub best_epoch: Option<usize>,
     pub dataset: &'a Dataset,
+    /// Clips of all parts that could not be used.
+    pub problems: &'a [Problem],
     /// The worst first.
     pub mistakes: &'a [Mistake],
 }
@@ -68,7 +71,7 @@ impl TrainingReport<'_> {
                 (section("Confusion", "", html! { div.mixed { (confusion::matrix(metrics)) (confusion::pairs(metrics)) } }))
             }
             @if !self.mistakes.is_empty() { (self.worst()) }
-            @if !self.dataset.problems.is_empty() { (self.unreadable()) }
+            @if !self.problems.is_empty() { (self.unreadable()) }
             (section("Data", &self.dataset.split_line(), self.split()))
             (section("How it was made", "", html! {
                 dl { @for (name, value) in self.facts { dt { (name) } dd { (value) } } }
@@ -191,7 +194,7 @@ impl TrainingReport<'_> {
     }
 
     fn unreadable(&self) -> Markup {
-        let problems = &self.dataset.problems;
+        let problems = self.problems;
         let body = html! {
             div.wide {
                 table {
@@ -226,7 +229,6 @@ impl TrainingReport<'_> {
                     }
                 }
             }
-            @for warning in &data.warnings { p.warning { (warning) } }
         }
     }
 }
@@ -288,11 +290,13 @@ mod tests {
             answer: ("<i>c".into(), 0.8),
             filmstrip: None,
         };
+        let mut warnings: Vec<String> = data.warnings.iter().map(ToString::to_string).collect();
+        warnings.extend(metrics.warnings());
         let report = TrainingReport {
             title: "my <model>",
             part: "validation",
             results: &[("LSTM head", &metrics), ("mean head", &metrics)],
-            warnings: &metrics.warnings(),
+            warnings: &warnings,
             facts: &[("Seed", "7".into())],
             command: "classify train 'a & b' -o m",
             epochs: &[
@@ -301,6 +305,7 @@ mod tests {
             ],
             best_epoch: Some(2),
             dataset: &data,
+            problems: &data.problems,
             mistakes: &[mistake],
         };
         let page = report.to_html();

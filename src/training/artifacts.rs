@@ -1,5 +1,6 @@
 //! What a training run leaves: model folder, card, metrics and report.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -82,6 +83,7 @@ pub fn finish(
         epochs: &epochs,
         best_epoch: history.iter().rposition(|row| row.best).map(|i| i + 1),
         dataset: data,
+        problems: &problems(outcome, data, &figures),
         mistakes: &quoted.mistakes(&classifier, data, &samples, 24),
     };
     files::write_atomically(&dir.join("report.html"), report.to_html().as_bytes())?;
@@ -91,6 +93,14 @@ pub fn finish(
     folder.card = card(&title, &folder, &figures, data, &facts, command);
     files::write_atomically(&dir.join("README.md"), folder.card.as_bytes())?;
     Ok(figures)
+}
+
+/// Every clip that could not be used, once: found at opening, in training or in measuring.
+fn problems(outcome: &TrainOutcome, data: &Dataset, figures: &Figures) -> Vec<Problem> {
+    let measured = [Some(&figures.validation), figures.test.as_ref()].into_iter().flatten();
+    let all = data.problems.iter().chain(&outcome.problems).chain(measured.flat_map(|e| &e.problems));
+    let mut seen = HashSet::new();
+    all.filter(|problem| seen.insert(&problem.sample.path)).cloned().collect()
 }
 
 fn facts(

@@ -144,7 +144,7 @@ impl Run<'_> {
                     part.1.push(sample.label);
                     part.2.push(sample.path.clone());
                 }
-                Err(e) => self.problems.push(Problem { sample: sample.clone(), reason: e.to_string() }),
+                Err(e) => self.problems.push(Problem::new(sample, &e)),
             }
         }
         let [train, validation] = parts;

@@ -1,4 +1,4 @@
-//! `models`, `frames`, `doctor`, `completions`, `man`.
+//! `models`, `frames`, `export`, `doctor`, `completions`, `man`.
 
 use std::fs;
 
@@ -44,6 +44,23 @@ fn frames_draws_what_the_model_saw() {
 }
 
 #[test]
+fn export_writes_a_file_that_says_what_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| classify().arg("export").args(args).folder(dir.path()).run();
+    run(&["imagenet-lite0", "--onnx", "-o", "lite.onnx"]).code(0).says(&["lite.onnx", "imagenet-lite0"]);
+    let bytes = fs::read(dir.path().join("lite.onnx")).unwrap();
+    // Every weight as f32, and the labels among the metadata.
+    assert!(bytes.len() > 4 * 4_600_000, "{} bytes", bytes.len());
+    let holds = |text: &[u8]| bytes.windows(text.len()).any(|w| w == text);
+    assert!(holds(b"frames") && holds(b"logits") && holds(br#"["tench"#));
+    run(&["imagenet-lite0", "--onnx", "-o", "lite.onnx"]).code(2).says(&["--force"]);
+    run(&["imagenet-lite0", "--onnx", "-o", "lite.onnx", "--force"]).code(0);
+    run(&["imagenet-lite0", "-o", "x.onnx"]).code(2).says(&["--onnx"]);
+    run(&["no-such", "--onnx", "-o", "x.onnx"]).code(2).says(&["no-such"]);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn doctor_finds_nothing_wrong_here_and_says_what_is_wrong_elsewhere() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path().to_str().unwrap();
@@ -71,7 +88,7 @@ fn completions_and_man_page_are_made() {
 
 #[test]
 fn every_command_has_help() {
-    for command in ["models", "frames", "doctor", "completions", "man"] {
+    for command in ["models", "frames", "export", "doctor", "completions", "man"] {
         let help = classify().args([command, "--help"]).run().code(0).stdout();
         assert!(help.contains("Usage: classify") && help.lines().next().unwrap().len() > 15, "{help}");
     }
