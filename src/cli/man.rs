@@ -21,7 +21,8 @@ pub struct Args {
 impl Args {
     /// To standard output or into a folder.
     pub fn run(self) -> Result<Status> {
-        let command = Cli::command();
+        // A page's head has room for one line: without FFmpeg's version.
+        let command = Cli::command().version(env!("CARGO_PKG_VERSION"));
         if let Some(folder) = self.output {
             std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
             clap_mangen::generate_to(command, &folder).map_err(|e| Error::io(&folder, e))?;

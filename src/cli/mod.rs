@@ -118,6 +118,15 @@ pub fn parse(console: &Console) -> Result<Cli, Status> {
     })
 }
 
+/// The networks run on our own kernels in rayon's pools. What is left to candle is small, and its
+/// pool for that spins on the cores that decoders and kernels need. To be called before threads start.
+fn keep_candle_off_the_cores() {
+    if std::env::var_os("CANDLE_NUM_THREADS").is_none() {
+        // SAFETY: no other thread is there yet that could read the environment.
+        unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
+    }
+}
+
 /// `classify train` where a folder `train` was meant.
 fn hint_at_folder(console: &Console) {
     let Some(first) = std::env::args_os().nth(1) else { return };

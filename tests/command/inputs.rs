@@ -57,7 +57,11 @@ fn skipped_files_are_counted() {
     for name in ["x.txt", "y.jpg"] {
         fs::write(dir.path().join(name), "").unwrap();
     }
-    quick().arg(".").folder(dir.path()).run().code(0).says(&["1 of 1 clip", "2 other files skipped"]);
+    let ran =
+        quick().arg(".").folder(dir.path()).run().code(0).says(&["1 of 1 clip", "2 other files skipped"]);
+    // No progress bar where no person is looking.
+    assert_eq!(ran.stderr().lines().count(), 1);
+    assert!(!ran.stderr().contains(['\r', '\x1b']), "{}", ran.stderr());
 }
 
 #[test]

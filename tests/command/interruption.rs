@@ -28,8 +28,12 @@ fn started(args: &[&str]) -> (Child, BufReader<std::process::ChildStdout>, Strin
 }
 
 fn interrupt(child: &Child) {
+    signal(child, libc::SIGINT);
+}
+
+fn signal(child: &Child, signal: i32) {
     // SAFETY: sends a signal to a process that we started and have not waited for.
-    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
+    assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
 }
 
 #[test]
@@ -70,4 +74,29 @@ fn a_closed_pipe_ends_it_quietly() {
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{stderr}");
     assert!(!stderr.contains("error"), "{stderr}");
+}
+
+#[test]
+fn a_lost_terminal_ends_it_unless_nohup_said_otherwise() {
+    use std::os::unix::process::CommandExt;
+    for (ignored, clips, code) in [(false, 5000, 130), (true, 20, 0)] {
+        let mut command = quick().args(["--format", "json"]).args(vec![sample(CLIP); clips]).command();
+        if ignored {
+            // SAFETY: signal is allowed between fork and exec; this is what nohup does.
+            unsafe {
+                command.pre_exec(|| {
+                    libc::signal(libc::SIGHUP, libc::SIG_IGN);
+                    Ok(())
+                })
+            };
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut rows = String::new();
+        stdout.read_line(&mut rows).unwrap();
+        signal(&child, libc::SIGHUP);
+        stdout.read_to_string(&mut rows).unwrap();
+        assert_eq!((ignored, child.wait().unwrap().code()), (ignored, Some(code)));
+        assert_eq!(rows.lines().count() == clips, ignored);
+    }
 }
