@@ -17,6 +17,7 @@ use classify::{Classifier, ClipLabels, Error, Result};
 use super::after::AfterArgs;
 use super::batch_args::BatchArgs;
 use super::console::Verbosity;
+use super::lone::{self, Ended};
 use super::model_args::{DeviceName, ModelArgs};
 use super::sink::{Stdout, refuse_existing};
 use super::timeline::{Target, TimelineArgs};
@@ -94,6 +95,11 @@ impl Args {
             return Err(Error::Usage("-: a video on standard input needs --timeline".into()));
         }
         let inputs = self.batch.inputs.find(&self.paths)?;
+        if let ([clip], None, false) = (&inputs.clips[..], &self.output, self.after.wants_rows())
+            && let Some(ended) = lone::copy(self.batch.timeout)
+        {
+            return self.lone(clip, ended, format, console);
+        }
         let classifier = self.classifier()?;
         let top = self.top.map_or(format.default_top(), |top| top as usize);
         let exporter = format.exporter(top, classifier.config().calibration.is_some());
@@ -104,7 +110,7 @@ impl Args {
         }
         let status = match &self.output {
             Some(output) => self.to_file(output, inputs, &classifier, exporter, &settings, console),
-            None => self.to_stdout(inputs, exporter, &settings, console),
+            None => self.to_stdout(inputs, classifier, exporter, &settings, console),
         };
         console.end_progress();
         let status = status?;
@@ -137,6 +143,7 @@ impl Args {
     fn to_stdout(
         &self,
         inputs: Inputs,
+        classifier: Classifier,
         exporter: Box<dyn Exporter>,
         settings: &Settings,
         console: &Console,
@@ -146,11 +153,19 @@ impl Args {
         let clips: Arc<[PathBuf]> = inputs.clips.into();
         let pool = self.workers(clips.len(), settings.top, settings)?;
         let mut written = console.aside(|| out.header());
-        let work = clips.clone();
-        let (workers, request) = (pool.clone(), self.after.request());
-        let label = move |index: usize| workers.ask::<ClipLabels>(&request(&work[index]));
+        let results = if clips.len() == 1 && !self.after.wants_rows() {
+            lone::set_alarm(self.batch.timeout);
+            run::label(Arc::new(classifier), clips.clone(), settings)?
+        } else {
+            // Each worker has a model of its own.
+            drop(classifier);
+            let work = clips.clone();
+            let (workers, request) = (pool.clone(), self.after.request());
+            let label = move |index: usize| workers.ask::<ClipLabels>(&request(&work[index]));
+            run::in_order(clips.len(), settings, label)?
+        };
         let mut rows = Vec::new();
-        for (path, result) in clips.iter().zip(run::in_order(clips.len(), settings, label)?) {
+        for (path, result) in clips.iter().zip(results) {
             if written.is_err() {
                 break;
             }
@@ -178,6 +193,22 @@ impl Args {
         self.after.run(&rows, &self.model.model, &pool, settings, console)?;
         totals.say(console);
         Ok(totals.status())
+    }
+
+    /// The end of a copy of this process that labelled a lone clip. What it said it has said; where it
+    /// died in the middle, the clip's row is still missing.
+    fn lone(&self, clip: &Path, ended: Ended, format: Format, console: &Console) -> Result<Status> {
+        let reason = match ended {
+            Ended::WithStatus(code) => return Ok(Status::from_code(code)),
+            Ended::Died(reason) => reason,
+        };
+        let error = Error::clip(clip, reason);
+        console.error(&error);
+        let confident = self.classifier()?.config().calibration.is_some();
+        let top = self.top.map_or(format.default_top(), |top| top as usize);
+        let mut out = Stdout(format.exporter(top, confident));
+        out.row(&Row::new(clip, Err(error))).map_err(|e| Error::io("standard output", e))?;
+        Ok(Status::SomeFailed)
     }
 
     /// Results go to a journal beside the output, and at the end from there to the output.

@@ -12,6 +12,7 @@ mod export;
 mod frames;
 mod interrupt;
 mod label;
+mod lone;
 mod man;
 mod merge;
 mod model_args;

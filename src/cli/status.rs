@@ -26,6 +26,12 @@ impl Status {
         }
     }
 
+    /// The status that another process of ours ended with.
+    pub fn from_code(code: u8) -> Self {
+        let all = [Self::Done, Self::SomeFailed, Self::Interrupted];
+        all.into_iter().find(|status| status.code() == code).unwrap_or(Self::Refused)
+    }
+
     /// The number that the shell sees.
     pub fn code(self) -> u8 {
         match self {

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::paths;
 
 pub use pool::Pool;
+pub use process::{crashed, too_late};
 pub use serve::serve;
 
 /// First argument of a process that is a worker. Never shown to people.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::process::{Failure, Process};
+use super::process::{Failure, Process, too_late};
 use super::{Request, Setup};
 use crate::{Error, Result};
 
@@ -59,10 +59,7 @@ impl Pool {
         };
         let answer = process.ask(request, self.timeout).map_err(|failure| {
             let reason = match failure {
-                Failure::Late => format!(
-                    "not done within {} s; --timeout allows more",
-                    (self.timeout.as_secs_f64() * 10.0).round() / 10.0
-                ),
+                Failure::Late => too_late(self.timeout),
                 Failure::Died(how) => format!("crashed the decoder: {how}"),
             };
             Error::clip(&clip.path, reason)

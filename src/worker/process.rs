@@ -95,6 +95,17 @@ impl Drop for Process {
     }
 }
 
+/// The error of a clip that the process died of.
+pub fn crashed(status: std::process::ExitStatus) -> String {
+    format!("crashed the decoder: {}", describe(status))
+}
+
+/// The error of a clip that took longer than `timeout`.
+pub fn too_late(timeout: Duration) -> String {
+    let seconds = (timeout.as_secs_f64() * 10.0).round() / 10.0;
+    format!("not done within {seconds} s; --timeout allows more")
+}
+
 #[cfg(unix)]
 fn describe(status: std::process::ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 use std::sync::LazyLock;
 
-use crate::builder::{CLIP, quick, sample};
+use crate::builder::{CLIP, classify, quick, sample};
 
 /// A run over so many clips that it doesn't end by itself, after its first row.
 fn started(args: &[&str]) -> (Child, BufReader<std::process::ChildStdout>, String) {
@@ -99,4 +99,42 @@ fn a_lost_terminal_ends_it_unless_nohup_said_otherwise() {
         assert_eq!((ignored, child.wait().unwrap().code()), (ignored, Some(code)));
         assert_eq!(rows.lines().count() == clips, ignored);
     }
+}
+
+/// Stands for a crash and for a hang inside the decoder library.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_lone_clip_that_crashes_or_hangs_is_an_error_like_any_other() {
+    let long = || {
+        let run = classify().args(["-m", "imagenet-lite0", "--frames", "400", "--size", "224"]);
+        run.args(["--format", "csv"]).arg(sample("bikes.mp4"))
+    };
+    let mut command = long().command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The header says that the model is loaded and the clip begun.
+    let mut stdout = BufReader::new(command.stdout.take().unwrap());
+    let mut rows = String::new();
+    stdout.read_line(&mut rows).unwrap();
+    let copy = child_of(command.id()).expect("a copy is at work");
+    // SAFETY: the process is a child of our child, which waits for it.
+    assert_eq!(unsafe { libc::kill(copy, libc::SIGABRT) }, 0);
+    stdout.read_to_string(&mut rows).unwrap();
+    let mut stderr = String::new();
+    command.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(command.wait().unwrap().code(), Some(1), "{stderr}");
+    assert!(stderr.contains("bikes.mp4: crashed the decoder: abort (signal 6)"), "{stderr}");
+    assert_eq!(rows.lines().count(), 2, "{rows}");
+    assert!(rows.trim_end().ends_with(",,,,,,crashed the decoder: abort (signal 6)"), "{rows}");
+
+    let late = long().args(["--timeout", "0.3"]).run().code(1).says(&["not done within 0.3 s", "--timeout"]);
+    assert_eq!(late.csv().len(), 2);
+}
+
+#[cfg(target_os = "linux")]
+fn child_of(parent: u32) -> Option<i32> {
+    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        let its_parent = stat.rsplit_once(") ")?.1.split(' ').nth(1)?;
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        (its_parent == parent.to_string()).then_some(pid)
+    })
 }
