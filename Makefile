@@ -12,11 +12,9 @@ demo: build
 	@echo
 	@echo '$$ classify $(CLIP)'
 	@$(CLASSIFY) $(CLIP)
-ifneq ($(wildcard models/ucf14-lite0-lstm),)
 	@echo
 	@echo '$$ classify --model ucf14-lite0-lstm $(CLIP)'
 	@$(CLASSIFY) --model ucf14-lite0-lstm $(CLIP)
-endif
 
 build: packages
 	cargo build --release --locked
