@@ -1,0 +1,190 @@
+//! Our side.
+
+use super::{Result, median};
+use candle_core::{DType, Device, Tensor, Var};
+use candle_nn::{VarBuilder, VarMap};
+use classify::backbones::{Backbone, EfficientNetLite, LiteVariant, TrainOptions, TrainableEfficientNetLite};
+use classify::kernels::Kernels;
+use classify::model::ModelFolder;
+use classify::training::{AdamW, AdamWConfig};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// The published weights, `backbone.*`.
+const WEIGHTS: &str = "imagenet-lite0";
+
+fn median_of_five(mut run: impl FnMut() -> Result<()>) -> Result<f64> {
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let start = Instant::now();
+        run()?;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    Ok(median(times))
+}
+
+fn frames(frames: usize, size: usize) -> Result<Tensor> {
+    Ok(Tensor::randn(0f32, 1f32, (frames, size, size, 3), &Device::Cpu)?)
+}
+
+/// The network alone.
+pub struct Network {
+    network: EfficientNetLite,
+    frames: Tensor,
+}
+
+impl Network {
+    pub fn new(count: usize, size: usize) -> Result<Self> {
+        let folder = ModelFolder::named(WEIGHTS, &Device::Cpu)?;
+        let vb = folder.weights.var_builder(&Device::Cpu).pp("backbone");
+        let network = EfficientNetLite::load(vb, LiteVariant::Lite0)?;
+        Ok(Self { network, frames: frames(count, size)? })
+    }
+
+    pub fn features(&mut self) -> Result<f64> {
+        self.network.forward(&self.frames)?;
+        median_of_five(|| {
+            self.network.forward(&self.frames)?;
+            Ok(())
+        })
+    }
+}
+
+/// Forward, loss, backward, AdamW on all weights; batch normalisation keeps its statistics.
+pub struct Training {
+    network: TrainableEfficientNetLite,
+    weight: Tensor,
+    optimizer: AdamW,
+    frames: Tensor,
+}
+
+impl Training {
+    pub fn new(count: usize, size: usize) -> Result<Self> {
+        let folder = ModelFolder::named(WEIGHTS, &Device::Cpu)?;
+        let variables = VarMap::new();
+        let mut trained = BTreeMap::new();
+        for (name, tensor) in &folder.weights.0 {
+            if !name.starts_with("backbone.") {
+                continue;
+            }
+            let var = Var::from_tensor(&tensor.to_dtype(DType::F32)?)?;
+            if !name.contains(".running_") {
+                trained.insert(name.clone(), var.clone());
+            }
+            variables.data().lock().map_err(|e| e.to_string())?.insert(name.clone(), var);
+        }
+        let weight = Var::from_tensor(&Tensor::randn(0f32, 0.02f32, (1280, 101), &Device::Cpu)?)?;
+        trained.insert("classifier.weight".into(), weight.clone());
+        let vb = VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu).pp("backbone");
+        let network = TrainableEfficientNetLite::new(vb, LiteVariant::Lite0, TrainOptions::default())?;
+        let optimizer = AdamW::new(trained, BTreeMap::new(), AdamWConfig::default())?;
+        Ok(Self { network, weight: weight.as_tensor().clone(), optimizer, frames: frames(count, size)? })
+    }
+
+    pub fn step(&mut self) -> Result<f64> {
+        let clip = self.frames.dim(0)?;
+        let label = Tensor::new(&[3u32], &Device::Cpu)?;
+        median_of_five(|| {
+            let features = self.network.forward(&self.frames, clip)?;
+            let logits = features.mean_keepdim(0)?.matmul(&self.weight)?;
+            let gradients = candle_nn::loss::cross_entropy(&logits, &label)?.backward()?;
+            self.optimizer.step(&gradients, 1e-4)?;
+            Ok(())
+        })
+    }
+}
+
+/// The program itself, from the shell.
+pub struct Command {
+    pub model: String,
+    pub frames: usize,
+    pub size: usize,
+}
+
+impl Command {
+    fn build(&self) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_classify"));
+        command.args(["--model", &self.model, "--format", "json", "-q"]);
+        command.args(["--frames", &self.frames.to_string(), "--size", &self.size.to_string()]);
+        command
+    }
+
+    /// Seconds for all clips, start-up included.
+    pub fn label(&self, clips: &[PathBuf]) -> Result<f64> {
+        let start = Instant::now();
+        let output = self.build().args(clips).output()?;
+        let seconds = start.elapsed().as_secs_f64();
+        let lines = output.stdout.iter().filter(|&&b| b == b'\n').count();
+        if !output.status.success() || lines != clips.len() {
+            return Err(format!(
+                "{lines} of {} clips labelled: {}",
+                clips.len(),
+                String::from_utf8_lossy(&output.stderr)
+            )
+            .into());
+        }
+        Ok(seconds)
+    }
+
+    /// Most bytes in memory while one clip is labelled.
+    pub fn peak_memory(&self, clip: &Path) -> Result<f64> {
+        let child = self.build().arg(clip).stdout(std::process::Stdio::null()).spawn()?;
+        let mut status = 0;
+        // SAFETY: plain numbers, for which zero is a value.
+        let mut usage = unsafe { std::mem::zeroed::<libc::rusage>() };
+        // SAFETY: the child is ours and nobody else waits for it; both pointers are valid.
+        let pid = unsafe { libc::wait4(child.id() as i32, &mut status, 0, &mut usage) };
+        if pid < 0 || status != 0 {
+            return Err(format!("{} could not be labelled", clip.display()).into());
+        }
+        Ok(usage.ru_maxrss as f64 * 1024.0)
+    }
+}
+
+/// Processor, cores and kernels in one line.
+pub fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let kernels = Kernels::detect().map_or("unknown", Kernels::name);
+    let threads = classify::run::available_threads();
+    format!("{}, {threads} cores, kernels {kernels}", name.unwrap_or("unknown processor"))
+}
+
+/// Multiply-adds of Lite0 for one frame.
+fn multiply_adds(size: usize) -> usize {
+    let mut side = size.div_ceil(2);
+    let mut sum = side * side * 27 * 32;
+    let mut channels = 32;
+    for block in LiteVariant::Lite0.blocks() {
+        if block.expands() {
+            sum += side * side * block.input * block.hidden;
+        }
+        side = side.div_ceil(block.stride);
+        sum += side * side * block.hidden * (block.kernel * block.kernel + block.output);
+        channels = block.output;
+    }
+    sum + side * side * channels * 1280
+}
+
+/// The machine's matrix product, and how much of it the network reaches.
+pub fn print_limits(frames: usize, size: usize) -> Result<()> {
+    let n = 1024;
+    let a = Tensor::randn(0f32, 1f32, (n, n), &Device::Cpu)?;
+    let product = || -> Result<()> {
+        a.matmul(&a)?;
+        Ok(())
+    };
+    median_of_five(product)?;
+    let peak = 2.0 * (n * n * n) as f64 / median_of_five(product)?;
+    let work = 2.0 * (multiply_adds(size) * frames) as f64;
+    let seconds = Network::new(frames, size)?.features()?;
+    println!(
+        "- matrix product {:.0} GFLOP/s; Lite0 {:.2} GFLOP, {:.0} GFLOP/s, {:.0} % of it",
+        peak / 1e9,
+        work / 1e9,
+        work / seconds / 1e9,
+        100.0 * work / seconds / peak
+    );
+    Ok(())
+}
