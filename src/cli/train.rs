@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use classify::dataset::{self, Dataset};
 use classify::model::{HeadConfig, LstmConfig};
 use classify::report::EventWriter;
-use classify::training::{Epoch, Finetune, Observer, TrainOptions, finish, train};
+use classify::training::{Choice, Epoch, Finetune, Observer, TrainOptions, choose_backbone, finish, train};
 use classify::{Error, Result, run};
 
 use super::console::Verbosity;
@@ -27,9 +27,13 @@ pub struct Args {
     /// Folder to write the model to
     #[arg(short, long, value_name = "MODEL_DIR")]
     output: PathBuf,
-    /// Model whose CNN is taken over: a name or a folder
-    #[arg(long, value_name = "NAME|DIR", default_value = "imagenet-lite0", help_heading = "Model")]
-    backbone: String,
+    /// Model whose CNN is taken over: a name or a folder [default: kinetics400-i3d where that stays
+    /// within the budget, else imagenet-lite0]
+    #[arg(long, value_name = "NAME|DIR", help_heading = "Model")]
+    backbone: Option<String>,
+    /// Minutes that looking at the clips may take, where the backbone is chosen by time
+    #[arg(long, value_name = "MINUTES", default_value_t = 10.0, help_heading = "Model", value_parser = minutes)]
+    budget: f64,
     /// Frames to look at in each window of a clip [default: the backbone's]
     #[arg(long, value_name = "N", help_heading = "Model", value_parser = count(10_000))]
     frames: Option<u64>,
@@ -156,6 +160,11 @@ fn count(most: u64) -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=most)
 }
 
+fn minutes(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1e6).contains(&value) { Ok(value) } else { Err("must be between 0 and 1000000".into()) }
+}
+
 fn share(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if (0.0..1.0).contains(&value) { Ok(value) } else { Err("must be at least 0 and below 1".into()) }
@@ -176,7 +185,19 @@ impl Args {
         console.note(data.split_table().trim_end());
         data.warnings.iter().for_each(|warning| console.warning(warning));
 
-        let options = self.options();
+        let choice = match (&self.backbone, self.finetune) {
+            (Some(backbone), _) => Choice { backbone: backbone.clone(), reason: "as asked".into() },
+            (None, Depth::None) => {
+                let budget = Duration::from_secs_f64(60.0 * self.budget);
+                choose_backbone(&data, budget, self.cores())?
+            }
+            // The 3D network can't be fine-tuned.
+            (None, _) => {
+                Choice { backbone: "imagenet-lite0".into(), reason: "the CNN that can be fine-tuned".into() }
+            }
+        };
+        console.note(format!("backbone: {} ({})", choice.backbone, choice.reason));
+        let options = self.options(choice);
         let checkpoints = self.output.join("checkpoints");
         std::fs::create_dir_all(&checkpoints).map_err(|e| Error::io(&checkpoints, e))?;
         let stop = interrupt::flag();
@@ -215,7 +236,7 @@ impl Args {
         })
     }
 
-    fn options(&self) -> TrainOptions {
+    fn options(&self, choice: Choice) -> TrainOptions {
         let default = TrainOptions::default();
         let head = match self.head {
             HeadName::Mean => HeadConfig::Mean { pool: 1 },
@@ -236,7 +257,8 @@ impl Args {
         recipe.balanced = self.balance == Balance::Sampling;
         recipe.seed = self.seed;
         TrainOptions {
-            backbone: self.backbone.clone(),
+            backbone: choice.backbone,
+            backbone_reason: choice.reason,
             frames: self.frames.map(|n| n as usize),
             size: self.size.map(|n| n as usize),
             windows: self.windows.map(|n| n as usize),
@@ -248,9 +270,13 @@ impl Args {
             temporal_shift: self.temporal_shift,
             finetune: self.finetune(),
             cache: if self.no_cache { None } else { self.cache.clone().or(default.cache) },
-            threads: self.threads.map_or_else(run::available_threads, |n| n as usize),
+            threads: self.cores(),
             resume: self.resume,
         }
+    }
+
+    fn cores(&self) -> usize {
+        self.threads.map_or_else(run::available_threads, |n| n as usize)
     }
 
     fn finetune(&self) -> Option<Finetune> {

@@ -127,6 +127,7 @@ fn facts(
     let clips = |split| data.count(split).to_string();
     vec![
         ("Backbone", format!("{}, weights of `{}`", config.backbone.name(), options.backbone)),
+        ("Why this backbone", options.backbone_reason.clone()),
         ("Head", head),
         ("Frames", format!("{frames}, {0} × {0} pixels", folder.preprocess.crop_size.height)),
         (

@@ -6,6 +6,7 @@
 mod artifacts;
 mod augment;
 mod checkpoint;
+mod choice;
 mod features;
 mod finetune_stage;
 mod frame_store;
@@ -23,6 +24,7 @@ use finetune_stage::block_of;
 pub use artifacts::{Figures, finish};
 pub use augment::{Augmentation, View};
 pub use checkpoint::Checkpoint;
+pub use choice::{Choice, choose_backbone};
 pub use features::{Examples, FeatureCache, extract};
 pub use finetune_stage::{FinetuneStage, layer_rates};
 pub use frame_store::FrameStore;

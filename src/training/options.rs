@@ -9,6 +9,8 @@ use crate::model::{HeadConfig, LstmConfig, Weights};
 pub struct TrainOptions {
     /// Name or folder of the model whose CNN is taken over.
     pub backbone: String,
+    /// Why that one, for the card.
+    pub backbone_reason: String,
     /// Frames a window and pixels a side; the backbone model's own where not given.
     pub frames: Option<usize>,
     pub size: Option<usize>,
@@ -89,6 +91,7 @@ impl Default for TrainOptions {
     fn default() -> Self {
         Self {
             backbone: "imagenet-lite0".into(),
+            backbone_reason: "as asked".into(),
             frames: None,
             size: None,
             windows: None,
