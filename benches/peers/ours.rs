@@ -9,7 +9,7 @@ use classify::model::ModelFolder;
 use classify::training::{AdamW, AdamWConfig};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The published weights, `backbone.*`.
 const WEIGHTS: &str = "imagenet-lite0";
@@ -127,18 +127,25 @@ impl Command {
         Ok(seconds)
     }
 
-    /// Most bytes in memory while one clip is labelled.
+    /// Most bytes in memory while one clip is labelled, as Linux counts them.
     pub fn peak_memory(&self, clip: &Path) -> Result<f64> {
-        let child = self.build().arg(clip).stdout(std::process::Stdio::null()).spawn()?;
-        let mut status = 0;
-        // SAFETY: plain numbers, for which zero is a value.
-        let mut usage = unsafe { std::mem::zeroed::<libc::rusage>() };
-        // SAFETY: the child is ours and nobody else waits for it; both pointers are valid.
-        let pid = unsafe { libc::wait4(child.id() as i32, &mut status, 0, &mut usage) };
-        if pid < 0 || status != 0 {
-            return Err(format!("{} could not be labelled", clip.display()).into());
+        let mut child = self.build().arg(clip).stdout(std::process::Stdio::null()).spawn()?;
+        // `wait4` would report this process's own peak where that is higher.
+        let status_file = format!("/proc/{}/status", child.id());
+        let mut peak = 0.0f64;
+        loop {
+            let text = std::fs::read_to_string(&status_file).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+            peak = peak.max(kilobytes.unwrap_or(0.0) * 1024.0);
+            if let Some(status) = child.try_wait()? {
+                return match status.success() {
+                    true => Ok(peak),
+                    false => Err(format!("{} could not be labelled", clip.display()).into()),
+                };
+            }
+            std::thread::sleep(Duration::from_millis(2));
         }
-        Ok(usage.ru_maxrss as f64 * 1024.0)
     }
 }
 
