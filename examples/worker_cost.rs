@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use classify::model::DEFAULT_MODEL;
 use classify::run::{self, Settings};
 use classify::worker::{Pool, Request, Setup};
 use classify::{Classifier, ClipLabels};
+
+const MODEL: &str = "imagenet-lite0";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
@@ -22,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let settings = Settings::default();
     for round in 1..=3 {
         let (start, before) = (Instant::now(), processor_time());
-        let classifier = Arc::new(Classifier::embedded()?);
+        let classifier = Arc::new(Classifier::named(MODEL, &candle_core::Device::Cpu)?);
         let good = run::label(classifier, clips.clone(), &settings)?.filter(Result::is_ok).count();
         say("threads", round, good, start.elapsed(), processor_time() - before);
         let (start, before) = (Instant::now(), processor_time());
@@ -37,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn in_processes(program: &Path, clips: &Arc<[PathBuf]>, settings: &Settings) -> classify::Result<usize> {
     let setup = Setup {
-        model: Some(DEFAULT_MODEL.into()),
+        model: Some(MODEL.into()),
         frames: None,
         size: None,
         threshold: None,

@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 /// The command with few small frames, so that a clip takes little time.
 fn classify() -> Command {
     let mut command = full();
-    command.args(["--frames", "4", "--size", "96"]);
+    command.args(["--model", "imagenet-lite0", "--frames", "4", "--size", "96"]);
     command
 }
 
@@ -176,8 +176,14 @@ fn what_an_earlier_run_left_is_never_overwritten_unasked() {
 fn a_clip_that_takes_too_long_is_given_up() {
     let folder = folder(1);
     let start = Instant::now();
-    let (status, rows, _) =
-        run(full().arg(folder.path()).args(["--timeout", "0.001", "--format", "csv", "--size", "512"]));
+    let (status, rows, _) = run(full().arg(folder.path()).args([
+        "--timeout",
+        "0.001",
+        "--format",
+        "csv",
+        "--model",
+        "imagenet-lite0",
+    ]));
     assert_eq!(status, 1);
     assert_eq!(rows.matches("not done within 0 s; --timeout allows more").count(), 4, "{rows}");
     assert!(start.elapsed() < Duration::from_secs(60));
@@ -188,7 +194,7 @@ fn a_clip_that_takes_too_long_is_given_up() {
 fn a_worker_that_dies_costs_its_clip_only() {
     let folder = folder(2);
     let mut command = full();
-    command.arg(folder.path()).args(["--format", "csv", "--frames", "64", "--size", "224"]);
+    command.arg(folder.path()).args(["--format", "csv", "--model", "imagenet-lite0", "--frames", "64"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     let worker = loop {

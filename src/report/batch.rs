@@ -161,7 +161,7 @@ fn find(groups: &[Group]) -> Markup {
 fn overview(groups: &[Group]) -> Markup {
     let most = groups.iter().map(|group| group.clips.len()).max().unwrap_or(1) as f64;
     html! {
-        table.labels {
+        div.overview { table.labels {
             thead { tr { th { "Label" } th.number { "Clips" } th.bar.optional {} th.number { "Mean score" } } }
             tbody {
                 @for (n, group) in groups.iter().enumerate() {
@@ -174,7 +174,7 @@ fn overview(groups: &[Group]) -> Markup {
                     }
                 }
             }
-        }
+        } }
     }
 }
 

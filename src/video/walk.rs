@@ -28,6 +28,7 @@ pub struct Walk {
     damaged: u64,
     /// When the picture on screen ends.
     until: f64,
+    is_pipe: bool,
 }
 
 /// When a picture is on screen, in seconds from the first one.
@@ -77,6 +78,7 @@ impl Walk {
             pictures: 0,
             damaged: 0,
             until: 0.0,
+            is_pipe: path == Path::new("-"),
         })
     }
 
@@ -91,8 +93,14 @@ impl Walk {
         }
         let Some((start, next)) = self.ahead.pop_front() else {
             if self.pictures == 0 {
-                let end = self.end.unwrap_or(End::Clean);
-                return Err(Error::clip(&self.input.path, reason::no_packets(end)));
+                let reason = match self.end {
+                    Some(End::Broken) if self.is_pipe => {
+                        "can't be read from a pipe; an MP4 whose index is at its end needs a file, or \
+                         `ffmpeg -i IN -c copy -f matroska -`"
+                    }
+                    end => reason::no_packets(end.unwrap_or(End::Clean)),
+                };
+                return Err(Error::clip(&self.input.path, reason));
             }
             return Ok(None);
         };
