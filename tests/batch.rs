@@ -185,7 +185,9 @@ fn a_clip_that_takes_too_long_is_given_up() {
         "imagenet-lite0",
     ]));
     assert_eq!(status, 1);
-    assert_eq!(rows.matches("not done within 0 s; --timeout allows more").count(), 4, "{rows}");
+    // The broken clip may be found out in less than the limit.
+    assert!(rows.matches("not done within 0 s; --timeout allows more").count() >= 3, "{rows}");
+    assert_eq!(rows.lines().skip(1).filter(|row| row.contains(",,,,,,")).count(), 4, "{rows}");
     assert!(start.elapsed() < Duration::from_secs(60));
 }
 
