@@ -127,24 +127,38 @@ impl Command {
         Ok(seconds)
     }
 
-    /// Most bytes in memory while one clip is labelled, as Linux counts them.
+    /// Most bytes in memory while one clip is labelled, as Linux counts them: the sum of the peaks
+    /// of the program and of its worker processes.
     pub fn peak_memory(&self, clip: &Path) -> Result<f64> {
         let mut child = self.build().arg(clip).stdout(std::process::Stdio::null()).spawn()?;
         // `wait4` would report this process's own peak where that is higher.
-        let status_file = format!("/proc/{}/status", child.id());
-        let mut peak = 0.0f64;
+        let mut peaks = BTreeMap::new();
         loop {
-            let text = std::fs::read_to_string(&status_file).unwrap_or_default();
-            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-            peak = peak.max(kilobytes.unwrap_or(0.0) * 1024.0);
+            note_peaks(child.id(), &mut peaks);
             if let Some(status) = child.try_wait()? {
                 return match status.success() {
-                    true => Ok(peak),
+                    true => Ok(peaks.values().sum()),
                     false => Err(format!("{} could not be labelled", clip.display()).into()),
                 };
             }
             std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// Notes how much memory a running process and those that it started have had at most.
+fn note_peaks(process: u32, peaks: &mut BTreeMap<u32, f64>) {
+    let read = |file: String| std::fs::read_to_string(file).unwrap_or_default();
+    let status = read(format!("/proc/{process}/status"));
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    if let Some(kilobytes) = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()) {
+        peaks.insert(process, kilobytes * 1024.0);
+    }
+    // Children are listed with the thread that started them.
+    for thread in std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
+        let children = read(format!("{}/children", thread.path().display()));
+        for child in children.split_whitespace().filter_map(|id| id.parse().ok()) {
+            note_peaks(child, peaks);
         }
     }
 }
