@@ -2,7 +2,7 @@
 # Installs the Debian or Ubuntu packages that the build needs, where one is missing.
 set -euo pipefail
 
-packages=(libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libavfilter-dev libclang-dev clang pkg-config)
+packages=(libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libclang-dev clang pkg-config)
 
 if ! command -v cargo >/dev/null; then
     echo "cargo isn't there: install Rust first, see https://rustup.rs" >&2
@@ -22,7 +22,7 @@ if command -v dpkg-query >/dev/null; then
         "${root[@]}" apt-get update -q
         "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
     fi
-elif ! pkg-config --exists libavcodec libavformat libavutil libswscale libavfilter; then
+elif ! pkg-config --exists libavcodec libavformat libavutil libswscale; then
     echo "FFmpeg's development files are missing: install your system's packages for ${packages[*]}" >&2
     exit 1
 fi

@@ -79,9 +79,6 @@ fn decoders(report: &mut Report) {
     if ffmpeg_next::decoder::find(ffmpeg_next::codec::Id::AV1).is_none() {
         report.wrong.push("FFmpeg has no decoder for AV1".into());
     }
-    if ffmpeg_next::filter::find("bwdif").is_none() {
-        report.wrong.push("FFmpeg lacks the filter bwdif; interlaced clips show combs".into());
-    }
 }
 
 fn processor(report: &mut Report) {

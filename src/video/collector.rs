@@ -4,23 +4,18 @@ use std::collections::BTreeMap;
 
 use ffmpeg_next::{ffi, frame};
 
-use super::{Converter, deinterlace};
+use super::Converter;
 
 /// Takes decoded pictures in the order in which they are shown and converts the wanted ones.
 ///
-/// A picture's fate is settled when the next one comes: it is on screen until then, and interlaced
-/// pictures need both neighbours.
+/// A picture's fate is settled when the next one comes: it is on screen until then.
 pub(super) struct Collector {
     wanted: BTreeMap<i64, Wanted>,
     converter: Converter,
     /// Bytes of one converted picture.
     size: usize,
-    before: Option<frame::Video>,
     held: Option<(i64, frame::Video)>,
     missing: usize,
-    /// Whether interlaced pictures get both neighbours, or are only noted.
-    pub deinterlace: bool,
-    pub saw_interlaced: bool,
     /// Pictures that the decoder marked as damaged.
     pub damaged: usize,
 }
@@ -36,17 +31,7 @@ pub(super) struct Wanted {
 impl Collector {
     pub fn new(wanted: impl IntoIterator<Item = i64>, converter: Converter, size: usize) -> Self {
         let wanted: BTreeMap<_, _> = wanted.into_iter().map(|w| (w, Wanted::default())).collect();
-        Self {
-            missing: wanted.len(),
-            wanted,
-            converter,
-            size,
-            before: None,
-            held: None,
-            deinterlace: false,
-            saw_interlaced: false,
-            damaged: 0,
-        }
+        Self { missing: wanted.len(), wanted, converter, size, held: None, damaged: 0 }
     }
 
     /// Whether each wanted picture itself has come.
@@ -57,16 +42,13 @@ impl Collector {
     /// The next picture on screen.
     pub fn take(&mut self, stamp: i64, frame: frame::Video) {
         // SAFETY: a decoded frame is valid while borrowed.
-        let (interlaced, flags) =
-            unsafe { ((*frame.as_ptr()).interlaced_frame != 0, (*frame.as_ptr()).flags) };
-        self.saw_interlaced |= interlaced;
+        let flags = unsafe { (*frame.as_ptr()).flags };
         self.damaged += usize::from(flags & ffi::AV_FRAME_FLAG_CORRUPT != 0 || frame.is_corrupt());
         match self.held.take() {
             // What was wanted before the first picture gets the first.
-            None => self.give(i64::MIN, stamp, stamp, &frame, None),
+            None => self.give(i64::MIN, stamp, stamp, &frame),
             Some((held_stamp, held)) => {
-                self.give(held_stamp, stamp.max(held_stamp + 1), held_stamp, &held, Some(&frame));
-                self.before = Some(held);
+                self.give(held_stamp, stamp.max(held_stamp + 1), held_stamp, &held);
             }
         }
         self.held = Some((stamp, frame));
@@ -75,13 +57,12 @@ impl Collector {
     /// After the last picture of a stretch: nothing follows it up to `until`.
     pub fn end_stretch(&mut self, until: i64) {
         if let Some((stamp, frame)) = self.held.take() {
-            self.give(stamp, until.saturating_add(1), stamp, &frame, None);
+            self.give(stamp, until.saturating_add(1), stamp, &frame);
         }
-        self.before = None;
     }
 
     /// Gives `frame` to whatever is wanted in `from..to`.
-    fn give(&mut self, from: i64, to: i64, stamp: i64, frame: &frame::Video, next: Option<&frame::Video>) {
+    fn give(&mut self, from: i64, to: i64, stamp: i64, frame: &frame::Video) {
         if from >= to {
             return;
         }
@@ -92,13 +73,8 @@ impl Collector {
                 continue;
             }
             if rgb.is_empty() {
-                let progressive = if self.deinterlace {
-                    deinterlace::picture(self.before.as_ref(), frame, next)
-                } else {
-                    None
-                };
                 rgb.resize(self.size, 0);
-                if self.converter.convert(progressive.as_ref().unwrap_or(frame), &mut rgb).is_err() {
+                if self.converter.convert(frame, &mut rgb).is_err() {
                     return;
                 }
             }

@@ -14,15 +14,6 @@ pub(super) struct Packets {
     threads: usize,
 }
 
-/// How far to go for the wanted pictures.
-#[derive(Clone, Copy, Debug)]
-struct Thoroughness {
-    /// Start at keyframes in the middle and leave out pictures that nothing needs.
-    save: bool,
-    /// Decode the neighbours of wanted pictures too, to deinterlace them.
-    neighbours: bool,
-}
-
 impl Packets {
     pub fn new(packets: Vec<Packet>, threads: usize) -> Self {
         Self { packets, threads }
@@ -82,56 +73,39 @@ impl Packets {
     ///
     /// `collector` makes a new one for each attempt: the saving way may turn out not to work.
     pub fn decode(&self, input: &Input, timed: bool, collector: impl Fn() -> Collector) -> Result<Collector> {
-        let mut how = Thoroughness { save: timed, neighbours: false };
-        loop {
-            let mut collected = collector();
-            collected.deinterlace = how.neighbours;
-            let reliable = self.attempt(input, timed, how, &mut collected)?;
-            if collected.saw_interlaced && !how.neighbours {
-                how.neighbours = true;
-            } else if !reliable && how.save {
-                how.save = false;
-            } else {
-                return Ok(collected);
-            }
+        let mut collected = collector();
+        if !timed {
+            self.count(input, &mut collected)?;
+        } else if !self.attempt(input, true, &mut collected)? {
+            collected = collector();
+            self.attempt(input, false, &mut collected)?;
         }
+        Ok(collected)
     }
 
-    /// One go. Returns whether starting in the middle gave what it promised.
-    fn attempt(
-        &self,
-        input: &Input,
-        timed: bool,
-        how: Thoroughness,
-        collector: &mut Collector,
-    ) -> Result<bool> {
+    /// Pictures known by their number.
+    fn count(&self, input: &Input, collector: &mut Collector) -> Result<()> {
+        let mut decoder = Decoder::open(input, self.threads, None)?;
+        let mut numbers = 0..;
+        let all = (0, self.packets.len() - 1);
+        self.run(input, &mut decoder, all, |_| false, collector, |_| numbers.next())?;
+        collector.end_stretch(i64::MAX);
+        Ok(())
+    }
+
+    /// Pictures known by their times. `save`: start at keyframes in the middle and leave out pictures that
+    /// nothing needs. Returns whether that gave what it promised.
+    fn attempt(&self, input: &Input, save: bool, collector: &mut Collector) -> Result<bool> {
         let end = self.packets.len() - 1;
-        if !timed {
-            let mut decoder = Decoder::open(input, self.threads, None)?;
-            let mut number = 0;
-            self.run(
-                input,
-                &mut decoder,
-                (0, end),
-                |_| false,
-                collector,
-                |_| {
-                    number += 1;
-                    Some(number - 1)
-                },
-            )?;
-            collector.end_stretch(i64::MAX);
-            return Ok(true);
-        }
         let codec = input.codec();
         let listed: Vec<Listed> = self.packets.iter().map(|p| Listed::new(p, codec)).collect();
         let mut decoder = Decoder::open(input, self.threads, Some(self.reorder_depth()))?;
         let wanted: Vec<i64> = collector.wanted().keys().copied().collect();
-        let mut segments = plan(&listed, &wanted, how.neighbours);
-        if !how.save || decoder.needs_start() {
+        let mut segments = plan(&listed, &wanted);
+        if !save || decoder.needs_start() {
             segments = vec![Segment { first: 0, last: end, until: i64::MAX, key: listed[0].time }];
         }
-        let skip = how.save && !how.neighbours && decoder.can_skip_unneeded();
+        let skip = save && decoder.can_skip_unneeded();
         for (i, segment) in segments.iter().enumerate() {
             if i > 0 {
                 decoder.flush();
@@ -140,9 +114,6 @@ impl Packets {
             let range = (segment.first, segment.last);
             self.run(input, &mut decoder, range, unneeded, collector, timestamp)?;
             collector.end_stretch(segment.until);
-            if collector.saw_interlaced && !how.neighbours {
-                return Ok(true);
-            }
         }
         collector.damaged += decoder.errors;
         let started_late = |wanted: i64| segments.iter().rev().find(|s| s.key <= wanted && s.first > 0);
@@ -174,7 +145,7 @@ impl Packets {
                 if let Some(stamp) = stamp(&frame) {
                     collector.take(stamp, frame);
                 }
-                if collector.is_complete() || (collector.saw_interlaced && !collector.deinterlace) {
+                if collector.is_complete() {
                     return Ok(());
                 }
             }

@@ -2,7 +2,6 @@
 
 mod collector;
 mod decoder;
-mod deinterlace;
 mod input;
 mod memory;
 mod orientation;

@@ -8,6 +8,9 @@ use ffmpeg_next::{ffi, frame};
 use super::{Orientation, Preprocess};
 
 /// Converts pictures; keeps FFmpeg's scaler as long as the pictures stay alike.
+///
+/// Odd and even lines of an interlaced picture are from two moments. Of these only the even ones are taken,
+/// the top field: models look at pictures so small that half the lines are enough.
 pub(super) struct Converter {
     preprocess: Preprocess,
     /// What the container says; asked first, as players do.
@@ -53,14 +56,18 @@ impl Converter {
         // SAFETY: the table of formats is static, unknown numbers give null.
         let format = unsafe { pixel_format(raw.format).ok_or(ffi::AVERROR_INVALIDDATA)? };
         let layout = unsafe { ffi::av_pix_fmt_desc_get(format).as_ref() }.ok_or(ffi::AVERROR_INVALIDDATA)?;
-        let aspect = if self.aspect > 0.0 { self.aspect } else { ratio(raw.sample_aspect_ratio) };
         let mut grid = (1 << layout.log2_chroma_w, 1 << layout.log2_chroma_h);
         let packed_bits = layout.flags & u64::from(ffi::AV_PIX_FMT_FLAG_BITSTREAM as u32) != 0;
         if packed_bits {
             grid.0 = 8;
         }
-        let size = (usize_of(raw.width)?, usize_of(raw.height)?);
-        let geometry = Geometry::new(size, aspect, orientation.transposed, &self.preprocess, grid);
+        let (width, height) = (usize_of(raw.width)?, usize_of(raw.height)?);
+        let step = if raw.interlaced_frame != 0 { 2 } else { 1 };
+        let lines = height.div_ceil(step);
+        let line_sizes = raw.linesize.map(|size| size * step as c_int);
+        let aspect = if self.aspect > 0.0 { self.aspect } else { ratio(raw.sample_aspect_ratio) };
+        let aspect = plausible(aspect) * lines as f64 / height as f64;
+        let geometry = Geometry::new((width, lines), aspect, orientation.transposed, &self.preprocess, grid);
 
         let stride = geometry.scaled_width.next_multiple_of(64);
         let plane = stride * geometry.scaled_height;
@@ -82,11 +89,11 @@ impl Converter {
                 .map_or(1, |c| c.step as usize);
             let bytes = if packed_bits { 1 } else { 8 };
             let right = (geometry.x >> shift_x) * step * bytes / 8;
-            let down = (geometry.y >> shift_y) as isize * raw.linesize[i] as isize;
+            let down = (geometry.y >> shift_y) as isize * line_sizes[i] as isize;
             // SAFETY: the part lies within the picture.
             *plane = unsafe { plane.offset(down).add(right) };
         }
-        // SAFETY: the scaler reads the part of the picture that `geometry` describes, and writes
+        // SAFETY: the scaler reads the part of the picture that `geometry` describes, every `step`th line, and writes
         // `scaled_height` rows of `stride` bytes into each of three planes.
         unsafe {
             self.prepare_scaler(raw, format, &geometry)?;
@@ -96,7 +103,7 @@ impl Converter {
             let rows = ffi::sws_scale(
                 self.scaler,
                 planes.as_ptr().cast(),
-                raw.linesize.as_ptr(),
+                line_sizes.as_ptr(),
                 0,
                 geometry.height as c_int,
                 target.as_ptr(),
@@ -172,7 +179,6 @@ impl Geometry {
         let (scaled_width, scaled_height) =
             if transposed { (crop.height, crop.width) } else { (crop.width, crop.height) };
         // Pixels as shown: squares, so the picture is `aspect` times wider.
-        let aspect = if aspect.is_finite() && (1e-2..=1e2).contains(&aspect) { aspect } else { 1.0 };
         let shown_width = width as f64 * aspect;
         let short = shown_width.min(height as f64);
         let share = short / preprocess.size.shortest_edge as f64;
@@ -183,6 +189,11 @@ impl Geometry {
         let (y, height) = place(part_height, height, grid.1);
         Self { x, y, width, height, scaled_width, scaled_height }
     }
+}
+
+/// An `aspect` that pixels can have; where it isn't, they are square.
+fn plausible(aspect: f64) -> f64 {
+    if (1e-2..=1e2).contains(&aspect) { aspect } else { 1.0 }
 }
 
 /// Start and length of a part of `wanted` pixels in the middle of `have`.
@@ -244,7 +255,7 @@ mod tests {
     use super::*;
 
     fn parts(size: (usize, usize), aspect: f64, transposed: bool, preprocess: &Preprocess) -> [usize; 4] {
-        let g = Geometry::new(size, aspect, transposed, preprocess, (2, 2));
+        let g = Geometry::new(size, plausible(aspect), transposed, preprocess, (2, 2));
         assert!(g.x + g.width <= size.0 && g.y + g.height <= size.1, "{g:?}");
         [g.x, g.y, g.width, g.height]
     }

@@ -75,7 +75,6 @@ pub(super) fn decode(
     let mut position = span.first;
     let mut ended = None;
     let mut queue = Queue::default();
-    collector.deinterlace = true;
     input.seek(i64::MIN);
     for wanted in wanted {
         let jump = input.keyframe_before(wanted).is_some_and(|key| key > position)
@@ -89,7 +88,7 @@ pub(super) fn decode(
             queue.fill(input)?;
             let packet = queue.packets.pop_front();
             let unneeded = packet.as_ref().is_some_and(|p| queue.replaces(p, wanted));
-            decoder.skip_unneeded(unneeded && can_skip && !collector.saw_interlaced);
+            decoder.skip_unneeded(unneeded && can_skip);
             decoder.send(packet.as_ref());
             while let Some(frame) = decoder.receive() {
                 if let Some(stamp) = timestamp(&frame) {

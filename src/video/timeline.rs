@@ -130,8 +130,8 @@ pub(super) struct Segment {
 }
 
 /// Which of `packets` (in decoding order) to decode for the `wanted` pictures (ascending): from the
-/// keyframe before each, joined where they touch. `neighbours`: also what is shown just after each.
-pub(super) fn plan(packets: &[Listed], wanted: &[i64], neighbours: bool) -> Vec<Segment> {
+/// keyframe before each, joined where they touch.
+pub(super) fn plan(packets: &[Listed], wanted: &[i64]) -> Vec<Segment> {
     let mut by_time: Vec<usize> = (0..packets.len()).filter(|i| packets[*i].shown).collect();
     by_time.sort_by_key(|i| packets[*i].time);
     let mut runs: Vec<Segment> = Vec::new();
@@ -141,8 +141,7 @@ pub(super) fn plan(packets: &[Listed], wanted: &[i64], neighbours: bool) -> Vec<
         // A picture that is shown before the keyframe it follows in the file needs the one before.
         let is_start = |i: &usize| packets[*i].key && packets[*i].time <= *stamp;
         let first = (0..=index).rev().find(is_start).unwrap_or(0);
-        let after = by_time.get(place + 1).copied().filter(|_| neighbours).unwrap_or(index);
-        runs.push(Segment { first, last: index.max(after), until: *stamp, key: packets[first].time });
+        runs.push(Segment { first, last: index, until: *stamp, key: packets[first].time });
     }
     runs.sort_by_key(|run| run.first);
     let mut joined: Vec<Segment> = Vec::new();
@@ -224,16 +223,15 @@ mod tests {
             .map(|(time, key)| listed(time, key))
             .collect();
         let segment = |first, last, until, key| Segment { first, last, until, key };
-        assert_eq!(plan(&packets, &[1, 9], false), [segment(0, 2, 1, 0), segment(8, 10, 9, 8)]);
+        assert_eq!(plan(&packets, &[1, 9]), [segment(0, 2, 1, 0), segment(8, 10, 9, 8)]);
         // Touching groups are decoded as one.
-        assert_eq!(plan(&packets, &[3, 2, 4], false), [segment(0, 4, 4, 0)]);
-        assert_eq!(plan(&packets, &[3], true), [segment(0, 4, 3, 0)]);
+        assert_eq!(plan(&packets, &[3, 2, 4]), [segment(0, 4, 4, 0)]);
         // Open group: the B at 3 comes after the I at 4 in the file, but needs the one before.
         let open = [listed(0, true), listed(4, true), listed(3, false)];
-        assert_eq!(plan(&open, &[3], false), [segment(0, 2, 3, 0)]);
+        assert_eq!(plan(&open, &[3]), [segment(0, 2, 3, 0)]);
         // An edit list shows the second turn of what is there twice.
         let hidden = Listed { shown: false, ..listed(0, true) };
-        assert_eq!(plan(&[hidden, listed(1, false), listed(0, true)], &[0], false), [segment(2, 2, 0, 0)]);
+        assert_eq!(plan(&[hidden, listed(1, false), listed(0, true)], &[0]), [segment(2, 2, 0, 0)]);
     }
 
     #[test]

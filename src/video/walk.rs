@@ -9,7 +9,7 @@ use super::decoder::Decoder;
 use super::input::{End, Input};
 use super::memory::timestamp;
 use super::picture::ratio;
-use super::{Converter, DecodeOptions, Orientation, Preprocess, deinterlace, reason};
+use super::{Converter, DecodeOptions, Orientation, Preprocess, reason};
 use crate::{Error, Result};
 
 /// Goes through a video from its first picture to its last.
@@ -19,8 +19,7 @@ pub struct Walk {
     converter: Converter,
     /// Decoded and not yet shown, with their times.
     ahead: VecDeque<(f64, frame::Video)>,
-    /// The picture on screen, and the one before, which deinterlacing needs.
-    before: Option<frame::Video>,
+    /// The picture on screen.
     shown: Option<frame::Video>,
     clock: Clock,
     end: Option<End>,
@@ -71,7 +70,6 @@ impl Walk {
             decoder,
             input,
             ahead: VecDeque::new(),
-            before: None,
             shown: None,
             clock,
             end: None,
@@ -109,7 +107,7 @@ impl Walk {
         self.damaged += u64::from(flags & ffi::AV_FRAME_FLAG_CORRUPT != 0);
         self.pictures += 1;
         self.until = self.ahead.front().map_or(self.clock.end(), |(start, _)| *start);
-        self.before = self.shown.replace(next);
+        self.shown = Some(next);
         Ok(Some(Shown { start, end: self.until }))
     }
 
@@ -117,8 +115,7 @@ impl Walk {
     /// False where it can't be converted; `rgb` then keeps what it held.
     pub fn convert(&mut self, rgb: &mut [u8]) -> bool {
         let Some(shown) = &self.shown else { return false };
-        let whole = deinterlace::picture(self.before.as_ref(), shown, self.ahead.front().map(|a| &a.1));
-        self.converter.convert(whole.as_ref().unwrap_or(shown), rgb).is_ok()
+        self.converter.convert(shown, rgb).is_ok()
     }
 
     /// When the first picture comes on the film's own clock, in seconds.

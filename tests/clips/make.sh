@@ -52,6 +52,13 @@ done
 # Fields of two moments: a bright bar that moves by 4 pixels a field.
 run -f lavfi -i "color=black:s=96x64:r=50:d=0.4,geq=lum='if(between(X,10+4*N,25+4*N),220,30)':cb=128:cr=128" \
     -vf tinterlace=interleave_top,setfield=tff $x264 -qp 4 -flags +ildct+ilme -x264-params tff=1 interlaced.mp4
+# The same in colour: chroma lines belong to fields, too, and the last line may lack its partner.
+bar="between(X/SW,10+8*N+4*mod(Y,2),25+8*N+4*mod(Y,2))"
+for kind in 420p:65 420p:62 422p:63; do
+    format=${kind%:*}; lines=${kind#*:}
+    run -f lavfi -i "color=black:s=96x$lines:r=25:d=0.4,format=rgb24,format=yuv$format,geq=lum='if($bar,150,30)':cb='if($bar,90,128)':cr='if($bar,220,128)',setfield=tff" \
+        -c:v mpeg2video -qscale 1 -flags +ildct+ilme -bitexact interlaced_${format}_$lines.mkv
+done
 # Sound with a cover picture, and without.
 run -f lavfi -i "sine=d=0.1" -i quarters.mp4 -map 0 -map 1 -c:a aac -c:v mjpeg -frames:v 1 -disposition:v attached_pic -bitexact cover.m4a
 run -f lavfi -i "sine=d=0.05:r=8000" -bitexact sound.wav
