@@ -274,6 +274,15 @@ fn savings_are_exact() {
     }
 }
 
+/// The decoder drops pictures whose references lie before the keyframe that it began at, and others with them.
+#[test]
+fn open_groups_show_what_closed_ones_do() {
+    for n in 1..=12 {
+        let (open, closed) = (good("open_groups.mp4", n, 32), good("counter.mp4", n, 32));
+        assert_eq!(counts(&open), counts(&closed), "{n} frames");
+    }
+}
+
 #[test]
 fn a_probe_tells_what_the_container_says() {
     let info = probe(&clip("turned90.mp4")).unwrap();

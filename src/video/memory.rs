@@ -103,7 +103,7 @@ impl Packets {
         let wanted: Vec<i64> = collector.wanted().keys().copied().collect();
         let mut segments = plan(&listed, &wanted);
         if !save || decoder.needs_start() {
-            segments = vec![Segment { first: 0, last: end, until: i64::MAX, key: listed[0].time }];
+            segments = vec![Segment { first: 0, last: end, until: i64::MAX }];
         }
         let skip = save && decoder.can_skip_unneeded();
         for (i, segment) in segments.iter().enumerate() {
@@ -116,12 +116,8 @@ impl Packets {
             collector.end_stretch(segment.until);
         }
         collector.damaged += decoder.errors;
-        let started_late = |wanted: i64| segments.iter().rev().find(|s| s.key <= wanted && s.first > 0);
-        let failed = collector.wanted().iter().any(|(wanted, got)| {
-            got.rgb.is_empty() || started_late(*wanted).is_some_and(|s| got.stamp < s.key)
-        });
         // What is damaged is to look as it does in a player, which has decoded all that came before.
-        Ok(!failed && collector.damaged == 0)
+        Ok(collector.stand_ins() == 0 && collector.damaged == 0)
     }
 
     /// Sends the packets `first..=last`, then the end, and passes on what comes out.

@@ -125,8 +125,6 @@ pub(super) struct Segment {
     pub last: usize,
     /// The last wanted picture in it.
     pub until: i64,
-    /// When its keyframe is shown.
-    pub key: i64,
 }
 
 /// Which of `packets` (in decoding order) to decode for the `wanted` pictures (ascending): from the
@@ -141,7 +139,7 @@ pub(super) fn plan(packets: &[Listed], wanted: &[i64]) -> Vec<Segment> {
         // A picture that is shown before the keyframe it follows in the file needs the one before.
         let is_start = |i: &usize| packets[*i].key && packets[*i].time <= *stamp;
         let first = (0..=index).rev().find(is_start).unwrap_or(0);
-        runs.push(Segment { first, last: index, until: *stamp, key: packets[first].time });
+        runs.push(Segment { first, last: index, until: *stamp });
     }
     runs.sort_by_key(|run| run.first);
     let mut joined: Vec<Segment> = Vec::new();
@@ -222,16 +220,16 @@ mod tests {
             .flat_map(|g| [(g * 4, true), (g * 4 + 3, false), (g * 4 + 1, false), (g * 4 + 2, false)])
             .map(|(time, key)| listed(time, key))
             .collect();
-        let segment = |first, last, until, key| Segment { first, last, until, key };
-        assert_eq!(plan(&packets, &[1, 9]), [segment(0, 2, 1, 0), segment(8, 10, 9, 8)]);
+        let segment = |first, last, until| Segment { first, last, until };
+        assert_eq!(plan(&packets, &[1, 9]), [segment(0, 2, 1), segment(8, 10, 9)]);
         // Touching groups are decoded as one.
-        assert_eq!(plan(&packets, &[3, 2, 4]), [segment(0, 4, 4, 0)]);
+        assert_eq!(plan(&packets, &[3, 2, 4]), [segment(0, 4, 4)]);
         // Open group: the B at 3 comes after the I at 4 in the file, but needs the one before.
         let open = [listed(0, true), listed(4, true), listed(3, false)];
-        assert_eq!(plan(&open, &[3]), [segment(0, 2, 3, 0)]);
+        assert_eq!(plan(&open, &[3]), [segment(0, 2, 3)]);
         // An edit list shows the second turn of what is there twice.
         let hidden = Listed { shown: false, ..listed(0, true) };
-        assert_eq!(plan(&[hidden, listed(1, false), listed(0, true)], &[0]), [segment(2, 2, 0, 0)]);
+        assert_eq!(plan(&[hidden, listed(1, false), listed(0, true)], &[0]), [segment(2, 2, 0)]);
     }
 
     #[test]

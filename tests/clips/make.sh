@@ -10,6 +10,8 @@ x264="-c:v libx264 -preset veryslow -pix_fmt yuv420p -movflags +faststart -bitex
 counter="color=gray:s=64x48:r=25:d=1,geq=lum='20+8*N':cb=128:cr=128"
 run -f lavfi -i "$counter" $x264 -g 10 -bf 3 -qp 4 counter.mp4
 run -i counter.mp4 -c copy -bitexact counter.h264
+# The same in open groups: pictures that are shown before a keyframe follow it, and one of them is needed by others.
+run -f lavfi -i "$counter" $x264 -g 8 -bf 3 -qp 4 -x264-params open-gop=1:b-adapt=0:b-pyramid=normal:scenecut=0 open_groups.mp4
 run -i counter.mp4 -c copy -bitexact -output_ts_offset 100 -muxdelay 0 start100.ts
 run -i counter.mp4 -c copy -bitexact counter.mkv
 # With some noise, so that cutting the file off cuts off pictures.
