@@ -2,22 +2,25 @@
 
 use std::ops::{Deref, DerefMut};
 
-/// One cache line of `f32`.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([f32; 16]);
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// A growable `[f32]` that starts on a 64-byte boundary.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct AlignedBuf {
-    lines: Vec<Line>,
+    /// A line more than is used, as the allocator aligns to less.
+    numbers: Vec<f32>,
+    start: usize,
     len: usize,
 }
 
 impl AlignedBuf {
-    /// `len` zeros.
+    /// `len` zeros. The operating system's own where they are many: pages that aren't used cost nothing.
     pub fn zeros(len: usize) -> Self {
-        Self { lines: vec![Line([0.0; 16]); len.div_ceil(16)], len }
+        let spare = LINE / size_of::<f32>();
+        let numbers = vec![0.0; len + spare];
+        let start = numbers.as_ptr().align_offset(LINE).min(spare);
+        Self { numbers, start, len }
     }
 
     /// At least `len` numbers of unspecified value; never shrinks, so that memory is reused.
@@ -29,18 +32,47 @@ impl AlignedBuf {
     }
 }
 
+impl Clone for AlignedBuf {
+    fn clone(&self) -> Self {
+        // The copy's memory begins elsewhere.
+        let mut copy = Self::zeros(self.len);
+        copy.copy_from_slice(self);
+        copy
+    }
+}
+
 impl Deref for AlignedBuf {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        // SAFETY: `lines` holds at least `len` initialised f32 without gaps (Line is repr(C)).
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+        &self.numbers[self.start..][..self.len]
     }
 }
 
 impl DerefMut for AlignedBuf {
     fn deref_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as above, and `self` is borrowed mutably.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+        &mut self.numbers[self.start..][..self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_aligned_and_alike() {
+        let mut small = vec![];
+        for len in [0, 1, 15, 16, 17, 1000, 1 << 20] {
+            let mut buf = AlignedBuf::zeros(len);
+            assert!(buf.iter().all(|x| *x == 0.0));
+            buf.iter_mut().enumerate().for_each(|(i, x)| *x = i as f32);
+            // Something small in between shifts what the allocator gives next.
+            small.push(vec![0u8; 40]);
+            let copy = buf.clone();
+            for buf in [&buf, &copy] {
+                assert_eq!((buf.len(), buf.as_ptr() as usize % LINE), (len, 0));
+            }
+            assert_eq!(buf[..], copy[..]);
+        }
     }
 }
