@@ -187,7 +187,7 @@ impl NormedNetwork {
 }
 
 /// A convolution's weights `[out, in / groups, k, k]` and bias `[out]`, batch normalisation folded
-/// in.
+/// in, for candle's operators.
 struct Folded {
     weight: Tensor,
     bias: Tensor,
@@ -198,10 +198,6 @@ impl Folded {
         let scale = conv.scale()?.reshape(((), 1, 1, 1))?;
         Ok(Self { weight: conv.weight.broadcast_mul(&scale)?, bias: conv.bias()? })
     }
-
-    fn numbers(&self) -> Result<(Vec<f32>, Vec<f32>)> {
-        Ok((self.weight.flatten_all()?.to_vec1()?, self.bias.to_vec1()?))
-    }
 }
 
 /// One convolution's folded numbers.
@@ -211,12 +207,6 @@ struct Weights<'a> {
     weight: &'a [f32],
     /// `[out]`
     bias: &'a [f32],
-}
-
-impl<'a> Weights<'a> {
-    fn of((weight, bias): &'a (Vec<f32>, Vec<f32>)) -> Self {
-        Self { weight, bias }
-    }
 }
 
 /// One block's folded convolutions.
@@ -282,11 +272,11 @@ impl EfficientNetLite {
     /// As [`Self::load`], on given kernels.
     pub fn load_with(vb: VarBuilder, variant: LiteVariant, kernels: Kernels) -> Result<Self> {
         let vb = vb.set_dtype(DType::F32);
-        let folded = FoldedNetwork::of(&NormedNetwork::load(&vb, variant)?)?;
+        let network = NormedNetwork::load(&vb, variant)?;
         let network = if kernels == Kernels::Plain || !vb.device().is_cpu() {
-            Network::Plain(folded)
+            Network::Plain(FoldedNetwork::of(&network)?)
         } else {
-            Network::Fast(fast::Network::new(kernels, &folded)?)
+            Network::Fast(fast::Network::new(kernels, &network)?)
         };
         Ok(Self { network, temporal_shift: false })
     }

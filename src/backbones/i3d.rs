@@ -38,7 +38,7 @@ enum Network {
     /// Own kernels, on the CPU.
     Fast(fast::Network),
     /// candle's operators, on every device.
-    Plain(Vec<FoldedLayer>),
+    Plain(Vec<Layer<Folded>>),
 }
 
 impl I3d {
@@ -58,7 +58,8 @@ impl I3d {
         let vb = vb.set_dtype(DType::F32);
         let layers = layers(&vb)?;
         let network = if kernels == Kernels::Plain || !vb.device().is_cpu() {
-            Network::Plain(layers)
+            let layers = layers.iter().map(|layer| layer.map(Folded::of));
+            Network::Plain(layers.collect::<Result<_>>()?)
         } else {
             Network::Fast(fast::Network::new(kernels, &layers)?)
         };
@@ -87,17 +88,42 @@ impl Backbone for I3d {
     }
 }
 
-/// A layer with BatchNorm folded into its convolutions.
-enum FoldedLayer {
-    Unit(Folded),
+/// A layer of units `U`: convolutions with SAME padding, BatchNorm and ReLU.
+enum Layer<U> {
+    Unit(U),
     MaxPool { kernel: [usize; 3], stride: [usize; 3] },
-    Mixed(FoldedMixed),
+    Mixed(Box<Mixed<U>>),
+}
+
+/// An Inception block: four branches side by side.
+struct Mixed<U> {
+    point: U,
+    wide: [U; 2],
+    narrow: [U; 2],
+    pooled: U,
+}
+
+impl<U> Layer<U> {
+    /// The layer with other units in place of these.
+    fn map<V>(&self, unit: impl Fn(&U) -> Result<V>) -> Result<Layer<V>> {
+        let pair = |[a, b]: &[U; 2]| Ok::<_, candle_core::Error>([unit(a)?, unit(b)?]);
+        Ok(match self {
+            Self::Unit(only) => Layer::Unit(unit(only)?),
+            Self::MaxPool { kernel, stride } => Layer::MaxPool { kernel: *kernel, stride: *stride },
+            Self::Mixed(mixed) => Layer::Mixed(Box::new(Mixed {
+                point: unit(&mixed.point)?,
+                wide: pair(&mixed.wide)?,
+                narrow: pair(&mixed.narrow)?,
+                pooled: unit(&mixed.pooled)?,
+            })),
+        })
+    }
 }
 
 /// The whole network, from frames to the volume whose mean over space are the features.
-fn layers(vb: &VarBuilder) -> Result<Vec<FoldedLayer>> {
-    let unit = |name: &str, shape, stride| Folded::load(vb.pp(name), shape, stride).map(FoldedLayer::Unit);
-    let pool = |kernel, stride| FoldedLayer::MaxPool { kernel, stride };
+fn layers(vb: &VarBuilder) -> Result<Vec<Layer<Normed>>> {
+    let unit = |name: &str, shape, stride| Normed::load(vb.pp(name), shape, stride).map(Layer::Unit);
+    let pool = |kernel, stride| Layer::MaxPool { kernel, stride };
     let mut layers = vec![
         unit("Conv3d_1a_7x7", (64, 3, 7), 2)?,
         pool([1, 3, 3], [1, 2, 2]),
@@ -112,13 +138,47 @@ fn layers(vb: &VarBuilder) -> Result<Vec<FoldedLayer>> {
             "Mixed_5b" => layers.push(pool([2, 2, 2], [2, 2, 2])),
             _ => {}
         }
-        layers.push(FoldedLayer::Mixed(FoldedMixed::load(vb.pp(name), channels, widths)?));
+        layers.push(Layer::Mixed(Box::new(Mixed::load(vb.pp(name), channels, widths)?)));
         channels = widths[0] + widths[2] + widths[4] + widths[5];
     }
     Ok(layers)
 }
 
-/// Convolution with SAME padding, BatchNorm folded in, ReLU.
+/// A unit's tensors as the file has them, what BatchNorm does in numbers a channel.
+struct Normed {
+    /// `[out, in, k, k, k]`
+    weight: Tensor,
+    /// `[out]`
+    scale: Tensor,
+    /// `[out]`
+    bias: Tensor,
+    stride: usize,
+}
+
+impl Normed {
+    /// `out` and `input` channels, a cube of `k`³ for a kernel, one stride for all dimensions.
+    fn load(vb: VarBuilder, (out, input, k): (usize, usize, usize), stride: usize) -> Result<Self> {
+        let bn = vb.pp("bn");
+        // The published BatchNorm has no scale of its own.
+        let scale = (bn.get(out, "running_var")? + EPSILON)?.sqrt()?.recip()?;
+        let bias = (bn.get(out, "bias")? - (bn.get(out, "running_mean")? * &scale)?)?;
+        Ok(Self { weight: vb.get((out, input, k, k, k), "conv.weight")?, scale, bias, stride })
+    }
+
+    /// Weights with BatchNorm folded in.
+    fn folded(&self) -> Result<Vec<f32>> {
+        let scale = self.scale.to_vec1::<f32>()?;
+        // Not by candle's operators: on so many numbers these wait for each other in busy loops.
+        let mut weight = self.weight.flatten_all()?.to_vec1::<f32>()?;
+        let kernel = weight.len() / scale.len();
+        for (kernel, scale) in weight.chunks_exact_mut(kernel).zip(scale) {
+            kernel.iter_mut().for_each(|x| *x *= scale);
+        }
+        Ok(weight)
+    }
+}
+
+/// A unit with BatchNorm folded into its convolution, for candle's operators.
 struct Folded {
     /// `[out, in, k, k, k]`
     weight: Tensor,
@@ -128,33 +188,15 @@ struct Folded {
 }
 
 impl Folded {
-    /// `out` and `input` channels, a cube of `k`³ for a kernel, one stride for all dimensions.
-    fn load(vb: VarBuilder, (out, input, k): (usize, usize, usize), stride: usize) -> Result<Self> {
-        let bn = vb.pp("bn");
-        // The published BatchNorm has no scale of its own.
-        let scale = (bn.get(out, "running_var")? + EPSILON)?.sqrt()?.recip()?;
-        let bias = (bn.get(out, "bias")? - (bn.get(out, "running_mean")? * &scale)?)?;
-        // Not by candle's operators: on so many numbers these wait for each other in busy loops.
-        let weight = vb.get((out, input, k, k, k), "conv.weight")?;
-        let mut folded = weight.flatten_all()?.to_vec1::<f32>()?;
-        for (kernel, scale) in folded.chunks_exact_mut(input * k.pow(3)).zip(scale.to_vec1::<f32>()?) {
-            kernel.iter_mut().for_each(|x| *x *= scale);
-        }
-        Ok(Self { weight: Tensor::from_vec(folded, weight.shape(), weight.device())?, bias, stride })
+    fn of(unit: &Normed) -> Result<Self> {
+        let weight = Tensor::from_vec(unit.folded()?, unit.weight.shape(), unit.weight.device())?;
+        Ok(Self { weight, bias: unit.bias.clone(), stride: unit.stride })
     }
 }
 
-/// An Inception block: four branches side by side.
-struct FoldedMixed {
-    point: Folded,
-    wide: [Folded; 2],
-    narrow: [Folded; 2],
-    pooled: Folded,
-}
-
-impl FoldedMixed {
+impl Mixed<Normed> {
     fn load(vb: VarBuilder, input: usize, widths: [usize; 6]) -> Result<Self> {
-        let unit = |name: &str, input, out, k| Folded::load(vb.pp(name), (out, input, k), 1);
+        let unit = |name: &str, input, out, k| Normed::load(vb.pp(name), (out, input, k), 1);
         let [point, wide_in, wide, narrow_in, narrow, pooled] = widths;
         Ok(Self {
             point: unit("Branch_0.Conv3d_0a_1x1", input, point, 1)?,

@@ -118,6 +118,19 @@ impl PackedConv {
         Self { kernels, cin, cout, taps, panels: packed, bias: padded_bias }
     }
 
+    /// Multiplies the weights of each output channel by its `scale`; the bias stays as it is.
+    pub fn scaled(mut self, scale: &[f32]) -> Self {
+        assert_eq!(scale.len(), self.cout, "one factor for each output channel");
+        let rows = self.taps * self.cin;
+        for (first, width) in panels(self.cout) {
+            let panel = &mut self.panels[first * rows..][..rows * width];
+            for row in panel.chunks_exact_mut(width) {
+                row.iter_mut().zip(&scale[first..]).for_each(|(x, scale)| *x *= scale);
+            }
+        }
+        self
+    }
+
     /// The weight of one tap.
     pub(super) fn weight(&self, tap: usize, i: usize, o: usize) -> f32 {
         let (first, width) = panels(self.cout).take_while(|(first, _)| *first <= o).last().unwrap_or((0, 16));

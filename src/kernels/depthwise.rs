@@ -47,6 +47,15 @@ impl DepthwiseConv {
         Self { kernels, kernel, stride, channels, weights, bias: copy }
     }
 
+    /// Multiplies the weights of each channel by its `scale`; the bias stays as it is.
+    pub fn scaled(mut self, scale: &[f32]) -> Self {
+        assert_eq!(scale.len(), self.channels, "one factor for each channel");
+        for tap in self.weights.chunks_exact_mut(self.channels) {
+            tap.iter_mut().zip(scale).for_each(|(x, scale)| *x *= scale);
+        }
+        self
+    }
+
     /// The convolution that yields the gradient for the input of one with these weights
     /// `[channels, 1, k, k]`: stride 1, over the gradient spread to every stride-th pixel.
     pub fn flipped(kernels: Kernels, kernel: usize, weight: &[f32]) -> Self {

@@ -3,8 +3,9 @@
 
 use super::block::{Block, Hidden, Images};
 use super::shift::{Direction, shift};
-use super::{FEATURES, Folded, FoldedNetwork, STEM, Weights};
+use super::{FEATURES, Normed, NormedNetwork, STEM};
 use crate::kernels::conv::{Activation, PackedConv, Run, Window};
+use crate::kernels::depthwise::DepthwiseConv;
 use crate::kernels::{AlignedBuf, Kernels, Numbers};
 use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
@@ -34,25 +35,36 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-fn pack(kernels: Kernels, folded: &Folded) -> Result<PackedConv> {
-    let (out, input, kh, kw) = folded.weight.dims4()?;
-    let (weight, bias) = folded.numbers()?;
-    Ok(PackedConv::from_torch(kernels, [kh * kw, input, out], &weight, &bias))
+/// A dense convolution with its normalisation folded in.
+fn dense(kernels: Kernels, conv: &Normed) -> Result<PackedConv> {
+    let (out, input, kh, kw) = conv.weight.dims4()?;
+    let (scale, bias): (Vec<f32>, Vec<f32>) = (conv.scale()?.to_vec1()?, conv.bias()?.to_vec1()?);
+    let weight = Numbers::of(&conv.weight)?;
+    Ok(PackedConv::from_torch(kernels, [kh * kw, input, out], &weight, &bias).scaled(&scale))
+}
+
+/// The same for a depthwise one.
+fn depthwise(kernels: Kernels, conv: &Normed, stride: usize) -> Result<DepthwiseConv> {
+    let (_, _, k, _) = conv.weight.dims4()?;
+    let (scale, bias): (Vec<f32>, Vec<f32>) = (conv.scale()?.to_vec1()?, conv.bias()?.to_vec1()?);
+    let weight = Numbers::of(&conv.weight)?;
+    Ok(DepthwiseConv::from_torch(kernels, k, stride, &weight, &bias).scaled(&scale))
 }
 
 impl Network {
-    pub(super) fn new(kernels: Kernels, network: &FoldedNetwork) -> Result<Self> {
-        let blocks = network.blocks.iter().map(|block| {
-            let expand = block.expand.as_ref().map(Folded::numbers).transpose()?;
-            let (depthwise, project) = (block.depthwise.numbers()?, block.project.numbers()?);
-            let expand = expand.as_ref().map(Weights::of);
-            let (depthwise, project) = (Weights::of(&depthwise), Weights::of(&project));
-            Ok(Block::new(kernels, &block.spec, expand, depthwise, project))
+    pub(super) fn new(kernels: Kernels, network: &NormedNetwork) -> Result<Self> {
+        let blocks = network.blocks.par_iter().map(|block| {
+            Ok(Block {
+                expand: block.expand.as_ref().map(|conv| dense(kernels, conv)).transpose()?,
+                depthwise: depthwise(kernels, &block.depthwise, block.spec.stride)?,
+                project: dense(kernels, &block.project)?,
+                residual: block.spec.residual(),
+            })
         });
         Ok(Self {
             blocks: blocks.collect::<Result<_>>()?,
-            stem: pack(kernels, &network.stem)?,
-            head: pack(kernels, &network.head)?,
+            stem: dense(kernels, &network.stem)?,
+            head: dense(kernels, &network.head)?,
         })
     }
 

@@ -6,27 +6,22 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
 
-use super::{FEATURES, Folded, FoldedLayer, FoldedMixed};
+use super::{FEATURES, Layer, Mixed, Normed};
 use crate::kernels::conv::{Activation, Grid, PackedConv, Run, Window};
 use crate::kernels::pool::max_pool;
 use crate::kernels::winograd::WinogradConv;
-use crate::kernels::{AlignedBuf, Kernels};
+use crate::kernels::{AlignedBuf, Kernels, Numbers};
 
 /// The network with its weights packed for the kernels.
 pub(super) struct Network {
     kernels: Kernels,
-    layers: Vec<Layer>,
+    layers: Vec<Layer<Unit>>,
     /// Memory of earlier calls. Not one a thread: while a call waits for its pieces, its thread may
     /// begin another call.
     scratch: Mutex<Vec<Scratch>>,
 }
 
-enum Layer {
-    Unit(Unit),
-    MaxPool { kernel: [usize; 3], stride: [usize; 3] },
-    Mixed(Box<Mixed>),
-}
-
+/// A unit, packed.
 struct Unit {
     conv: Conv,
     cout: usize,
@@ -37,13 +32,6 @@ enum Conv {
     /// With the side of the cubic kernel.
     Direct(PackedConv, usize),
     Winograd(WinogradConv),
-}
-
-struct Mixed {
-    point: Unit,
-    wide: [Unit; 2],
-    narrow: [Unit; 2],
-    pooled: Unit,
 }
 
 #[derive(Default)]
@@ -78,19 +66,12 @@ impl Shape {
 }
 
 impl Network {
-    pub(super) fn new(kernels: Kernels, layers: &[FoldedLayer]) -> Result<Self> {
+    pub(super) fn new(kernels: Kernels, layers: &[Layer<Normed>]) -> Result<Self> {
         // Behind the first pooling over time the maps are small and the weights many.
-        let small = |layer: &FoldedLayer| matches!(layer, FoldedLayer::MaxPool { stride: [2, ..], .. });
+        let small = |layer: &Layer<Normed>| matches!(layer, Layer::MaxPool { stride: [2, ..], .. });
         let large = layers.iter().position(small).unwrap_or(layers.len());
-        let layers = layers.par_iter().enumerate().map(|(i, layer)| {
-            Ok(match layer {
-                FoldedLayer::Unit(unit) => Layer::Unit(Unit::new(kernels, unit, i < large)?),
-                FoldedLayer::MaxPool { kernel, stride } => {
-                    Layer::MaxPool { kernel: *kernel, stride: *stride }
-                }
-                FoldedLayer::Mixed(mixed) => Layer::Mixed(Box::new(Mixed::new(kernels, mixed, i < large)?)),
-            })
-        });
+        let layers = layers.par_iter().enumerate();
+        let layers = layers.map(|(i, layer)| layer.map(|unit| Unit::new(kernels, unit, i < large)));
         Ok(Self { kernels, layers: layers.collect::<Result<_>>()?, scratch: Mutex::default() })
     }
 
@@ -137,16 +118,17 @@ impl Network {
 
 impl Unit {
     /// `large`: whether the unit works on large maps, where Winograd's way pays.
-    fn new(kernels: Kernels, folded: &Folded, large: bool) -> Result<Self> {
-        let (cout, cin, kernel, _, _) = folded.weight.dims5()?;
-        let weight = folded.weight.flatten_all()?.to_vec1()?;
-        let bias = folded.bias.to_vec1()?;
+    fn new(kernels: Kernels, unit: &Normed, large: bool) -> Result<Self> {
+        let (cout, cin, kernel, _, _) = unit.weight.dims5()?;
+        let bias = unit.bias.to_vec1::<f32>()?;
         let conv = if large && kernel == 3 {
-            Conv::Winograd(WinogradConv::from_torch(kernels, [cin, cout], &weight, &bias))
+            Conv::Winograd(WinogradConv::from_torch(kernels, [cin, cout], &unit.folded()?, &bias))
         } else {
-            Conv::Direct(PackedConv::from_torch(kernels, [kernel.pow(3), cin, cout], &weight, &bias), kernel)
+            let weight = Numbers::of(&unit.weight)?;
+            let conv = PackedConv::from_torch(kernels, [kernel.pow(3), cin, cout], &weight, &bias);
+            Conv::Direct(conv.scaled(&unit.scale.to_vec1::<f32>()?), kernel)
         };
-        Ok(Self { conv, cout, stride: folded.stride })
+        Ok(Self { conv, cout, stride: unit.stride })
     }
 
     /// The output's shape.
@@ -174,17 +156,7 @@ impl Unit {
     }
 }
 
-impl Mixed {
-    fn new(kernels: Kernels, folded: &FoldedMixed, large: bool) -> Result<Self> {
-        let unit = |folded| Unit::new(kernels, folded, large);
-        Ok(Self {
-            point: unit(&folded.point)?,
-            wide: [unit(&folded.wide[0])?, unit(&folded.wide[1])?],
-            narrow: [unit(&folded.narrow[0])?, unit(&folded.narrow[1])?],
-            pooled: unit(&folded.pooled)?,
-        })
-    }
-
+impl Mixed<Unit> {
     /// `s.input` to `s.output`, whose shape is returned.
     fn run(&self, kernels: Kernels, from: Shape, s: &mut Scratch) -> Shape {
         let last = [&self.point, &self.wide[1], &self.narrow[1], &self.pooled];

@@ -3,17 +3,17 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{Folded, FoldedLayer, FoldedMixed};
+use super::{Folded, Layer, Mixed};
 use crate::kernels::{conv3d_plain, max_pool3d_plain};
 
 /// `f32 [T, H, W, 3]` to `f32 [T / 8, 1024]`.
-pub(super) fn forward(layers: &[FoldedLayer], window: &Tensor) -> Result<Tensor> {
+pub(super) fn forward(layers: &[Layer<Folded>], window: &Tensor) -> Result<Tensor> {
     let mut x = window.clone();
     for layer in layers {
         x = match layer {
-            FoldedLayer::Unit(unit) => unit.forward(&x)?,
-            FoldedLayer::MaxPool { kernel, stride } => max_pool3d_plain(&x, *kernel, *stride)?,
-            FoldedLayer::Mixed(mixed) => mixed.forward(&x)?,
+            Layer::Unit(unit) => unit.forward(&x)?,
+            Layer::MaxPool { kernel, stride } => max_pool3d_plain(&x, *kernel, *stride)?,
+            Layer::Mixed(mixed) => mixed.forward(&x)?,
         };
     }
     x.mean((1, 2))
@@ -25,7 +25,7 @@ impl Folded {
     }
 }
 
-impl FoldedMixed {
+impl Mixed<Folded> {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let branches = [
             self.point.forward(x)?,
