@@ -139,7 +139,7 @@ fn piece(path: Option<&Path>, rng: &mut ChaCha8Rng) -> Result<Piece> {
 fn join(job: &Job, out: &Path) -> Result<()> {
     let mut ffmpeg = Command::new("ffmpeg");
     // One thread a clip: the clips are made side by side.
-    ffmpeg.args(["-v", "error", "-y", "-threads", "1"]);
+    ffmpeg.args(["-nostdin", "-v", "error", "-y", "-threads", "1"]);
     for Piece { path, start, length } in &job.pieces {
         ffmpeg.args(["-ss", &start.to_string(), "-t", &length.to_string(), "-i"]).arg(path);
     }
@@ -154,6 +154,7 @@ fn join(job: &Job, out: &Path) -> Result<()> {
 fn tool(command: &mut Command, about: &Path) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command
+        .stdin(std::process::Stdio::null())
         .output()
         .map_err(|e| Error::clip(about, format!("{name} can't be run: {e}; install FFmpeg")))?;
     if !output.status.success() {

@@ -11,7 +11,7 @@ use crate::backbones::Backbone;
 use crate::error::words;
 use crate::heads::{Head, MeanHead};
 use crate::model::{self, Calibration, ModelConfig, ModelFolder};
-use crate::video::{self, DecodeOptions, Frames, Preprocess, Sampling};
+use crate::video::{self, DecodeOptions, Frames, Preprocess};
 use crate::{Error, Result};
 
 /// A model, ready to label clips. It can be shared between threads.
@@ -235,11 +235,9 @@ impl Classifier {
 
     /// Changes whenever an answer could: the model's files, frames and size.
     pub fn digest(&self) -> String {
-        let Sampling { windows, frames, fps } = self.config.sampling;
-        let settings = format!(
-            "{} {windows} {frames} {fps:?} {:?} {:?}",
-            self.digest, self.preprocess, self.config.calibration
-        );
+        let sampling = self.config.sampling;
+        let settings =
+            format!("{} {sampling:?} {:?} {:?}", self.digest, self.preprocess, self.config.calibration);
         blake3::hash(settings.as_bytes()).to_hex().to_string()
     }
 

@@ -15,7 +15,7 @@ fn sample(name: &str) -> PathBuf {
 }
 
 fn read(path: &Path, frames: usize, size: usize) -> classify::Result<Frames> {
-    let sampling = Sampling { windows: 1, frames, fps: None };
+    let sampling = Sampling { windows: 1, frames, fps: None, channel_lag: None };
     let options =
         DecodeOptions { deadline: Some(Instant::now() + Duration::from_secs(60)), ..Default::default() };
     read_frames(path, &sampling, &Preprocess::new(size, 127.0, 128.0), &options)
@@ -74,7 +74,7 @@ fn the_frame_on_screen_in_every_container() {
 
 #[test]
 fn windows_of_consecutive_frames() {
-    let sampling = Sampling { windows: 2, frames: 4, fps: Some(25.0) };
+    let sampling = Sampling { windows: 2, frames: 4, fps: Some(25.0), channel_lag: None };
     let preprocess = Preprocess::new(16, 127.0, 128.0);
     let frames =
         read_frames(&clip("counter.mp4"), &sampling, &preprocess, &DecodeOptions::default()).unwrap();
@@ -244,7 +244,7 @@ fn any_name_will_do_and_pipes_do_not_block() {
 
 #[test]
 fn a_deadline_ends_the_work() {
-    let sampling = Sampling { windows: 1, frames: 4, fps: None };
+    let sampling = Sampling { windows: 1, frames: 4, fps: None, channel_lag: None };
     let options = DecodeOptions { threads: 1, deadline: Some(Instant::now()) };
     let error = read_frames(&sample("bikes.mp4"), &sampling, &Preprocess::new(16, 0.0, 1.0), &options);
     let text = error.unwrap_err().to_string();
@@ -259,7 +259,7 @@ fn savings_are_exact() {
         assert_eq!(every.warnings, [""; 0], "{name}");
         for n in [1, 4, 9, 16] {
             for threads in [1, 2] {
-                let sampling = Sampling { windows: 1, frames: n, fps: None };
+                let sampling = Sampling { windows: 1, frames: n, fps: None, channel_lag: None };
                 let options = DecodeOptions { threads, deadline: None };
                 let preprocess = Preprocess::new(32, 127.0, 128.0);
                 let few = read_frames(&sample(name), &sampling, &preprocess, &options).unwrap();

@@ -84,7 +84,6 @@ impl Args {
     /// Find the inputs, load the model, label, write.
     pub fn run(self, console: &Console) -> Result<Status> {
         console.set_verbosity(self.verbosity);
-        super::keep_candle_off_the_cores();
         if self.timeline.timeline {
             return self.run_timeline(console);
         }

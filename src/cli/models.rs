@@ -94,7 +94,7 @@ fn show(folder: &ModelFolder) -> String {
 }
 
 fn frames(config: &ModelConfig) -> String {
-    let Sampling { windows, frames, fps } = config.sampling;
+    let Sampling { windows, frames, fps, .. } = config.sampling;
     let spread = match fps {
         Some(fps) => format!("{fps} a second"),
         None => "spread over the clip".into(),

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use classify::dataset::{self, Dataset};
 use classify::model::{HeadConfig, LstmConfig};
 use classify::report::EventWriter;
-use classify::training::{Choice, Epoch, Finetune, Observer, TrainOptions, choose_backbone, finish, train};
+use classify::training::{
+    Choice, Epoch, Finetune, FinetuneDepth, Observer, TrainOptions, choose_backbone, finish, train,
+};
 use classify::{Error, Result, run};
 
 use super::console::Verbosity;
@@ -43,6 +45,10 @@ pub struct Args {
     /// Width and height of the frames in pixels [default: the backbone's]
     #[arg(long, value_name = "PX", help_heading = "Model", value_parser = clap::value_parser!(u64).range(16..=4096))]
     size: Option<u64>,
+    /// Seconds by which a frame's red is before its green and its blue after, so that the CNN sees
+    /// motion [default: the backbone's]
+    #[arg(long, value_name = "SECONDS", help_heading = "Model")]
+    channel_lag: Option<f64>,
     /// What reads the features over time
     #[arg(long, value_enum, default_value_t = HeadName::Lstm, help_heading = "Model")]
     head: HeadName,
@@ -100,6 +106,16 @@ pub struct Args {
     /// Frames see their neighbours inside the CNN, at no extra cost; needs --finetune all
     #[arg(long, help_heading = "Fine-tuning")]
     temporal_shift: bool,
+    /// Frames that a step shows of each clip, a run from a random place: less time, and more ways to
+    /// see a clip [default: all]
+    #[arg(long, value_name = "N", help_heading = "Fine-tuning", value_parser = count(10_000))]
+    shown: Option<u64>,
+    /// A model whose CNN shows the one in training what to see in the clips
+    #[arg(long, value_name = "NAME|DIR", help_heading = "Fine-tuning")]
+    teacher: Option<String>,
+    /// How much the teacher counts beside the labels
+    #[arg(long, value_name = "WEIGHT", default_value_t = 1.0, help_heading = "Fine-tuning")]
+    teacher_weight: f64,
     /// Never mirror clips: left and right matter
     #[arg(long, help_heading = "Fine-tuning")]
     no_flip: bool,
@@ -142,6 +158,9 @@ enum Depth {
     None,
     /// Its last four blocks
     Last,
+    /// All but its first layers, which see edges and colours: near all of the gain for two thirds
+    /// of the time
+    Most,
     /// All of it
     All,
 }
@@ -173,6 +192,7 @@ fn share(text: &str) -> Result<f64, String> {
 impl Args {
     /// Read the data, train, measure the saved model, say how good it is.
     pub fn run(self, console: &Console) -> Result<Status> {
+        super::keep_freed_memory();
         console.set_verbosity(self.verbosity);
         let start = Instant::now();
         if self.output.join("config.json").exists() && !self.force && !self.resume {
@@ -262,6 +282,7 @@ impl Args {
             frames: self.frames.map(|n| n as usize),
             size: self.size.map(|n| n as usize),
             windows: self.windows.map(|n| n as usize),
+            channel_lag: self.channel_lag,
             head,
             recipe,
             label_smoothing: self.label_smoothing as f32,
@@ -281,16 +302,20 @@ impl Args {
 
     fn finetune(&self) -> Option<Finetune> {
         let mut finetune = Finetune::default();
-        finetune.last_blocks = match self.finetune {
+        finetune.depth = match self.finetune {
             Depth::None => return None,
-            Depth::Last => Some(4),
-            Depth::All => None,
+            Depth::Last => FinetuneDepth::LastBlocks(4),
+            Depth::Most => FinetuneDepth::AfterBlocks(3),
+            Depth::All => FinetuneDepth::AfterBlocks(0),
         };
         finetune.recipe.epochs = self.finetune_epochs as usize;
         finetune.recipe.learning_rate = self.finetune_rate;
         finetune.recipe.seed = self.seed;
         finetune.backbone_rate = self.backbone_rate;
         finetune.augmentation.flip = !self.no_flip;
+        finetune.shown = self.shown.map(|n| n as usize);
+        finetune.teacher = self.teacher.clone();
+        finetune.teacher_weight = self.teacher_weight;
         Some(finetune)
     }
 }

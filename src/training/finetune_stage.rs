@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::head_stage::validation;
-use super::{Augmentation, FrameStore, Stage, Step, Targets, Validation, View, cross_entropy};
+use super::{Augmentation, FrameStore, Stage, Step, Targets, Teacher, Validation, View, cross_entropy};
 use crate::Result;
 use crate::heads::Dropout;
 use crate::model::{BackboneConfig, HeadConfig, Weights};
@@ -35,6 +35,9 @@ pub struct FinetuneStage<'a> {
     pub mixup: f64,
     /// How many of the CNN's first blocks stay as they are.
     pub frozen_blocks: usize,
+    /// Frames that a step shows of a clip, at most `frames`.
+    pub shown: usize,
+    pub teacher: Option<&'a Teacher>,
     pub device: &'a Device,
 }
 
@@ -43,7 +46,8 @@ impl FinetuneStage<'_> {
     fn input(&self, store: &FrameStore, clips: &[usize], views: &[View]) -> Result<Tensor> {
         let size = self.preprocess.crop_size.height;
         let (slope, shift) = self.preprocess.slope_and_shift();
-        let clip_len = self.frames * size * size * 3;
+        let frames = views.first().map_or(0, |view| view.frames.len());
+        let clip_len = frames * size * size * 3;
         let mut input = vec![0.0; clips.len() * clip_len];
         input.par_chunks_exact_mut(clip_len).zip(clips.par_iter().zip(views)).try_for_each(
             |(input, (&clip, view))| -> Result<()> {
@@ -51,7 +55,7 @@ impl FinetuneStage<'_> {
                 Ok(())
             },
         )?;
-        Ok(Tensor::from_vec(input, (clips.len() * self.frames, size, size, 3), self.device)?)
+        Ok(Tensor::from_vec(input, (clips.len() * frames, size, size, 3), self.device)?)
     }
 
     fn logits(&self, weights: &Weights, features: &Tensor, dropout: Option<&mut Dropout>) -> Result<Tensor> {
@@ -77,31 +81,40 @@ impl Stage for FinetuneStage<'_> {
     }
 
     fn step(&self, weights: &Weights, batch: &[usize], rng: &mut ChaCha8Rng) -> Result<Step> {
+        let (store, shown) = (self.train, self.shown.min(self.frames));
         let view =
-            |_: &usize| View::random(self.augmentation, self.train.frames, self.frames, self.train.size, rng);
+            |_: &usize| View::random(self.augmentation, store.frames, self.frames, shown, store.size, rng);
         let views: Vec<View> = batch.iter().map(view).collect();
         let mut input = self.input(self.train, batch, &views)?;
         let labels: Vec<usize> = batch.iter().map(|&clip| self.labels[clip]).collect();
         let mut targets = Targets::new(&labels, self.classes, self.label_smoothing, self.class_weights);
+        let spans: Vec<_> = views.iter().map(|view| view.span.clone()).collect();
+        let mut hints = self.teacher.map(|teacher| teacher.targets(batch, &spans)).transpose()?;
         if self.mixup > 0.0 {
             let share = super::head_stage::beta(self.mixup, rng);
             let other: Vec<usize> = (0..batch.len()).map(|i| (i + 1) % batch.len()).collect();
-            let (_, height, width, _) = input.dims4()?;
-            let clips = input.reshape((batch.len(), self.frames * height * width * 3))?;
             let index: Vec<u32> = other.iter().map(|&i| i as u32).collect();
-            let mixed = clips.index_select(&Tensor::new(index, self.device)?, 0)?;
-            input = ((clips * share)? + (mixed * (1.0 - share))?)?.reshape(input.shape())?;
+            let index = Tensor::new(index, self.device)?;
+            let mix = |x: &Tensor| -> Result<Tensor> {
+                Ok(((x * share)? + (x.index_select(&index, 0)? * (1.0 - share))?)?)
+            };
+            input = mix(&input.reshape((batch.len(), ()))?)?.reshape(input.shape())?;
+            hints = hints.as_ref().map(mix).transpose()?;
             targets = targets.mix(&other, share as f32);
         }
         let all = self.all(weights);
         let vb = all.var_builder(self.device).pp("backbone");
-        let features = self.backbone.load_trainable(vb, self.frozen_blocks)?.forward(&input, self.frames)?;
-        let features = features.reshape((batch.len(), self.frames, features.dim(1)?))?;
+        let features = self.backbone.load_trainable(vb, self.frozen_blocks)?.forward(&input, shown)?;
+        let features = features.reshape((batch.len(), shown, features.dim(1)?))?;
         let mut dropout = Dropout::new(rng.random());
         let logits = self.logits(&all, &features, Some(&mut dropout))?;
         let answers = logits.argmax(D::Minus1)?.to_vec1::<u32>()?;
         let correct = std::iter::zip(answers, labels).filter(|(a, l)| *a as usize == *l).count();
-        Ok(Step { loss: cross_entropy(&logits, &targets)?, correct })
+        let mut loss = cross_entropy(&logits, &targets)?;
+        if let (Some(teacher), Some(hints)) = (self.teacher, &hints) {
+            loss = (loss + teacher.loss(weights, &features, hints)?)?;
+        }
+        Ok(Step { loss, correct })
     }
 
     fn validate(&self, weights: &Weights) -> Result<Validation> {

@@ -17,6 +17,7 @@ mod optimizer;
 mod options;
 mod run;
 mod schedule;
+mod teacher;
 mod trainer;
 
 use finetune_stage::block_of;
@@ -32,9 +33,10 @@ pub use head_stage::{HeadStage, fold_normalisation, normalisation};
 pub use init::init_head;
 pub use loss::{Targets, cross_entropy};
 pub use optimizer::{AdamW, AdamWConfig};
-pub use options::{Finetune, TrainOptions};
+pub use options::{Finetune, FinetuneDepth, TrainOptions};
 pub use run::{Observer, TrainOutcome, train};
 pub use schedule::Schedule;
+pub use teacher::Teacher;
 pub use trainer::{Epoch, Recipe, Stage, Step, Trainer, Validation};
 
 #[cfg(test)]

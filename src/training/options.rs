@@ -15,6 +15,8 @@ pub struct TrainOptions {
     pub frames: Option<usize>,
     pub size: Option<usize>,
     pub windows: Option<usize>,
+    /// Seconds between the channels of a frame.
+    pub channel_lag: Option<f64>,
     pub head: HeadConfig,
     /// Of the first stage, the head on cached features.
     pub recipe: super::Recipe,
@@ -36,20 +38,34 @@ pub struct TrainOptions {
 /// How the CNN is trained together with the head.
 #[derive(Debug, Clone)]
 pub struct Finetune {
-    /// How many of the CNN's last blocks are trained; `None` for all of it.
-    pub last_blocks: Option<usize>,
+    pub depth: FinetuneDepth,
     pub recipe: super::Recipe,
     /// The CNN's share of the learning rate, …
     pub backbone_rate: f64,
     /// … times this for every block further from the head.
     pub layer_decay: f64,
     pub augmentation: super::Augmentation,
+    /// Frames that a step shows of a clip, a run from a random place; all where not given.
+    pub shown: Option<usize>,
+    /// A model whose CNN's features of the training clips are an extra target.
+    pub teacher: Option<String>,
+    /// How much missing the teacher's features counts in the loss.
+    pub teacher_weight: f64,
+}
+
+/// How much of the CNN is trained.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum FinetuneDepth {
+    /// Everything after so many blocks; with 0 the stem, too.
+    AfterBlocks(usize),
+    /// So many blocks, and the last convolution.
+    LastBlocks(usize),
 }
 
 impl Default for Finetune {
     fn default() -> Self {
         Self {
-            last_blocks: None,
+            depth: FinetuneDepth::AfterBlocks(0),
             recipe: super::Recipe {
                 epochs: 16,
                 batch: 8,
@@ -65,6 +81,9 @@ impl Default for Finetune {
             backbone_rate: 0.5,
             layer_decay: 0.85,
             augmentation: super::Augmentation { least_crop: 0.7, flip: true, colour: 0.2 },
+            shown: None,
+            teacher: None,
+            teacher_weight: 1.0,
         }
     }
 }
@@ -74,7 +93,10 @@ impl Finetune {
     pub(super) fn frozen_blocks(&self, weights: &Weights) -> usize {
         let blocks =
             weights.0.keys().filter_map(|name| super::block_of(name)).max().map_or(0, |last| last + 1);
-        self.last_blocks.map_or(0, |last| blocks.saturating_sub(last))
+        match self.depth {
+            FinetuneDepth::AfterBlocks(frozen) => frozen.min(blocks),
+            FinetuneDepth::LastBlocks(trained) => blocks.saturating_sub(trained),
+        }
     }
 
     /// Whether the tensor `name` is trained. Running statistics never are: batches of a few clips
@@ -95,6 +117,7 @@ impl Default for TrainOptions {
             frames: None,
             size: None,
             windows: None,
+            channel_lag: None,
             head: HeadConfig::Lstm(LstmConfig {
                 hidden_size: 256,
                 num_layers: 1,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use candle_core::{Device, Tensor};
 
 use super::{
-    Epoch, Examples, FeatureCache, Finetune, FinetuneStage, FrameStore, HeadStage, Recipe, Stage,
+    Epoch, Examples, FeatureCache, Finetune, FinetuneStage, FrameStore, HeadStage, Recipe, Stage, Teacher,
     TrainOptions, Trainer, extract, fold_normalisation, init_head, layer_rates, normalisation,
 };
 use crate::dataset::{Dataset, Problem, Sample, Split};
@@ -52,6 +52,7 @@ pub fn train(
     base.preprocess = options.size.map_or(base.preprocess.clone(), |size| base.preprocess.with_size(size));
     base.config.sampling.frames = options.frames.unwrap_or(base.config.sampling.frames);
     base.config.sampling.windows = options.windows.unwrap_or(base.config.sampling.windows);
+    base.config.sampling.channel_lag = options.channel_lag.or(base.config.sampling.channel_lag);
     base.config.backbone.set_temporal_shift(options.temporal_shift)?;
     base.weights.0.retain(|name, _| name.starts_with("backbone."));
     base.config.id2label = data.labels.clone();
@@ -62,7 +63,7 @@ pub fn train(
     let mut parts = run.parts(&base)?;
     let lstm = match &options.head {
         HeadConfig::Mean { .. } => None,
-        config => Some(run.lstm_head(config, &parts)?),
+        config => Some(run.lstm_head("head", config, &parts)?),
     };
     base.config.head = options.head.clone();
     base.weights.0.extend(lstm.into_iter().flat_map(|head| head.0));
@@ -73,6 +74,7 @@ pub fn train(
         base.weights = base.weights.rounded(&Device::Cpu)?;
         if !run.stopped() {
             parts = run.parts(&base)?;
+            run.renew_head(&mut base, &parts)?;
         }
     }
     // The mean head, on the features as they are in the end: the baseline that every report shows.
@@ -113,27 +115,34 @@ impl Run<'_> {
         self.data.labels.len()
     }
 
-    /// The features of the training and validation clips by the CNN of `model`.
-    fn parts(&mut self, model: &ModelFolder) -> Result<Parts> {
+    /// The features of `clips` by the CNN of `model`, `[windows, T', D]` each.
+    fn features(&self, model: &ModelFolder, clips: &[PathBuf]) -> Result<Vec<Result<Tensor>>> {
         let mut bare = model.clone();
         // Only the CNN is asked; any head of the right shape will do.
         bare.config.head = HeadConfig::Mean { pool: 1 };
         bare.weights.0.retain(|name, _| name.starts_with("backbone."));
         let dim =
             bare.config.backbone.load(bare.weights.var_builder(&Device::Cpu).pp("backbone"))?.feature_dim();
-        bare.weights.0.extend(init_head(&bare.config.head, dim, self.classes(), 0, &Device::Cpu)?.0);
+        let classes = bare.config.id2label.len();
+        bare.weights.0.extend(init_head(&bare.config.head, dim, classes, 0, &Device::Cpu)?.0);
         let classifier = Classifier::new(&bare, &Device::Cpu)?;
         let cache = self.options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
-        let samples: Vec<&Sample> = self.data.samples.iter().filter(|s| s.split != Split::Test).collect();
-        let clips: Vec<PathBuf> = samples.iter().map(|s| s.path.clone()).collect();
         self.observer.features(0, clips.len());
         let progress = |done| self.observer.features(done, clips.len());
         let features =
-            extract(&classifier, &clips, cache.as_ref(), self.options.threads, self.stop, &progress);
+            extract(&classifier, clips, cache.as_ref(), self.options.threads, self.stop, &progress);
         if self.stopped() {
             let reason = "interrupted before there was a model; the features so far are kept";
             return Err(Error::Usage(reason.into()));
         }
+        Ok(features)
+    }
+
+    /// The features of the training and validation clips by the CNN of `model`.
+    fn parts(&mut self, model: &ModelFolder) -> Result<Parts> {
+        let samples: Vec<&Sample> = self.data.samples.iter().filter(|s| s.split != Split::Test).collect();
+        let clips: Vec<PathBuf> = samples.iter().map(|s| s.path.clone()).collect();
+        let features = self.features(model, &clips)?;
         self.problems.clear();
         let mut parts = [(); 2].map(|()| (Vec::new(), Vec::new(), Vec::new()));
         for (&sample, features) in std::iter::zip(&samples, features) {
@@ -193,15 +202,15 @@ impl Run<'_> {
         Ok(trained.best)
     }
 
-    /// First stage: the LSTM head on the features of the CNN as it came.
-    fn lstm_head(&mut self, config: &HeadConfig, parts: &Parts) -> Result<Weights> {
+    /// An LSTM head on the features of a CNN that stays as it is.
+    fn lstm_head(&mut self, name: &'static str, config: &HeadConfig, parts: &Parts) -> Result<Weights> {
         let (options, classes) = (self.options, self.classes());
         let (mean, std) = normalisation(&parts.train)?;
         let norm = [("head.input_norm.mean".into(), mean), ("head.input_norm.std".into(), std)];
         let fixed = Weights(norm.into());
         let class_weights = self.class_weights(&parts.train.labels);
         let stage = HeadStage {
-            name: "head",
+            name,
             config,
             fixed: &fixed,
             classes,
@@ -218,6 +227,24 @@ impl Run<'_> {
         let mut head = self.trained(&stage, &start, &options.recipe, BTreeMap::new())?;
         head.0.extend(fixed.0);
         Ok(head)
+    }
+
+    /// A head learned anew on what the CNN sees after fine-tuning. It often beats the one that was
+    /// learned along the way, on features that changed under it; the better of the two stays.
+    fn renew_head(&mut self, model: &mut ModelFolder, parts: &Parts) -> Result<()> {
+        let config = model.config.head.clone();
+        let HeadConfig::Lstm(_) = config else { return Ok(()) };
+        let renewed = self.lstm_head("new head", &config, parts)?;
+        let best = |stage: &str| {
+            self.history.iter().rfind(|row| row.stage == stage && row.best).map(|row| row.validation)
+        };
+        if let (Some(new), Some(old)) = (best("new head"), best("finetune"))
+            && new.better_than(&old)
+        {
+            model.weights.0.retain(|name, _| !name.starts_with("head."));
+            model.weights.0.extend(renewed.0);
+        }
+        Ok(())
     }
 
     /// The mean head, trained on features brought to mean 0 and deviation 1, which then go into its weights.
@@ -248,6 +275,15 @@ impl Run<'_> {
         fold_normalisation(&best, &mean, &std)
     }
 
+    /// What the CNN of the model `name` sees in the training clips.
+    fn teacher(&self, name: &str, weight: f64, parts: &Parts) -> Result<Teacher> {
+        let model = ModelFolder::named(name, &Device::Cpu)?;
+        let features = self.features(&model, &parts.train_clips)?;
+        let rows = features.into_iter().map(|row| Ok(row?.flatten_to(1)?)).collect::<Result<Vec<_>>>()?;
+        let examples = Examples { features: Tensor::stack(&rows, 0)?, labels: parts.train.labels.clone() };
+        Teacher::new(&examples, weight)
+    }
+
     /// Second stage: CNN and head together, on frames; puts the result into `model`.
     fn finetune(&mut self, model: &mut ModelFolder, finetune: &Finetune, parts: &Parts) -> Result<()> {
         let (options, classes) = (self.options, self.classes());
@@ -261,6 +297,7 @@ impl Run<'_> {
             FrameStore::decode(
                 clips,
                 frames,
+                model.config.sampling.channel_lag,
                 &preprocess,
                 self.checkpoints,
                 options.threads,
@@ -273,12 +310,20 @@ impl Run<'_> {
         if self.stopped() {
             return Ok(());
         }
+        let teacher = finetune
+            .teacher
+            .as_ref()
+            .map(|name| self.teacher(name, finetune.teacher_weight, parts))
+            .transpose()?;
         let class_weights = self.class_weights(&parts.train.labels);
         let frozen_blocks = finetune.frozen_blocks(&model.weights);
         let (mut start, mut fixed) = (Weights::default(), Weights::default());
         for (name, tensor) in &model.weights.0 {
             let part = if finetune.trains(name, frozen_blocks) { &mut start } else { &mut fixed };
             part.0.insert(name.clone(), tensor.clone());
+        }
+        if let Some(teacher) = &teacher {
+            start.0.extend(teacher.start(parts.train.features.dim(2)?, finetune.recipe.seed)?.0);
         }
         let stage = FinetuneStage {
             backbone: &model.config.backbone,
@@ -296,10 +341,13 @@ impl Run<'_> {
             label_smoothing: options.label_smoothing,
             mixup: options.mixup,
             frozen_blocks,
+            shown: finetune.shown.unwrap_or(frames),
+            teacher: teacher.as_ref(),
             device: &Device::Cpu,
         };
         let rates = layer_rates(&start, finetune.backbone_rate, finetune.layer_decay);
-        let best = self.trained(&stage, &start, &finetune.recipe, rates)?;
+        let mut best = self.trained(&stage, &start, &finetune.recipe, rates)?;
+        best.0.retain(|name, _| !Teacher::owns(name));
         model.weights.0.extend(best.0);
         Ok(())
     }

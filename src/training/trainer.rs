@@ -69,7 +69,7 @@ pub struct Validation {
 impl Validation {
     /// What "better" means: macro-F1, which a rare class weighs in as much as a common one; where it
     /// is even, the smaller loss.
-    fn better_than(&self, other: &Self) -> bool {
+    pub(super) fn better_than(&self, other: &Self) -> bool {
         (self.macro_f1, -self.loss) > (other.macro_f1, -other.loss)
     }
 }

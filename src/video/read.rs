@@ -173,13 +173,24 @@ impl Reader<'_> {
         let crop = self.preprocess.crop_size;
         let mut pixels = Vec::with_capacity(wanted.len() * crop.height * crop.width * 3);
         let mut times = Vec::with_capacity(wanted.len());
-        for stamp in wanted {
+        let find = |stamp: &i64| {
             let before = pictures.range(..=stamp).next_back();
-            let Some((_, picture)) = before.or_else(|| pictures.range(stamp..).next()) else {
-                return Err(Error::clip(&self.input.path, "none of its pictures can be decoded"));
-            };
-            pixels.extend_from_slice(&picture.rgb);
-            times.push(time_of(picture.stamp));
+            let found = before.or_else(|| pictures.range(stamp..).next());
+            found
+                .map(|(_, picture)| picture)
+                .ok_or_else(|| Error::clip(&self.input.path, "none of its pictures can be decoded"))
+        };
+        for stamps in wanted.chunks(self.sampling.moments_a_frame()) {
+            let shown = stamps.iter().map(find).collect::<Result<Vec<&Wanted>>>()?;
+            match shown[..] {
+                [red, green, blue] => {
+                    let channels = red.rgb.chunks_exact(3).zip(green.rgb.chunks_exact(3));
+                    let channels = channels.zip(blue.rgb.chunks_exact(3));
+                    pixels.extend(channels.flat_map(|((r, g), b)| [r[0], g[1], b[2]]));
+                }
+                _ => pixels.extend_from_slice(&shown[0].rgb),
+            }
+            times.push(time_of(shown[shown.len() / 2].stamp));
         }
         Ok(Frames {
             pixels,

@@ -15,6 +15,10 @@ pub struct Sampling {
     /// whole share of the clip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fps: Option<f64>,
+    /// Seconds by which the red of a frame is before its green, and its blue after: what stands
+    /// still looks as ever, what moves gets coloured edges, so that an image network sees motion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel_lag: Option<f64>,
 }
 
 fn one() -> usize {
@@ -29,6 +33,18 @@ impl Sampling {
     /// stand evenly, the first at the clip's start, the last against its end; a clip shorter than
     /// one window is played again from its start until the window is full.
     pub fn moments(&self, duration: f64) -> Vec<f64> {
+        let moments = self.frame_moments(duration);
+        let Some(lag) = self.channel_lag else { return moments };
+        let of_frame = |t: f64| [t - lag, t, t + lag].map(|t| t.clamp(0.0, duration.max(0.0)));
+        moments.into_iter().flat_map(of_frame).collect()
+    }
+
+    /// How many moments there are for each frame: one, or one for each of its channels.
+    pub fn moments_a_frame(&self) -> usize {
+        if self.channel_lag.is_some() { 3 } else { 1 }
+    }
+
+    fn frame_moments(&self, duration: f64) -> Vec<f64> {
         let total = self.windows * self.frames;
         let Some(fps) = self.fps else {
             let part = duration / total as f64;
@@ -53,13 +69,13 @@ mod tests {
 
     #[test]
     fn spread_takes_the_middle_of_equal_parts() {
-        let sampling = Sampling { windows: 1, frames: 4, fps: None };
+        let sampling = Sampling { windows: 1, frames: 4, fps: None, channel_lag: None };
         assert_eq!(sampling.moments(8.0), [1.0, 3.0, 5.0, 7.0]);
     }
 
     #[test]
     fn windows_span_the_clip_and_loop_a_short_one() {
-        let sampling = Sampling { windows: 2, frames: 2, fps: Some(2.0) };
+        let sampling = Sampling { windows: 2, frames: 2, fps: Some(2.0), channel_lag: None };
         assert_eq!(sampling.moments(5.0), [0.25, 0.75, 4.25, 4.75]);
         assert_eq!(sampling.moments(0.5), [0.25, 0.25, 0.25, 0.25]);
         assert!(sampling.moments(0.0).iter().all(|t| *t == 0.0));
