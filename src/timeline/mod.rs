@@ -7,6 +7,7 @@
 
 mod cuts;
 mod export;
+mod exposures;
 mod segments;
 mod shot;
 
@@ -17,7 +18,7 @@ use candle_core::Tensor;
 use crate::video::{DecodeOptions, Frames, Seen, Walk};
 use crate::{Classifier, Result};
 
-use cuts::CutFinder;
+use exposures::{Exposure, Exposures};
 use segments::Segments;
 use shot::{Shot, Unit};
 
@@ -113,7 +114,6 @@ pub fn watch(
     let mut collector = Collector {
         classifier,
         grid,
-        cuts: options.cuts.then(CutFinder::default),
         frames: Frames {
             pixels: Vec::new(),
             windows: 1,
@@ -128,33 +128,32 @@ pub fn watch(
         segments: Segments::default(),
         start: 0.0,
     };
+    let mut exposures = Exposures::new(grid.rate, classifier.config().sampling.channel_lag, options.cuts);
     let mut rgb = vec![0; crop.height * crop.width * 3];
-    let (mut taken, mut end) = (0u64, 0.0);
+    let mut end = 0.0;
     while let Some(shown) = walk.step()? {
         end = shown.end;
-        let mut fresh = true;
-        // The frames whose moment, the middle of their share of time, this picture is on screen for.
-        loop {
-            let moment = (taken as f64 + 0.5) / grid.rate;
-            // A video that is shorter than one share gives its first picture.
-            if moment >= shown.end && taken > 0 {
-                break;
-            }
-            if std::mem::take(&mut fresh) {
-                walk.convert(&mut rgb);
-            }
-            for segment in collector.take(&rgb, taken as f64 / grid.rate)? {
-                if !tell(Told::Segment(segment))? {
-                    return Ok(walk.seen());
+        if exposures.wants(shown.end) {
+            walk.convert(&mut rgb);
+            for frame in exposures.show(&rgb, crop.width, shown.end) {
+                for segment in collector.take(&frame)? {
+                    if !tell(Told::Segment(segment))? {
+                        return Ok(walk.seen());
+                    }
                 }
             }
-            taken += 1;
         }
         if !tell(Told::At { now: shown.end, of: claimed })? {
             return Ok(walk.seen());
         }
     }
-    for segment in collector.finish(end)? {
+    walk.convert(&mut rgb);
+    let mut done = Vec::new();
+    for frame in exposures.finish(&rgb, crop.width, end) {
+        done.extend(collector.take(&frame)?);
+    }
+    done.extend(collector.finish(end)?);
+    for segment in done {
         if !tell(Told::Segment(segment))? {
             break;
         }
@@ -175,7 +174,6 @@ pub enum Told {
 struct Collector<'a> {
     classifier: &'a Classifier,
     grid: Grid,
-    cuts: Option<CutFinder>,
     /// Frames of the unit that is being filled, and when it began.
     frames: Frames,
     start: f64,
@@ -184,16 +182,18 @@ struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    /// One more frame, whose share of time begins at `time`. Returns the segments that it ends.
-    fn take(&mut self, rgb: &[u8], time: f64) -> Result<Vec<Segment>> {
+    /// One more frame. Returns the segments that it ends.
+    fn take(&mut self, frame: &Exposure) -> Result<Vec<Segment>> {
         let mut done = Vec::new();
-        if self.cuts.as_mut().is_some_and(|cuts| cuts.is_cut(rgb, self.frames.width)) {
+        // When the frame's share of time begins.
+        let time = frame.index as f64 / self.grid.rate;
+        if frame.is_cut {
             self.end_shot(time, &mut done)?;
         }
         if self.frames.per_window == 0 {
             self.start = time;
         }
-        self.frames.pixels.extend_from_slice(rgb);
+        self.frames.pixels.extend_from_slice(&frame.rgb);
         self.frames.per_window += 1;
         if self.frames.per_window == self.grid.unit {
             self.end_unit(time + 1.0 / self.grid.rate, &mut done)?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::kernels::Numbers;
 use candle_core::{Result, Tensor, Var, backprop::GradStore};
 use rayon::prelude::*;
 
@@ -57,7 +58,11 @@ impl AdamW {
         let mut squares = 0.0;
         for var in self.vars.values() {
             if let Some(grad) = grads.get(var.as_tensor()) {
-                squares += f64::from(grad.sqr()?.sum_all()?.to_scalar::<f32>()?);
+                let grad = grad.contiguous()?;
+                // Collected first: added up in whatever order threads end, the sum would differ from run to run.
+                let parts: Vec<f32> =
+                    Numbers::of(&grad)?.par_chunks(CHUNK).map(|g| g.iter().map(|g| g * g).sum()).collect();
+                squares += parts.into_iter().map(f64::from).sum::<f64>();
             }
         }
         let norm = squares.sqrt();
@@ -79,19 +84,26 @@ impl AdamW {
             let (Some(first), Some(second)) = (self.first.get_mut(name), self.second.get_mut(name)) else {
                 continue;
             };
-            let grad = grad.flatten_all()?.to_vec1::<f32>()?;
-            let mut values = var.flatten_all()?.to_vec1::<f32>()?;
-            // One pass over memory: with tensor operators it would be a dozen.
-            let parts =
-                (values.par_chunks_mut(CHUNK), first.par_chunks_mut(CHUNK), second.par_chunks_mut(CHUNK));
-            (parts, grad.par_chunks(CHUNK)).into_par_iter().for_each(|((values, first, second), grad)| {
-                for (((x, m), v), g) in values.iter_mut().zip(first).zip(second).zip(grad) {
-                    let g = g * scale;
-                    *m = beta1 * *m + (1.0 - beta1) * g;
-                    *v = beta2 * *v + (1.0 - beta2) * g * g;
-                    *x = *x * decay - step * *m / ((*v / correct2).sqrt() + eps);
-                }
-            });
+            let grad = grad.contiguous()?;
+            let mut values = vec![0.0; grad.elem_count()];
+            {
+                let (grad, old) = (Numbers::of(&grad)?, Numbers::of(var.as_tensor())?);
+                // One pass over memory: with tensor operators it would be a dozen.
+                let moments = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
+                let old = grad.par_chunks(CHUNK).zip(old.par_chunks(CHUNK));
+                values.par_chunks_mut(CHUNK).zip(moments).zip(old).for_each(
+                    |((values, (first, second)), (grad, old))| {
+                        let moments = first.iter_mut().zip(second);
+                        let old = grad.iter().zip(old);
+                        for ((new, (m, v)), (g, x)) in values.iter_mut().zip(moments).zip(old) {
+                            let g = g * scale;
+                            *m = beta1 * *m + (1.0 - beta1) * g;
+                            *v = beta2 * *v + (1.0 - beta2) * g * g;
+                            *new = x * decay - step * *m / ((*v / correct2).sqrt() + eps);
+                        }
+                    },
+                );
+            }
             var.set(&Tensor::from_vec(values, var.shape(), var.device())?)?;
         }
         Ok(norm)

@@ -8,10 +8,12 @@ use std::time::Instant;
 use candle_core::{Tensor, Var};
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{AdamW, AdamWConfig, Checkpoint, Schedule};
 use crate::Result;
+use crate::kernels::Numbers;
 use crate::model::Weights;
 
 /// How long and how fast to train.
@@ -203,10 +205,14 @@ impl State {
     /// Weight averaging (Polyak & Juditsky, 1992) as a running mean that warms up.
     fn average(&mut self, optimizer: &AdamW, decay: f64) -> Result<()> {
         let step = optimizer.step as f64;
-        let decay = decay.min(step / (step + 10.0));
+        let share = 1.0 - decay.min(step / (step + 10.0)) as f32;
         for (name, var) in &optimizer.vars {
-            let average = &self.checkpoint.average[name];
-            let new = ((average * decay)? + (var.as_tensor() * (1.0 - decay))?)?.detach();
+            let average = &self.checkpoint.average[name].contiguous()?;
+            let values: Vec<f32> = {
+                let (average, now) = (Numbers::of(average)?, Numbers::of(var.as_tensor())?);
+                average.par_iter().zip(now.par_iter()).map(|(a, x)| a + (x - a) * share).collect()
+            };
+            let new = Tensor::from_vec(values, var.shape(), var.device())?;
             self.checkpoint.average.insert(name.clone(), new);
         }
         Ok(())

@@ -1,0 +1,136 @@
+//! Frames out of a stream of pictures; a frame's channels may be from different moments.
+
+use std::collections::VecDeque;
+
+use super::cuts::CutFinder;
+
+/// Builds frames at a steady rate, as [`Sampling`](crate::video::Sampling) does for a clip.
+pub(super) struct Exposures {
+    /// Frames a second.
+    rate: f64,
+    /// Seconds from red to green and from green to blue.
+    lag: f64,
+    cuts: Option<CutFinder>,
+    /// Begun and not yet complete.
+    pending: VecDeque<Exposure>,
+    next: u64,
+}
+
+/// A frame in the making.
+pub(super) struct Exposure {
+    /// How many frames came before.
+    pub index: u64,
+    /// `u8 [height, width, 3]`.
+    pub rgb: Vec<u8>,
+    /// Whether a new scene begins with it.
+    pub is_cut: bool,
+    /// Channels that it has.
+    channels: usize,
+}
+
+impl Exposures {
+    pub fn new(rate: f64, lag: Option<f64>, cuts: bool) -> Self {
+        let cuts = cuts.then(CutFinder::default);
+        Self { rate, lag: lag.unwrap_or(0.0), cuts, pending: VecDeque::new(), next: 0 }
+    }
+
+    /// When a channel of a frame is exposed: the middle of the frame's share of time, give or take the lag.
+    fn moment(&self, index: u64, channel: usize) -> f64 {
+        (index as f64 + 0.5) / self.rate + (channel as f64 - 1.0) * self.lag
+    }
+
+    /// Whether a picture that is on screen until `end` is part of a frame.
+    pub fn wants(&self, end: f64) -> bool {
+        let begun = self.pending.iter().map(|frame| self.moment(frame.index, frame.channels));
+        begun.chain([self.moment(self.next, 0)]).any(|moment| moment < end)
+    }
+
+    /// The picture `rgb`, `width` pixels wide, is on screen until `end`. Returns the frames that it completes.
+    pub fn show(&mut self, rgb: &[u8], width: usize, end: f64) -> Vec<Exposure> {
+        while self.moment(self.next, 0) < end {
+            self.begin(rgb);
+        }
+        let mut pending = std::mem::take(&mut self.pending);
+        for frame in &mut pending {
+            while frame.channels < 3 && self.moment(frame.index, frame.channels) < end {
+                self.expose(frame, rgb, width);
+            }
+        }
+        self.pending = pending.split_off(pending.iter().take_while(|frame| frame.channels == 3).count());
+        pending.into()
+    }
+
+    /// The video is over, `rgb` was its last picture: what is left of the frames that it shows.
+    pub fn finish(mut self, rgb: &[u8], width: usize, end: f64) -> Vec<Exposure> {
+        // A video that is shorter than one share has a frame, too.
+        if self.next == 0 {
+            self.begin(rgb);
+        }
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.retain(|frame| frame.index == 0 || self.moment(frame.index, 1) < end);
+        for frame in &mut pending {
+            while frame.channels < 3 {
+                self.expose(frame, rgb, width);
+            }
+        }
+        pending.into()
+    }
+
+    fn begin(&mut self, rgb: &[u8]) {
+        let frame = Exposure { index: self.next, rgb: rgb.to_vec(), is_cut: false, channels: 0 };
+        self.pending.push_back(frame);
+        self.next += 1;
+    }
+
+    /// Takes the frame's next channel from `rgb`.
+    fn expose(&mut self, frame: &mut Exposure, rgb: &[u8], width: usize) {
+        let channel = frame.channels;
+        frame
+            .rgb
+            .iter_mut()
+            .skip(channel)
+            .step_by(3)
+            .zip(rgb.iter().skip(channel).step_by(3))
+            .for_each(|(to, from)| *to = *from);
+        // The frame's own moment is that of its green; there the picture is whole.
+        if channel == 1 {
+            frame.is_cut = self.cuts.as_mut().is_some_and(|cuts| cuts.is_cut(rgb, width));
+        }
+        frame.channels += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pictures of one pixel, `seconds / count` each, that show their number; what comes of them.
+    fn frames(seconds: f64, count: usize, rate: f64, lag: Option<f64>) -> Vec<[u8; 3]> {
+        let mut exposures = Exposures::new(rate, lag, false);
+        let mut done = Vec::new();
+        for i in 0..count {
+            let end = seconds * (i + 1) as f64 / count as f64;
+            if exposures.wants(end) {
+                done.extend(exposures.show(&[i as u8; 3], 1, end));
+            }
+        }
+        done.extend(exposures.finish(&[count as u8 - 1; 3], 1, seconds));
+        assert!(done.iter().enumerate().all(|(i, frame)| frame.index == i as u64));
+        done.iter().map(|frame| [frame.rgb[0], frame.rgb[1], frame.rgb[2]]).collect()
+    }
+
+    #[test]
+    fn plain_frames_are_the_pictures_at_the_middle_of_their_share() {
+        assert_eq!(frames(4.0, 40, 1.0, None), [[5; 3], [15; 3], [25; 3], [35; 3]]);
+        // Fewer pictures than frames, and a video shorter than one share.
+        assert_eq!(frames(2.0, 2, 2.0, None), [[0; 3], [0; 3], [1; 3], [1; 3]]);
+        assert_eq!(frames(0.2, 2, 1.0, None), [[1; 3]]);
+    }
+
+    #[test]
+    fn lagging_channels_come_from_before_and_after() {
+        assert_eq!(frames(2.0, 20, 1.0, Some(0.21)), [[2, 5, 7], [12, 15, 17]]);
+        // More than a share apart, and beyond the video's ends.
+        assert_eq!(frames(2.0, 20, 1.0, Some(1.2)), [[0, 5, 17], [3, 15, 19]]);
+    }
+}
