@@ -15,7 +15,7 @@ fn sample(name: &str) -> PathBuf {
 }
 
 fn read(path: &Path, frames: usize, size: usize) -> classify::Result<Frames> {
-    let sampling = Sampling { windows: 1, frames, fps: None, channel_lag: None };
+    let sampling = Sampling { windows: 1, frames, fps: None, luma_lag: None };
     let options =
         DecodeOptions { deadline: Some(Instant::now() + Duration::from_secs(60)), ..Default::default() };
     read_frames(path, &sampling, &Preprocess::new(size, 127.0, 128.0), &options)
@@ -74,12 +74,40 @@ fn the_frame_on_screen_in_every_container() {
 
 #[test]
 fn windows_of_consecutive_frames() {
-    let sampling = Sampling { windows: 2, frames: 4, fps: Some(25.0), channel_lag: None };
+    let sampling = Sampling { windows: 2, frames: 4, fps: Some(25.0), luma_lag: None };
     let preprocess = Preprocess::new(16, 127.0, 128.0);
     let frames =
         read_frames(&clip("counter.mp4"), &sampling, &preprocess, &DecodeOptions::default()).unwrap();
     assert_eq!((frames.windows, frames.per_window), (2, 4));
     assert_eq!(counts(&frames), [0, 1, 2, 3, 21, 22, 23, 24]);
+}
+
+#[test]
+fn brightness_of_three_moments_makes_one_frame() {
+    let read = |luma_lag| {
+        let sampling = Sampling { windows: 1, frames: 5, fps: None, luma_lag };
+        let preprocess = Preprocess::new(16, 127.0, 128.0);
+        read_frames(&clip("counter.mp4"), &sampling, &preprocess, &DecodeOptions::default()).unwrap()
+    };
+    // A fifth of a second apart, so that a frame's neighbours are the frames before and after.
+    let (plain, mixed) = (read(None), read(Some(0.2)));
+    assert_eq!(mixed.times, plain.times);
+    let grey = |frame: usize, pixel: usize| {
+        let rgb = &plain.pixels[(frame * 16 * 16 + pixel) * 3..][..3];
+        0.299 * f32::from(rgb[0]) + 0.587 * f32::from(rgb[1]) + 0.114 * f32::from(rgb[2])
+    };
+    let mut changed = 0;
+    for frame in 1..4 {
+        for pixel in 0..16 * 16 {
+            let rgb = &mixed.pixels[(frame * 16 * 16 + pixel) * 3..][..3];
+            for (channel, value) in rgb.iter().enumerate() {
+                let wanted = grey(frame + channel - 1, pixel);
+                assert!((f32::from(*value) - wanted).abs() < 2.0, "{frame} {pixel} {rgb:?}: {wanted}");
+            }
+            changed += usize::from(rgb[0].abs_diff(rgb[2]) > 20);
+        }
+    }
+    assert!(changed > 100, "{changed}");
 }
 
 #[test]
@@ -244,7 +272,7 @@ fn any_name_will_do_and_pipes_do_not_block() {
 
 #[test]
 fn a_deadline_ends_the_work() {
-    let sampling = Sampling { windows: 1, frames: 4, fps: None, channel_lag: None };
+    let sampling = Sampling { windows: 1, frames: 4, fps: None, luma_lag: None };
     let options = DecodeOptions { threads: 1, deadline: Some(Instant::now()) };
     let error = read_frames(&sample("bikes.mp4"), &sampling, &Preprocess::new(16, 0.0, 1.0), &options);
     let text = error.unwrap_err().to_string();
@@ -259,7 +287,7 @@ fn savings_are_exact() {
         assert_eq!(every.warnings, [""; 0], "{name}");
         for n in [1, 4, 9, 16] {
             for threads in [1, 2] {
-                let sampling = Sampling { windows: 1, frames: n, fps: None, channel_lag: None };
+                let sampling = Sampling { windows: 1, frames: n, fps: None, luma_lag: None };
                 let options = DecodeOptions { threads, deadline: None };
                 let preprocess = Preprocess::new(32, 127.0, 128.0);
                 let few = read_frames(&sample(name), &sampling, &preprocess, &options).unwrap();

@@ -94,11 +94,14 @@ fn show(folder: &ModelFolder) -> String {
 }
 
 fn frames(config: &ModelConfig) -> String {
-    let Sampling { windows, frames, fps, .. } = config.sampling;
-    let spread = match fps {
+    let Sampling { windows, frames, fps, luma_lag } = config.sampling;
+    let mut spread = match fps {
         Some(fps) => format!("{fps} a second"),
         None => "spread over the clip".into(),
     };
+    if let Some(lag) = luma_lag {
+        spread += &format!("; brightness at three moments {lag} s apart, no colours");
+    }
     if windows == 1 {
         format!("{frames}, {spread}")
     } else {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use classify::dataset::{self, Dataset};
@@ -33,9 +33,12 @@ pub struct Args {
     /// within the budget, else imagenet-lite0]
     #[arg(long, value_name = "NAME|DIR", help_heading = "Model")]
     backbone: Option<String>,
-    /// Minutes that looking at the clips may take, where the backbone is chosen by time
-    #[arg(long, value_name = "MINUTES", default_value_t = 10.0, help_heading = "Model", value_parser = minutes)]
-    budget: f64,
+    /// How much time to spend
+    #[arg(long, value_enum, default_value_t = Preset::Balanced)]
+    preset: Preset,
+    /// Minutes that looking at the clips may take, where the backbone is chosen by time [default: the preset's]
+    #[arg(long, value_name = "MINUTES", help_heading = "Model", value_parser = minutes)]
+    budget: Option<f64>,
     /// Frames to look at in each window of a clip [default: the backbone's]
     #[arg(long, value_name = "N", help_heading = "Model", value_parser = count(10_000))]
     frames: Option<u64>,
@@ -45,10 +48,10 @@ pub struct Args {
     /// Width and height of the frames in pixels [default: the backbone's]
     #[arg(long, value_name = "PX", help_heading = "Model", value_parser = clap::value_parser!(u64).range(16..=4096))]
     size: Option<u64>,
-    /// Seconds by which a frame's red is before its green and its blue after, so that the CNN sees
-    /// motion [default: the backbone's]
+    /// Make each frame of the brightness at three moments so many seconds apart, instead of colours, so
+    /// that an image network sees motion; needs --finetune [default: the backbone's]
     #[arg(long, value_name = "SECONDS", help_heading = "Model")]
-    channel_lag: Option<f64>,
+    luma_lag: Option<f64>,
     /// What reads the features over time
     #[arg(long, value_enum, default_value_t = HeadName::Lstm, help_heading = "Model")]
     head: HeadName,
@@ -95,10 +98,10 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Depth::None, help_heading = "Fine-tuning")]
     finetune: Depth,
     /// Epochs of CNN and head together
-    #[arg(long, value_name = "N", default_value_t = 16, help_heading = "Fine-tuning", value_parser = count(100_000))]
+    #[arg(long, value_name = "N", default_value_t = 14, help_heading = "Fine-tuning", value_parser = count(100_000))]
     finetune_epochs: u64,
     /// Highest learning rate of the head
-    #[arg(long, value_name = "RATE", default_value_t = 4e-4, help_heading = "Fine-tuning")]
+    #[arg(long, value_name = "RATE", default_value_t = 8e-4, help_heading = "Fine-tuning")]
     finetune_rate: f64,
     /// The CNN's share of that rate
     #[arg(long, value_name = "SHARE", default_value_t = 0.5, help_heading = "Fine-tuning")]
@@ -110,15 +113,13 @@ pub struct Args {
     /// see a clip [default: all]
     #[arg(long, value_name = "N", help_heading = "Fine-tuning", value_parser = count(10_000))]
     shown: Option<u64>,
-    /// A model whose CNN shows the one in training what to see in the clips
-    #[arg(long, value_name = "NAME|DIR", help_heading = "Fine-tuning")]
-    teacher: Option<String>,
-    /// How much the teacher counts beside the labels
-    #[arg(long, value_name = "WEIGHT", default_value_t = 1.0, help_heading = "Fine-tuning")]
-    teacher_weight: f64,
     /// Never mirror clips: left and right matter
     #[arg(long, help_heading = "Fine-tuning")]
     no_flip: bool,
+    /// Train K times first, each time with another K-th of the training clips to validate on, and say how
+    /// good and how even the results are: for sets too small for one validation part to tell
+    #[arg(long, value_name = "K", help_heading = "Training", value_parser = count(100))]
+    cross_validate: Option<u64>,
     /// Every random choice comes from it
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
     seed: u64,
@@ -142,6 +143,32 @@ pub struct Args {
     force: bool,
     #[command(flatten)]
     verbosity: Verbosity,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Preset {
+    /// The image network, whatever there is time for: a first answer in a minute or two for 500 clips
+    Quick,
+    /// The 3D network where looking at the clips with it takes no more than 10 minutes, else the image network
+    Balanced,
+    /// The 3D network with six windows of each clip, however long that takes
+    Best,
+}
+
+impl Preset {
+    /// Minutes that looking at the clips may take.
+    fn budget(self) -> Option<f64> {
+        match self {
+            Self::Quick => Some(0.0),
+            Self::Balanced => Some(10.0),
+            Self::Best => None,
+        }
+    }
+
+    /// Windows to look at in a clip, where not the backbone's own.
+    fn windows(self) -> Option<u64> {
+        (self == Self::Best).then_some(6)
+    }
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -208,8 +235,9 @@ impl Args {
         let choice = match (&self.backbone, self.finetune) {
             (Some(backbone), _) => Choice { backbone: backbone.clone(), reason: "as asked".into() },
             (None, Depth::None) => {
-                let budget = Duration::from_secs_f64(60.0 * self.budget);
-                choose_backbone(&data, budget, self.cores())?
+                let budget = self.budget.or(self.preset.budget());
+                let budget = budget.map(|minutes| Duration::from_secs_f64(60.0 * minutes));
+                choose_backbone(&data, self.windows(), budget, self.cores())?
             }
             // The 3D network can't be fine-tuned.
             (None, _) => {
@@ -222,6 +250,9 @@ impl Args {
         std::fs::create_dir_all(&checkpoints).map_err(|e| Error::io(&checkpoints, e))?;
         let stop = interrupt::flag();
         let progress = Progress { console, events: EventWriter::create(&self.output.join("events"))?.into() };
+        if let Some(k) = self.cross_validate {
+            self.cross_validate(k as usize, &data, &options, &stop, &progress)?;
+        }
         let outcome = train(&data, &options, &checkpoints, &stop, &progress)?;
         console.end_progress();
         for problem in data.problems.iter().chain(&outcome.problems) {
@@ -281,8 +312,8 @@ impl Args {
             backbone_reason: choice.reason,
             frames: self.frames.map(|n| n as usize),
             size: self.size.map(|n| n as usize),
-            windows: self.windows.map(|n| n as usize),
-            channel_lag: self.channel_lag,
+            windows: self.windows(),
+            luma_lag: self.luma_lag,
             head,
             recipe,
             label_smoothing: self.label_smoothing as f32,
@@ -294,6 +325,53 @@ impl Args {
             threads: self.cores(),
             resume: self.resume,
         }
+    }
+
+    fn windows(&self) -> Option<usize> {
+        self.windows.or(self.preset.windows()).map(|n| n as usize)
+    }
+
+    /// Trains on each of `k` divisions of the training clips; says how good the models were on the
+    /// rest. The models are not kept.
+    fn cross_validate(
+        &self,
+        k: usize,
+        data: &Dataset,
+        options: &TrainOptions,
+        stop: &AtomicBool,
+        progress: &Progress,
+    ) -> Result<()> {
+        let mut scores = Vec::new();
+        for (i, fold) in data.folds(k, self.seed)?.iter().enumerate() {
+            if i == 0 {
+                fold.warnings.iter().for_each(|warning| progress.console.warning(warning));
+            }
+            progress.console.note(format!("fold {} of {k}", i + 1));
+            let checkpoints = self.output.join("checkpoints").join(format!("fold-{}-of-{k}", i + 1));
+            std::fs::create_dir_all(&checkpoints).map_err(|e| Error::io(&checkpoints, e))?;
+            let outcome = train(fold, options, &checkpoints, stop, progress)?;
+            progress.console.end_progress();
+            if stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            // The last stage that trained the model's own head.
+            let best = outcome.history.iter().rfind(|row| row.best && row.stage != "baseline");
+            scores.extend(best.map(|row| (row.validation.accuracy, row.validation.macro_f1)));
+        }
+        let shown = |of: fn(&(f64, f64)) -> f64| {
+            let values: Vec<f64> = scores.iter().map(of).collect();
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            let squares = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>();
+            (mean, (squares / (values.len() as f64 - 1.0)).sqrt())
+        };
+        let ((accuracy, spread), (f1, f1_spread)) = (shown(|s| s.0), shown(|s| s.1));
+        println!(
+            "{k} folds: {:.1} ± {:.1} % right, macro-F1 {f1:.3} ± {f1_spread:.3} (mean and deviation; each \
+             fold also chose its epoch, so they are a little too good)",
+            100.0 * accuracy,
+            100.0 * spread
+        );
+        Ok(())
     }
 
     fn cores(&self) -> usize {
@@ -314,8 +392,6 @@ impl Args {
         finetune.backbone_rate = self.backbone_rate;
         finetune.augmentation.flip = !self.no_flip;
         finetune.shown = self.shown.map(|n| n as usize);
-        finetune.teacher = self.teacher.clone();
-        finetune.teacher_weight = self.teacher_weight;
         Some(finetune)
     }
 }

@@ -55,7 +55,7 @@ fn model(name: &str, size: usize, sampling: Sampling, head: HeadConfig) -> Model
 }
 
 fn spread(windows: usize, frames: usize) -> Sampling {
-    Sampling { windows, frames, fps: None, channel_lag: None }
+    Sampling { windows, frames, fps: None, luma_lag: None }
 }
 
 fn lstm(num_layers: usize, delta: bool, skip: bool) -> HeadConfig {

@@ -1,14 +1,15 @@
-//! Frames out of a stream of pictures; a frame's channels may be from different moments.
+//! Frames out of a stream of pictures; a frame's channels may be of different moments.
 
 use std::collections::VecDeque;
 
 use super::cuts::CutFinder;
+use crate::video::luma;
 
 /// Builds frames at a steady rate, as [`Sampling`](crate::video::Sampling) does for a clip.
 pub(super) struct Exposures {
     /// Frames a second.
     rate: f64,
-    /// Seconds from red to green and from green to blue.
+    /// Seconds between the moments of a frame's channels, where they are brightness; else 0.
     lag: f64,
     cuts: Option<CutFinder>,
     /// Begun and not yet complete.
@@ -85,13 +86,9 @@ impl Exposures {
     /// Takes the frame's next channel from `rgb`.
     fn expose(&mut self, frame: &mut Exposure, rgb: &[u8], width: usize) {
         let channel = frame.channels;
-        frame
-            .rgb
-            .iter_mut()
-            .skip(channel)
-            .step_by(3)
-            .zip(rgb.iter().skip(channel).step_by(3))
-            .for_each(|(to, from)| *to = *from);
+        for (to, from) in frame.rgb.chunks_exact_mut(3).zip(rgb.chunks_exact(3)) {
+            to[channel] = if self.lag > 0.0 { luma(from) } else { from[channel] };
+        }
         // The frame's own moment is that of its green; there the picture is whole.
         if channel == 1 {
             frame.is_cut = self.cuts.as_mut().is_some_and(|cuts| cuts.is_cut(rgb, width));

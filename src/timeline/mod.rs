@@ -128,7 +128,7 @@ pub fn watch(
         segments: Segments::default(),
         start: 0.0,
     };
-    let mut exposures = Exposures::new(grid.rate, classifier.config().sampling.channel_lag, options.cuts);
+    let mut exposures = Exposures::new(grid.rate, classifier.config().sampling.luma_lag, options.cuts);
     let mut rgb = vec![0; crop.height * crop.width * 3];
     let mut end = 0.0;
     while let Some(shown) = walk.step()? {

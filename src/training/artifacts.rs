@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use candle_core::Device;
 
-use super::{Epoch, FeatureCache, TrainOptions, TrainOutcome};
+use super::{Epoch, FeatureCache, Finetune, FinetuneDepth, TrainOptions, TrainOutcome};
 use crate::dataset::{Dataset, Problem, Sample, Split};
 use crate::evaluation::{Evaluation, evaluate};
 use crate::model::{HeadConfig, LstmConfig, ModelFolder};
@@ -124,12 +124,30 @@ fn facts(
         ),
         HeadConfig::Mean { .. } => "mean over time".into(),
     };
+    let colours = match sampling.luma_lag {
+        Some(lag) => format!("; brightness at three moments {lag} s apart instead of colours"),
+        None => String::new(),
+    };
+    let tuned = match &options.finetune {
+        None => "no, only the head is trained".into(),
+        Some(Finetune { depth, recipe, .. }) => format!(
+            "{}, up to {} epochs{}",
+            match depth {
+                FinetuneDepth::AfterBlocks(0) => "the whole CNN".into(),
+                FinetuneDepth::AfterBlocks(n) => format!("the CNN but for the stem and {n} blocks"),
+                FinetuneDepth::LastBlocks(n) => format!("the CNN's last {n} blocks"),
+            },
+            recipe.epochs,
+            if options.temporal_shift { ", with temporal shift" } else { "" },
+        ),
+    };
     let clips = |split| data.count(split).to_string();
     vec![
         ("Backbone", format!("{}, weights of `{}`", config.backbone.name(), options.backbone)),
         ("Why this backbone", options.backbone_reason.clone()),
         ("Head", head),
-        ("Frames", format!("{frames}, {0} × {0} pixels", folder.preprocess.crop_size.height)),
+        ("Frames", format!("{frames}, {0} × {0} pixels{colours}", folder.preprocess.crop_size.height)),
+        ("Fine-tuned", tuned),
         (
             "Clips",
             format!(

@@ -1,7 +1,5 @@
 //! One clip shown in many ways: every frame of it changed alike, so that motion stays what it is.
 
-use std::ops::Range;
-
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -21,8 +19,6 @@ pub struct Augmentation {
 pub struct View {
     /// Which stored frames are shown.
     pub frames: Vec<usize>,
-    /// The part of the clip that they show, of 0 to 1.
-    pub span: Range<f64>,
     /// Left, top and side of the crop, in stored pixels.
     crop: [f32; 3],
     flip: bool,
@@ -35,7 +31,7 @@ impl View {
     /// The view that validation takes: the middle frame of each part, the whole picture.
     pub fn plain(stored: usize, frames: usize, size: usize) -> Self {
         let frames = (0..frames).map(|i| (2 * i + 1) * stored / (2 * frames)).collect();
-        Self { frames, span: 0.0..1.0, crop: [0.0, 0.0, size as f32], flip: false, gain: 1.0, lift: 0.0 }
+        Self { frames, crop: [0.0, 0.0, size as f32], flip: false, gain: 1.0, lift: 0.0 }
     }
 
     /// A random view: of `frames` equal parts of the clip a run of `shown`, in each any of its
@@ -50,7 +46,6 @@ impl View {
     ) -> Self {
         let shown = shown.clamp(1, frames);
         let start = rng.random_range(0..=frames - shown);
-        let span = start as f64 / frames as f64..(start + shown) as f64 / frames as f64;
         let part = |i: usize| {
             let (from, to) = (i * stored / frames, ((i + 1) * stored / frames).max(i * stored / frames + 1));
             rng.random_range(from..to.min(stored).max(from + 1)).min(stored - 1)
@@ -61,7 +56,7 @@ impl View {
         let crop = [place(), place(), side];
         let mut change = || rng.random_range(-1.0f32..=1.0) * augmentation.colour;
         let (gain, lift) = (1.0 + change(), change() * 255.0);
-        Self { frames, span, crop, flip: augmentation.flip && rng.random(), gain, lift }
+        Self { frames, crop, flip: augmentation.flip && rng.random(), gain, lift }
     }
 
     /// Writes the view of a clip, `stored` `u8 [_, size, size, 3]`, as network input
@@ -166,6 +161,5 @@ mod tests {
         let view = View::random(augmentation, 8, 8, 3, SIZE, &mut rng);
         let first = view.frames[0];
         assert_eq!(view.frames, [first, first + 1, first + 2]);
-        assert_eq!(view.span, first as f64 / 8.0..(first + 3) as f64 / 8.0);
     }
 }

@@ -21,10 +21,19 @@ pub struct Choice {
     pub reason: String,
 }
 
-/// The 3D network where looking at all of `data`'s clips with it takes no longer than `budget` on
-/// `threads` cores, judged by its time for a few of them; else the image network.
-pub fn choose_backbone(data: &Dataset, budget: Duration, threads: usize) -> Result<Choice> {
-    let classifier = Classifier::new(&ModelFolder::named(THOROUGH, &Device::Cpu)?, &Device::Cpu)?;
+/// The 3D network where looking at `windows` windows of each of `data`'s clips takes no longer than
+/// `budget` on `threads` cores, judged by its time for a few of them, or where there is no budget to
+/// keep; else the image network.
+pub fn choose_backbone(
+    data: &Dataset,
+    windows: Option<usize>,
+    budget: Option<Duration>,
+    threads: usize,
+) -> Result<Choice> {
+    let mut classifier = Classifier::new(&ModelFolder::named(THOROUGH, &Device::Cpu)?, &Device::Cpu)?;
+    if let Some(windows) = windows {
+        classifier = classifier.with_windows(windows);
+    }
     // Clips from all over the set, so that long ones count for what they are. The first warms up.
     let samples: Vec<&Sample> = data.samples.iter().collect();
     let tried = (0..5).filter_map(|i| samples.get(i * samples.len() / 5));
@@ -44,12 +53,17 @@ pub fn choose_backbone(data: &Dataset, budget: Duration, threads: usize) -> Resu
     };
     let estimate = mean.mul_f64(data.samples.len() as f64 / threads.max(1) as f64);
     let minutes = |d: Duration| format!("{:.1} min", d.as_secs_f64() / 60.0);
-    let (backbone, words) = if estimate <= budget { (THOROUGH, "within") } else { (QUICK, "over") };
+    let (backbone, verdict) = match budget {
+        None => (THOROUGH, ", which no budget limits".to_owned()),
+        Some(budget) if estimate <= budget => {
+            (THOROUGH, format!(", within the budget of {}", minutes(budget)))
+        }
+        Some(budget) => (QUICK, format!(", over the budget of {}", minutes(budget))),
+    };
     let reason = format!(
-        "{THOROUGH} would look at the {} clips for about {} on {threads} cores, {words} the budget of {}",
+        "{THOROUGH} would look at the {} clips for about {} on {threads} cores{verdict}",
         data.samples.len(),
         minutes(estimate),
-        minutes(budget)
     );
     Ok(Choice { backbone: backbone.into(), reason })
 }

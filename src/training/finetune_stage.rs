@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::head_stage::validation;
-use super::{Augmentation, FrameStore, Stage, Step, Targets, Teacher, Validation, View, cross_entropy};
+use super::{Augmentation, FrameStore, Stage, Step, Targets, Validation, View, cross_entropy};
 use crate::Result;
 use crate::heads::Dropout;
 use crate::model::{BackboneConfig, HeadConfig, Weights};
@@ -37,7 +37,6 @@ pub struct FinetuneStage<'a> {
     pub frozen_blocks: usize,
     /// Frames that a step shows of a clip, at most `frames`.
     pub shown: usize,
-    pub teacher: Option<&'a Teacher>,
     pub device: &'a Device,
 }
 
@@ -88,18 +87,13 @@ impl Stage for FinetuneStage<'_> {
         let mut input = self.input(self.train, batch, &views)?;
         let labels: Vec<usize> = batch.iter().map(|&clip| self.labels[clip]).collect();
         let mut targets = Targets::new(&labels, self.classes, self.label_smoothing, self.class_weights);
-        let spans: Vec<_> = views.iter().map(|view| view.span.clone()).collect();
-        let mut hints = self.teacher.map(|teacher| teacher.targets(batch, &spans)).transpose()?;
         if self.mixup > 0.0 {
             let share = super::head_stage::beta(self.mixup, rng);
             let other: Vec<usize> = (0..batch.len()).map(|i| (i + 1) % batch.len()).collect();
             let index: Vec<u32> = other.iter().map(|&i| i as u32).collect();
-            let index = Tensor::new(index, self.device)?;
-            let mix = |x: &Tensor| -> Result<Tensor> {
-                Ok(((x * share)? + (x.index_select(&index, 0)? * (1.0 - share))?)?)
-            };
-            input = mix(&input.reshape((batch.len(), ()))?)?.reshape(input.shape())?;
-            hints = hints.as_ref().map(mix).transpose()?;
+            let clips = input.reshape((batch.len(), ()))?;
+            let mixed = clips.index_select(&Tensor::new(index, self.device)?, 0)?;
+            input = ((clips * share)? + (mixed * (1.0 - share))?)?.reshape(input.shape())?;
             targets = targets.mix(&other, share as f32);
         }
         let all = self.all(weights);
@@ -110,11 +104,7 @@ impl Stage for FinetuneStage<'_> {
         let logits = self.logits(&all, &features, Some(&mut dropout))?;
         let answers = logits.argmax(D::Minus1)?.to_vec1::<u32>()?;
         let correct = std::iter::zip(answers, labels).filter(|(a, l)| *a as usize == *l).count();
-        let mut loss = cross_entropy(&logits, &targets)?;
-        if let (Some(teacher), Some(hints)) = (self.teacher, &hints) {
-            loss = (loss + teacher.loss(weights, &features, hints)?)?;
-        }
-        Ok(Step { loss, correct })
+        Ok(Step { loss: cross_entropy(&logits, &targets)?, correct })
     }
 
     fn validate(&self, weights: &Weights) -> Result<Validation> {

@@ -30,7 +30,7 @@ impl FrameStore {
     pub fn decode(
         clips: &[PathBuf],
         frames: usize,
-        channel_lag: Option<f64>,
+        luma_lag: Option<f64>,
         preprocess: &Preprocess,
         folder: &Path,
         threads: usize,
@@ -40,7 +40,7 @@ impl FrameStore {
         let file = tempfile::tempfile_in(folder).map_err(|e| Error::io(folder, e))?;
         let size = preprocess.crop_size.height;
         let store = Self { file, path: folder.to_owned(), frames, size };
-        let sampling = Sampling { windows: 1, frames, fps: None, channel_lag };
+        let sampling = Sampling { windows: 1, frames, fps: None, luma_lag };
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let work = || -> Result<()> {
             loop {

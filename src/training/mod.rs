@@ -17,7 +17,6 @@ mod optimizer;
 mod options;
 mod run;
 mod schedule;
-mod teacher;
 mod trainer;
 
 use finetune_stage::block_of;
@@ -36,7 +35,6 @@ pub use optimizer::{AdamW, AdamWConfig};
 pub use options::{Finetune, FinetuneDepth, TrainOptions};
 pub use run::{Observer, TrainOutcome, train};
 pub use schedule::Schedule;
-pub use teacher::Teacher;
 pub use trainer::{Epoch, Recipe, Stage, Step, Trainer, Validation};
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ pub struct TrainOptions {
     pub frames: Option<usize>,
     pub size: Option<usize>,
     pub windows: Option<usize>,
-    /// Seconds between the channels of a frame.
-    pub channel_lag: Option<f64>,
+    /// See [`Sampling`](crate::video::Sampling).
+    pub luma_lag: Option<f64>,
     pub head: HeadConfig,
     /// Of the first stage, the head on cached features.
     pub recipe: super::Recipe,
@@ -47,10 +47,6 @@ pub struct Finetune {
     pub augmentation: super::Augmentation,
     /// Frames that a step shows of a clip, a run from a random place; all where not given.
     pub shown: Option<usize>,
-    /// A model whose CNN's features of the training clips are an extra target.
-    pub teacher: Option<String>,
-    /// How much missing the teacher's features counts in the loss.
-    pub teacher_weight: f64,
 }
 
 /// How much of the CNN is trained.
@@ -67,9 +63,9 @@ impl Default for Finetune {
         Self {
             depth: FinetuneDepth::AfterBlocks(0),
             recipe: super::Recipe {
-                epochs: 16,
+                epochs: 14,
                 batch: 8,
-                learning_rate: 4e-4,
+                learning_rate: 8e-4,
                 warmup: 0.1,
                 weight_decay: 0.05,
                 clip_norm: 5.0,
@@ -80,10 +76,8 @@ impl Default for Finetune {
             },
             backbone_rate: 0.5,
             layer_decay: 0.85,
-            augmentation: super::Augmentation { least_crop: 0.7, flip: true, colour: 0.2 },
+            augmentation: super::Augmentation { least_crop: 0.5, flip: true, colour: 0.3 },
             shown: None,
-            teacher: None,
-            teacher_weight: 1.0,
         }
     }
 }
@@ -117,7 +111,7 @@ impl Default for TrainOptions {
             frames: None,
             size: None,
             windows: None,
-            channel_lag: None,
+            luma_lag: None,
             head: HeadConfig::Lstm(LstmConfig {
                 hidden_size: 256,
                 num_layers: 1,

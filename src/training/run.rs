@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use candle_core::{Device, Tensor};
 
 use super::{
-    Epoch, Examples, FeatureCache, Finetune, FinetuneStage, FrameStore, HeadStage, Recipe, Stage, Teacher,
+    Epoch, Examples, FeatureCache, Finetune, FinetuneStage, FrameStore, HeadStage, Recipe, Stage,
     TrainOptions, Trainer, extract, fold_normalisation, init_head, layer_rates, normalisation,
 };
 use crate::dataset::{Dataset, Problem, Sample, Split};
@@ -52,7 +52,7 @@ pub fn train(
     base.preprocess = options.size.map_or(base.preprocess.clone(), |size| base.preprocess.with_size(size));
     base.config.sampling.frames = options.frames.unwrap_or(base.config.sampling.frames);
     base.config.sampling.windows = options.windows.unwrap_or(base.config.sampling.windows);
-    base.config.sampling.channel_lag = options.channel_lag.or(base.config.sampling.channel_lag);
+    base.config.sampling.luma_lag = options.luma_lag.or(base.config.sampling.luma_lag);
     base.config.backbone.set_temporal_shift(options.temporal_shift)?;
     base.weights.0.retain(|name, _| name.starts_with("backbone."));
     base.config.id2label = data.labels.clone();
@@ -275,15 +275,6 @@ impl Run<'_> {
         fold_normalisation(&best, &mean, &std)
     }
 
-    /// What the CNN of the model `name` sees in the training clips.
-    fn teacher(&self, name: &str, weight: f64, parts: &Parts) -> Result<Teacher> {
-        let model = ModelFolder::named(name, &Device::Cpu)?;
-        let features = self.features(&model, &parts.train_clips)?;
-        let rows = features.into_iter().map(|row| Ok(row?.flatten_to(1)?)).collect::<Result<Vec<_>>>()?;
-        let examples = Examples { features: Tensor::stack(&rows, 0)?, labels: parts.train.labels.clone() };
-        Teacher::new(&examples, weight)
-    }
-
     /// Second stage: CNN and head together, on frames; puts the result into `model`.
     fn finetune(&mut self, model: &mut ModelFolder, finetune: &Finetune, parts: &Parts) -> Result<()> {
         let (options, classes) = (self.options, self.classes());
@@ -297,7 +288,7 @@ impl Run<'_> {
             FrameStore::decode(
                 clips,
                 frames,
-                model.config.sampling.channel_lag,
+                model.config.sampling.luma_lag,
                 &preprocess,
                 self.checkpoints,
                 options.threads,
@@ -310,20 +301,12 @@ impl Run<'_> {
         if self.stopped() {
             return Ok(());
         }
-        let teacher = finetune
-            .teacher
-            .as_ref()
-            .map(|name| self.teacher(name, finetune.teacher_weight, parts))
-            .transpose()?;
         let class_weights = self.class_weights(&parts.train.labels);
         let frozen_blocks = finetune.frozen_blocks(&model.weights);
         let (mut start, mut fixed) = (Weights::default(), Weights::default());
         for (name, tensor) in &model.weights.0 {
             let part = if finetune.trains(name, frozen_blocks) { &mut start } else { &mut fixed };
             part.0.insert(name.clone(), tensor.clone());
-        }
-        if let Some(teacher) = &teacher {
-            start.0.extend(teacher.start(parts.train.features.dim(2)?, finetune.recipe.seed)?.0);
         }
         let stage = FinetuneStage {
             backbone: &model.config.backbone,
@@ -342,12 +325,10 @@ impl Run<'_> {
             mixup: options.mixup,
             frozen_blocks,
             shown: finetune.shown.unwrap_or(frames),
-            teacher: teacher.as_ref(),
             device: &Device::Cpu,
         };
         let rates = layer_rates(&start, finetune.backbone_rate, finetune.layer_decay);
-        let mut best = self.trained(&stage, &start, &finetune.recipe, rates)?;
-        best.0.retain(|name, _| !Teacher::owns(name));
+        let best = self.trained(&stage, &start, &finetune.recipe, rates)?;
         model.weights.0.extend(best.0);
         Ok(())
     }

@@ -17,6 +17,7 @@ mod walk;
 
 use orientation::Orientation;
 use picture::Converter;
+pub(crate) use picture::luma;
 
 pub use preprocess::{CropSize, Preprocess, ShortestEdge};
 pub use probe::{ClipInfo, ffmpeg_version, probe};

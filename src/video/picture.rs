@@ -208,6 +208,12 @@ fn usize_of(n: c_int) -> Result<usize, c_int> {
     usize::try_from(n).ok().filter(|n| *n > 0).ok_or(ffi::AVERROR_INVALIDDATA)
 }
 
+/// The brightness of an RGB pixel (BT.601).
+pub(crate) fn luma(rgb: &[u8]) -> u8 {
+    let [r, g, b] = [rgb[0], rgb[1], rgb[2]].map(u32::from);
+    ((77 * r + 150 * g + 29 * b) >> 8) as u8
+}
+
 pub(super) fn ratio(r: ffi::AVRational) -> f64 {
     if r.num > 0 && r.den > 0 { f64::from(r.num) / f64::from(r.den) } else { 0.0 }
 }

@@ -8,7 +8,7 @@ use ffmpeg_next::Packet;
 use super::collector::{Collector, Wanted};
 use super::input::{End, Input};
 use super::memory::Packets;
-use super::picture::ratio;
+use super::picture::{luma, ratio};
 use super::stream::{self, Span};
 use super::{Converter, DecodeOptions, Frames, Orientation, Preprocess, Sampling, reason};
 use crate::{Error, Result};
@@ -183,10 +183,10 @@ impl Reader<'_> {
         for stamps in wanted.chunks(self.sampling.moments_a_frame()) {
             let shown = stamps.iter().map(find).collect::<Result<Vec<&Wanted>>>()?;
             match shown[..] {
-                [red, green, blue] => {
-                    let channels = red.rgb.chunks_exact(3).zip(green.rgb.chunks_exact(3));
-                    let channels = channels.zip(blue.rgb.chunks_exact(3));
-                    pixels.extend(channels.flat_map(|((r, g), b)| [r[0], g[1], b[2]]));
+                [before, now, after] => {
+                    let channels = before.rgb.chunks_exact(3).zip(now.rgb.chunks_exact(3));
+                    let channels = channels.zip(after.rgb.chunks_exact(3));
+                    pixels.extend(channels.flat_map(|((a, b), c)| [luma(a), luma(b), luma(c)]));
                 }
                 _ => pixels.extend_from_slice(&shown[0].rgb),
             }

@@ -15,10 +15,11 @@ pub struct Sampling {
     /// whole share of the clip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fps: Option<f64>,
-    /// Seconds by which the red of a frame is before its green, and its blue after: what stands
-    /// still looks as ever, what moves gets coloured edges, so that an image network sees motion.
+    /// A frame's red, green and blue are the brightness at three moments, this many seconds apart: what
+    /// moves gets coloured edges, so that an image network sees motion, and colour, by which it would
+    /// know a place instead of an action, is gone (Kim et al. 2022, arXiv:2201.10394).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channel_lag: Option<f64>,
+    pub luma_lag: Option<f64>,
 }
 
 fn one() -> usize {
@@ -34,14 +35,14 @@ impl Sampling {
     /// one window is played again from its start until the window is full.
     pub fn moments(&self, duration: f64) -> Vec<f64> {
         let moments = self.frame_moments(duration);
-        let Some(lag) = self.channel_lag else { return moments };
+        let Some(lag) = self.luma_lag else { return moments };
         let of_frame = |t: f64| [t - lag, t, t + lag].map(|t| t.clamp(0.0, duration.max(0.0)));
         moments.into_iter().flat_map(of_frame).collect()
     }
 
-    /// How many moments there are for each frame: one, or one for each of its channels.
+    /// How many moments there are for each frame: one, or three for a frame of brightness.
     pub fn moments_a_frame(&self) -> usize {
-        if self.channel_lag.is_some() { 3 } else { 1 }
+        if self.luma_lag.is_some() { 3 } else { 1 }
     }
 
     fn frame_moments(&self, duration: f64) -> Vec<f64> {
@@ -69,13 +70,13 @@ mod tests {
 
     #[test]
     fn spread_takes_the_middle_of_equal_parts() {
-        let sampling = Sampling { windows: 1, frames: 4, fps: None, channel_lag: None };
+        let sampling = Sampling { windows: 1, frames: 4, fps: None, luma_lag: None };
         assert_eq!(sampling.moments(8.0), [1.0, 3.0, 5.0, 7.0]);
     }
 
     #[test]
     fn windows_span_the_clip_and_loop_a_short_one() {
-        let sampling = Sampling { windows: 2, frames: 2, fps: Some(2.0), channel_lag: None };
+        let sampling = Sampling { windows: 2, frames: 2, fps: Some(2.0), luma_lag: None };
         assert_eq!(sampling.moments(5.0), [0.25, 0.75, 4.25, 4.75]);
         assert_eq!(sampling.moments(0.5), [0.25, 0.25, 0.25, 0.25]);
         assert!(sampling.moments(0.0).iter().all(|t| *t == 0.0));
