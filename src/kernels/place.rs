@@ -25,6 +25,12 @@ impl Position {
         Self { at: [row / h / d, row / h % d, row % h, 0], dims }
     }
 
+    /// The next `count` pixels of the same row are passed.
+    fn advance(&mut self, count: usize) {
+        self.at[3] += count - 1;
+        self.step();
+    }
+
     fn step(&mut self) {
         for i in (0..4).rev() {
             self.at[i] += 1;
@@ -60,6 +66,10 @@ impl<const R: usize> Placed<R> {
         taps: &mut Vec<Tap<R>>,
     ) -> Self {
         let window = &run.window;
+        let fits = || std::iter::zip(run.to.dims, run.from.dims).all(|(to, from)| to <= from);
+        if conv.taps == 1 && window.stride == [1; 3] && window.pad == [0; 3] && fits() {
+            return Self::point(conv, run, output, position, n, taps);
+        }
         let mut out = [output; R];
         let mut residual = run.residual.map(|(r, _)| [r.as_ptr(); R]);
         // First tap of each pixel, with the padding counted: may lie outside the image.
@@ -93,6 +103,49 @@ impl<const R: usize> Placed<R> {
         let start = taps.len();
         let k = place_taps(conv, run, &base, &corner, taps);
         Self { taps: start..taps.len(), k, out, residual, rows: n }
+    }
+}
+
+impl<const R: usize> Placed<R> {
+    /// [`Self::new`] for a 1×1 convolution, most of an image network: no borders, so that pixels of one
+    /// row lie at even distances.
+    fn point(
+        conv: &PackedConv,
+        run: &Run,
+        output: *mut f32,
+        position: &mut Position,
+        n: usize,
+        taps: &mut Vec<Tap<R>>,
+    ) -> Self {
+        let mut out = [output; R];
+        let mut input = [run.input.as_ptr(); R];
+        let mut residual = run.residual.map(|(r, _)| [r.as_ptr(); R]);
+        let mut done = 0;
+        while done < n {
+            let at = position.at;
+            let count = (run.to.dims[3] - at[3]).min(n - done);
+            let (to, from) = (offset(&run.to.strides, at), offset(&run.from.strides, at));
+            for i in 0..count {
+                out[done + i] = output.wrapping_add(to + i * run.to.strides[3]);
+                input[done + i] = input[done + i].wrapping_add(from + i * run.from.strides[3]);
+            }
+            if let (Some(pointers), Some((_, grid))) = (&mut residual, &run.residual) {
+                let from = offset(&grid.strides, at);
+                for i in 0..count {
+                    pointers[done + i] = pointers[done + i].wrapping_add(from + i * grid.strides[3]);
+                }
+            }
+            position.advance(count);
+            done += count;
+        }
+        for r in n..R {
+            (out[r], input[r]) = (out[n - 1], input[n - 1]);
+            if let Some(pointers) = &mut residual {
+                pointers[r] = pointers[n - 1];
+            }
+        }
+        taps.push(Tap { row: 0, input });
+        Self { taps: taps.len() - 1..taps.len(), k: conv.cin, out, residual, rows: n }
     }
 }
 
