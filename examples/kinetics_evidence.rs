@@ -31,8 +31,8 @@ use rayon::prelude::*;
 const NONE_SHARE: f64 = 0.05;
 
 /// What `choose` tries: size, windows, frames a window.
-const GRID: [(usize, usize, usize); 5] =
-    [(160, 1, 32), (160, 2, 32), (160, 4, 32), (192, 2, 32), (224, 2, 32)];
+const GRID: [(usize, usize, usize); 6] =
+    [(160, 1, 32), (160, 2, 32), (160, 4, 32), (192, 2, 32), (224, 1, 32), (224, 2, 32)];
 
 #[derive(serde::Deserialize)]
 struct Row {

@@ -56,8 +56,10 @@ pub struct Label {
 /// Where the time went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
-    /// Opening, decoding, resizing.
+    /// Opening and decoding.
     pub decode: Duration,
+    /// Resizing and converting to RGB.
+    pub resize: Duration,
     /// The CNN.
     pub backbone: Duration,
     /// LSTM and classifier.
@@ -165,7 +167,12 @@ impl Classifier {
             frames: frames.times.len(),
             model: self.name.clone(),
             warnings: frames.warnings,
-            timings: Timings { decode, backbone, head: start.elapsed() - backbone },
+            timings: Timings {
+                decode: decode.saturating_sub(frames.resizing),
+                resize: frames.resizing,
+                backbone,
+                head: start.elapsed() - backbone,
+            },
         })
     }
 

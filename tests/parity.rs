@@ -40,6 +40,7 @@ fn frames(steps: usize, height: usize, width: usize) -> Frames {
         times: vec![0.0; steps],
         duration: 1.0,
         warnings: Vec::new(),
+        resizing: Default::default(),
     }
 }
 

@@ -119,7 +119,8 @@ fn main() -> Result<()> {
     let (frames, size) = (options.frames, options.size);
     let mut bench = Bench { options, peer };
     let (model, python) = (bench.options.model.clone(), bench.options.python.clone());
-    let command = ours::Command { model, frames, size };
+    let arguments = ["--model", &model, "--frames", &frames.to_string(), "--size", &size.to_string()];
+    let command = ours::Command(arguments.map(String::from).to_vec());
 
     println!("{}; {versions}; {} rounds\n", ours::machine(), bench.options.rounds);
     println!("| what | peer | ours | peer's | ratio |\n|---|---|---|---|---|");
@@ -132,12 +133,20 @@ fn main() -> Result<()> {
             bench.pairs(&what, peer, None, || network.features(), |p| p.seconds(&line))?;
         }
     }
+    let what = "I3D, one window of 32 frames at 160²";
+    if bench.wanted(what) {
+        let onnx = scratch.path().join("i3d.onnx");
+        let mut network = ours::Volume::new(32, 160)?;
+        network.export(&onnx)?;
+        let line = format!("run {}", onnx.display());
+        bench.pairs(what, "onnxruntime", None, || network.logits(), |p| p.seconds(&line))?;
+    }
     let mut training = ours::Training::new(frames, size)?;
     let what = format!("training step, {frames} frames at {size}²");
     let line = format!("step {frames} {size}");
     bench.pairs(&what, "PyTorch", None, || training.step(), |p| p.seconds(&line))?;
 
-    let what = format!("folder of {} clips", clips.len());
+    let what = format!("folder of {} clips, {frames} frames at {size}²", clips.len());
     for (peer, engine) in [("onnxruntime", "ort"), ("PyTorch", "torch")] {
         let line = format!("folder {engine} {frames} {size} {}", list.display());
         bench.pairs(&what, peer, Some(clips.len()), || command.label(&clips), |p| p.seconds(&line))?;
@@ -156,6 +165,19 @@ fn main() -> Result<()> {
         )?;
     }
     println!();
+    if bench.wanted("defaults") {
+        for model in [&model, "kinetics400-i3d"] {
+            let command = ours::Command(vec!["--model".into(), model.into()]);
+            let rate = clips.len() as f64 / command.label(&clips)?;
+            println!("- folder of {} clips, {model} as it is: {rate:.1} clips/s", clips.len());
+        }
+        let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/bikes.mp4");
+        let (command, clip) = (ours::Command(Vec::new()), &[clip][..]);
+        let mut times: Vec<f64> = (0..5).map(|_| command.label(clip)).collect::<Result<_>>()?;
+        times.sort_by(f64::total_cmp);
+        let memory = command.peak_memory(&clip[0])? / 1e6;
+        println!("- a clip of 10 s, whole process, kinetics400-i3d: {:.2} s, {memory:.0} MB", times[2]);
+    }
     if bench.wanted("limits") {
         ours::print_limits(frames, size)?;
         let decode = bench.peer.seconds(&format!("decode {}", list.display()))?;

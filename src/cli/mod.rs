@@ -129,17 +129,6 @@ fn keep_candle_off_the_cores() {
     }
 }
 
-/// Training frees and takes hundreds of megabytes at every step. The C library gives such blocks back to
-/// the system, which hands them out again zeroed, page by page: a sixth of a step's time.
-fn keep_freed_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: plain settings.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, libc::c_int::MAX);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
-    }
-}
-
 /// `classify train` where a folder `train` was meant.
 fn hint_at_folder(console: &Console) {
     let Some(first) = std::env::args_os().nth(1) else { return };

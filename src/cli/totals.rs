@@ -37,6 +37,7 @@ impl Totals {
     pub fn labelled(&mut self, path: &Path, clip: &ClipLabels, console: &Console) {
         self.labelled += 1;
         self.time.decode += clip.timings.decode;
+        self.time.resize += clip.timings.resize;
         self.time.backbone += clip.timings.backbone;
         self.time.head += clip.timings.head;
         for warning in &clip.warnings {
@@ -97,5 +98,11 @@ impl Totals {
 
 fn parts(time: &Timings) -> String {
     let ms = |d: Duration| format!("{:.1} ms", d.as_secs_f64() * 1e3);
-    format!("decode {}, network {}, head {}", ms(time.decode), ms(time.backbone), ms(time.head))
+    format!(
+        "decode {}, resize {}, network {}, head over time {}",
+        ms(time.decode),
+        ms(time.resize),
+        ms(time.backbone),
+        ms(time.head)
+    )
 }

@@ -9,7 +9,8 @@ use classify::dataset::{self, Dataset};
 use classify::model::{HeadConfig, LstmConfig};
 use classify::report::EventWriter;
 use classify::training::{
-    Choice, Epoch, Finetune, FinetuneDepth, Observer, TrainOptions, choose_backbone, finish, train,
+    Choice, Epoch, Finetune, FinetuneDepth, Observer, TrainOptions, choose_backbone, finish,
+    keep_freed_memory, train,
 };
 use classify::{Error, Result, run};
 
@@ -49,7 +50,7 @@ pub struct Args {
     #[arg(long, value_name = "PX", help_heading = "Model", value_parser = clap::value_parser!(u64).range(16..=4096))]
     size: Option<u64>,
     /// Make each frame of the brightness at three moments so many seconds apart, instead of colours, so
-    /// that an image network sees motion; needs --finetune [default: the backbone's]
+    /// that an image network sees motion; for --finetune [default: the backbone's]
     #[arg(long, value_name = "SECONDS", help_heading = "Model")]
     luma_lag: Option<f64>,
     /// What reads the features over time
@@ -106,7 +107,7 @@ pub struct Args {
     /// The CNN's share of that rate
     #[arg(long, value_name = "SHARE", default_value_t = 0.5, help_heading = "Fine-tuning")]
     backbone_rate: f64,
-    /// Frames see their neighbours inside the CNN, at no extra cost; needs --finetune all
+    /// Frames see their neighbours inside the CNN, at no extra cost; for --finetune
     #[arg(long, help_heading = "Fine-tuning")]
     temporal_shift: bool,
     /// Frames that a step shows of each clip, a run from a random place: less time, and more ways to
@@ -219,7 +220,7 @@ fn share(text: &str) -> Result<f64, String> {
 impl Args {
     /// Read the data, train, measure the saved model, say how good it is.
     pub fn run(self, console: &Console) -> Result<Status> {
-        super::keep_freed_memory();
+        keep_freed_memory();
         console.set_verbosity(self.verbosity);
         let start = Instant::now();
         if self.output.join("config.json").exists() && !self.force && !self.resume {
@@ -249,7 +250,12 @@ impl Args {
         let checkpoints = self.output.join("checkpoints");
         std::fs::create_dir_all(&checkpoints).map_err(|e| Error::io(&checkpoints, e))?;
         let stop = interrupt::flag();
-        let progress = Progress { console, events: EventWriter::create(&self.output.join("events"))?.into() };
+        let progress = Progress {
+            console,
+            events: EventWriter::create(&self.output.join("events"))?.into(),
+            epochs: [self.epochs, self.finetune_epochs],
+            begin: Instant::now().into(),
+        };
         if let Some(k) = self.cross_validate {
             self.cross_validate(k as usize, &data, &options, &stop, &progress)?;
         }
@@ -400,6 +406,33 @@ impl Args {
 struct Progress<'a> {
     console: &'a Console,
     events: Mutex<EventWriter>,
+    /// Most epochs of the head alone, and of CNN and head together.
+    epochs: [u64; 2],
+    /// When the first step of the stage under way was done.
+    begin: Mutex<Instant>,
+}
+
+/// Steps after which a stage's time can be told.
+const TIMED_STEPS: usize = 10;
+
+impl Progress<'_> {
+    /// Says how long a stage will take, where that is long enough to want to know.
+    fn estimate(&self, stage: &str, step: usize, steps: usize) {
+        let mut begin = self.begin.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if step == 1 {
+            *begin = Instant::now();
+        }
+        if step == TIMED_STEPS + 1 {
+            let epochs = self.epochs[usize::from(stage == "finetune")];
+            let seconds = begin.elapsed().as_secs_f64() / TIMED_STEPS as f64 * (steps as u64 * epochs) as f64;
+            if seconds > 60.0 {
+                self.console.note(format!(
+                    "{stage}: about {:.0} min for all {epochs} epochs, and the validation after each",
+                    (seconds / 60.0).ceil()
+                ));
+            }
+        }
+    }
 }
 
 impl Observer for Progress<'_> {
@@ -412,6 +445,9 @@ impl Observer for Progress<'_> {
     }
 
     fn step(&self, stage: &str, epoch: usize, step: usize, steps: usize, loss: f64) {
+        if epoch == 1 {
+            self.estimate(stage, step, steps);
+        }
         if step == 1 {
             self.console.start_progress(steps, &format!("steps of epoch {epoch} ({stage}), loss {loss:.3}"));
         }

@@ -78,6 +78,7 @@ mod tests {
             times: (0..count).map(|i| i as f64).collect(),
             duration: count as f64,
             warnings: vec![],
+            resizing: Default::default(),
         };
         let picture = grid(&frames);
         // Eight columns, so each window of nine takes two rows.

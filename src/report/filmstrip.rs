@@ -85,6 +85,7 @@ mod tests {
             times: (0..n).map(|i| i as f64).collect(),
             duration: n as f64,
             warnings: Vec::new(),
+            resizing: Default::default(),
         }
     }
 

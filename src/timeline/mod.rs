@@ -123,6 +123,7 @@ pub fn watch(
             times: Vec::new(),
             duration: 0.0,
             warnings: Vec::new(),
+            resizing: Default::default(),
         },
         shot: Shot::new(grid.context),
         segments: Segments::default(),

@@ -1,6 +1,7 @@
 //! Gathers the wanted pictures out of all that the decoder shows.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use ffmpeg_next::{ffi, frame};
 
@@ -18,6 +19,8 @@ pub(super) struct Collector {
     missing: usize,
     /// Pictures that the decoder marked as damaged.
     pub damaged: usize,
+    /// Time spent on resizing and converting to RGB.
+    pub resizing: Duration,
 }
 
 #[derive(Default)]
@@ -31,7 +34,15 @@ pub(super) struct Wanted {
 impl Collector {
     pub fn new(wanted: impl IntoIterator<Item = i64>, converter: Converter, size: usize) -> Self {
         let wanted: BTreeMap<_, _> = wanted.into_iter().map(|w| (w, Wanted::default())).collect();
-        Self { missing: wanted.len(), wanted, converter, size, held: None, damaged: 0 }
+        Self {
+            missing: wanted.len(),
+            wanted,
+            converter,
+            size,
+            held: None,
+            damaged: 0,
+            resizing: Duration::ZERO,
+        }
     }
 
     /// Whether each wanted picture itself has come.
@@ -74,7 +85,10 @@ impl Collector {
             }
             if rgb.is_empty() {
                 rgb.resize(self.size, 0);
-                if self.converter.convert(frame, &mut rgb).is_err() {
+                let start = Instant::now();
+                let converted = self.converter.convert(frame, &mut rgb);
+                self.resizing += start.elapsed();
+                if converted.is_err() {
                     return;
                 }
             }

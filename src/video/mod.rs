@@ -63,6 +63,8 @@ pub struct Frames {
     pub duration: f64,
     /// What was wrong with the clip without keeping it from being used (truncated, …).
     pub warnings: Vec<String>,
+    /// How long bringing the decoded pictures to the model's size and to RGB took.
+    pub resizing: std::time::Duration,
 }
 
 impl Frames {

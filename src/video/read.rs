@@ -168,6 +168,7 @@ impl Reader<'_> {
         duration: f64,
         time_of: impl Fn(i64) -> f64,
     ) -> Result<Frames> {
+        let resizing = collected.resizing;
         let mut pictures: BTreeMap<i64, Wanted> = collected.finish();
         pictures.retain(|_, picture| !picture.rgb.is_empty());
         let crop = self.preprocess.crop_size;
@@ -201,6 +202,7 @@ impl Reader<'_> {
             times,
             duration,
             warnings: Vec::new(),
+            resizing,
         })
     }
 }

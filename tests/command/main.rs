@@ -8,3 +8,4 @@ mod interruption;
 mod options;
 mod output_file;
 mod subcommands;
+mod training;

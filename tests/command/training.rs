@@ -1,0 +1,80 @@
+//! `classify train`, killed and interrupted.
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::builder::{Run, classify, sample};
+
+/// Two classes of six clips. A box that players skip, of another length in each, makes them different
+/// files; the pictures are the same, as nothing here is about how much is learned.
+fn clips() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (label, clip) in [("jump", "jumping_jacks.mp4"), ("balance", "balance_beam.mp4")] {
+        let folder = dir.path().join(label);
+        fs::create_dir(&folder).unwrap();
+        for group in 1..=6u8 {
+            let mut bytes = fs::read(sample(clip)).unwrap();
+            bytes.extend([0, 0, 0, 8 + group, b'f', b'r', b'e', b'e']);
+            bytes.extend(vec![0; usize::from(group)]);
+            fs::write(folder.join(format!("v_{label}_g{group:02}_c01.mp4")), bytes).unwrap();
+        }
+    }
+    dir
+}
+
+fn train(clips: &Path, model: &Path) -> Run {
+    let settings = "--backbone imagenet-lite0 --frames 4 --size 64 --hidden 8 --epochs 2 --batch 4 --finetune last \
+                    --finetune-epochs 8 --shown 3 --temporal-shift --luma-lag 0.1 --no-cache --threads 1";
+    classify().arg("train").arg(clips).arg("-o").arg(model).args(settings.split_whitespace())
+}
+
+/// A training that has fine-tuned for an epoch.
+fn started(clips: &Path, model: &Path) -> Child {
+    let mut command = train(clips, model).command();
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let checkpoint = model.join("checkpoints/finetune.safetensors");
+    let begin = Instant::now();
+    while !checkpoint.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before fine-tuning");
+        assert!(begin.elapsed() < Duration::from_secs(120), "no checkpoint");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child
+}
+
+#[test]
+fn killed_while_fine_tuning_it_goes_on_to_the_same_weights() {
+    let (clips, models) = (clips(), tempfile::tempdir().unwrap());
+    let (undisturbed, killed) = (models.path().join("undisturbed"), models.path().join("killed"));
+    train(clips.path(), &undisturbed).run().code(0);
+
+    let mut child = started(clips.path(), &killed);
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
+    assert!(!killed.join("model.safetensors").exists());
+    train(clips.path(), &killed).arg("--resume").run().code(0);
+
+    let weights = |model: &Path| fs::read(model.join("model.safetensors")).unwrap();
+    assert!(weights(&undisturbed) == weights(&killed), "other weights");
+    let epochs = |model: &Path| {
+        let rows = fs::read_to_string(model.join("metrics.jsonl")).unwrap();
+        rows.lines().filter(|row| row.contains("\"finetune\"")).count()
+    };
+    assert_eq!(epochs(&undisturbed), epochs(&killed));
+}
+
+#[test]
+fn interrupted_it_leaves_the_best_model_so_far() {
+    let (clips, models) = (clips(), tempfile::tempdir().unwrap());
+    let model = models.path().join("model");
+    let mut child = started(clips.path(), &model);
+    // SAFETY: sends a signal to a process that we started and have not waited for.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let ran = classify().arg("--model").arg(&model).arg(sample("jumping_jacks.mp4")).run().code(0);
+    assert!(ran.stdout().contains("balance"), "{}", ran.stdout());
+}
