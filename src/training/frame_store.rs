@@ -23,14 +23,13 @@ pub struct FrameStore {
 }
 
 impl FrameStore {
-    /// Decodes `clips`, `threads` at a time; `frames` frames of `size` pixels spread over each.
+    /// Decodes `clips`, `threads` at a time.
     ///
     /// # Errors
     /// Where a clip can't be decoded, though its features could be computed before, or the disk is full.
     pub fn decode(
         clips: &[PathBuf],
-        frames: usize,
-        luma_lag: Option<f64>,
+        sampling: Sampling,
         preprocess: &Preprocess,
         folder: &Path,
         threads: usize,
@@ -39,8 +38,7 @@ impl FrameStore {
     ) -> Result<Self> {
         let file = tempfile::tempfile_in(folder).map_err(|e| Error::io(folder, e))?;
         let size = preprocess.crop_size.height;
-        let store = Self { file, path: folder.to_owned(), frames, size };
-        let sampling = Sampling { windows: 1, frames, fps: None, luma_lag };
+        let store = Self { file, path: folder.to_owned(), frames: sampling.windows * sampling.frames, size };
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let work = || -> Result<()> {
             loop {

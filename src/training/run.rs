@@ -12,6 +12,7 @@ use super::{
 };
 use crate::dataset::{Dataset, Problem, Sample, Split};
 use crate::model::{HeadConfig, ModelFolder, Weights};
+use crate::video::Sampling;
 use crate::{Classifier, Error, Result};
 
 /// What a run tells while it goes on.
@@ -283,12 +284,13 @@ impl Run<'_> {
         let stored = (size as f64 / finetune.augmentation.least_crop.sqrt()).round() as usize;
         let decode = |clips: &[PathBuf], frames: usize, size: usize| -> Result<FrameStore> {
             let preprocess = model.preprocess.with_size(size);
+            let luma_lag = model.config.sampling.luma_lag;
+            let sampling = Sampling { windows: 1, frames, fps: None, luma_lag };
             self.observer.features(0, clips.len());
             let progress = |done| self.observer.features(done, clips.len());
             FrameStore::decode(
                 clips,
-                frames,
-                model.config.sampling.luma_lag,
+                sampling,
                 &preprocess,
                 self.checkpoints,
                 options.threads,
