@@ -70,7 +70,9 @@ impl Chart<'_> {
                     }
                     @if let Some((step, why)) = self.mark {
                         line.mark x1=(px(x(step))) x2=(px(x(step))) y1=(top) y2=(floor) {}
-                        text x=(px(x(step))) y=(top - 7.0) text-anchor=(anchor(step, steps)) { (why) }
+                        // At the foot: the borders have their names at the top.
+                        @let (side, away) = if 2 * step < steps { ("start", 5.0) } else { ("end", -5.0) };
+                        text x=(px(x(step) + away)) y=(floor - 6.0) text-anchor=(side) { (why) }
                     }
                     @for line in lines {
                         @for run in runs(&line.values) {
@@ -89,15 +91,6 @@ impl Chart<'_> {
                 }
             }
         }
-    }
-}
-
-/// Where a text over step `step` starts so that it stays inside the chart.
-fn anchor(step: usize, steps: usize) -> &'static str {
-    match step * 10 / steps.max(1) {
-        0..3 => "start",
-        8.. => "end",
-        _ => "middle",
     }
 }
 
