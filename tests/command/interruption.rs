@@ -81,15 +81,15 @@ fn a_lost_terminal_ends_it_unless_nohup_said_otherwise() {
     use std::os::unix::process::CommandExt;
     for (ignored, clips, code) in [(false, 5000, 130), (true, 20, 0)] {
         let mut command = quick().args(["--format", "json"]).args(vec![sample(CLIP); clips]).command();
-        if ignored {
-            // SAFETY: signal is allowed between fork and exec; this is what nohup does.
-            unsafe {
-                command.pre_exec(|| {
-                    libc::signal(libc::SIGHUP, libc::SIG_IGN);
-                    Ok(())
-                })
-            };
-        }
+        // Set either way: the tests themselves may run under nohup.
+        let action = if ignored { libc::SIG_IGN } else { libc::SIG_DFL };
+        // SAFETY: signal is allowed between fork and exec; this is what nohup does.
+        unsafe {
+            command.pre_exec(move || {
+                libc::signal(libc::SIGHUP, action);
+                Ok(())
+            })
+        };
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut rows = String::new();
