@@ -9,20 +9,28 @@ import av
 import numpy as np
 import onnxruntime as ort
 
-model, frames, size, path = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-with av.open(path) as container:
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    decoded = list(container.decode(stream))
-out = []
-for i in np.linspace(0, len(decoded) - 1, frames).round().astype(int):
-    f = decoded[i]
-    k = size / min(f.width, f.height)
-    w, h = max(size, round(f.width * k)), max(size, round(f.height * k))
-    x = f.reformat(width=w, height=h, format="rgb24").to_ndarray()
-    top, left = (h - size) // 2, (w - size) // 2
-    out.append(x[top : top + size, left : left + size])
-x = np.ascontiguousarray(((np.stack(out).astype(np.float32) - 127) / 128).transpose(0, 3, 1, 2))
-session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
-scores = session.run(None, {"x": x})[0]
-print(int(scores.argmax()), float(scores.max()))
+
+def decode(path, frames, size):
+    """uint8 [frames, size, size, 3] spread over the clip: short side scaled, centre crop."""
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        decoded = list(container.decode(stream))
+    out = []
+    for i in np.linspace(0, len(decoded) - 1, frames).round().astype(int):
+        f = decoded[i]
+        k = size / min(f.width, f.height)
+        w, h = max(size, round(f.width * k)), max(size, round(f.height * k))
+        x = f.reformat(width=w, height=h, format="rgb24").to_ndarray()
+        top, left = (h - size) // 2, (w - size) // 2
+        out.append(x[top : top + size, left : left + size])
+    return np.stack(out)
+
+
+if __name__ == "__main__":
+    model, frames, size, path = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    pixels = decode(path, frames, size)
+    x = np.ascontiguousarray(((pixels.astype(np.float32) - 127) / 128).transpose(0, 3, 1, 2))
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    scores = session.run(None, {"x": x})[0]
+    print(int(scores.argmax()), float(scores.max()))

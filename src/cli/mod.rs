@@ -23,6 +23,7 @@ mod status;
 mod timeline;
 mod totals;
 mod train;
+mod training_progress;
 
 use std::path::Path;
 use std::sync::LazyLock;

@@ -104,9 +104,7 @@ impl<const R: usize> Placed<R> {
         let k = place_taps(conv, run, &base, &corner, taps);
         Self { taps: start..taps.len(), k, out, residual, rows: n }
     }
-}
 
-impl<const R: usize> Placed<R> {
     /// [`Self::new`] for a 1×1 convolution, most of an image network: no borders, so that pixels of one
     /// row lie at even distances.
     fn point(
@@ -165,15 +163,6 @@ fn place_taps<const R: usize>(
     let [_, dims @ ..] = run.from.dims.map(|n| n as isize);
     let strides = run.from.strides.map(|n| n as isize);
     let inside = |c: &[isize; 3]| (0..3).all(|i| (0..dims[i]).contains(&c[i]));
-    if conv.taps == 1 && run.window.stride == [1; 3] && corner.iter().all(inside) {
-        let at = |r: usize| {
-            let c: &[isize; 3] = &corner[r];
-            let inner = c[0] * strides[1] + c[1] * strides[2] + c[2] * strides[3];
-            input.wrapping_add(base[r] + inner as usize)
-        };
-        taps.push(Tap { row: 0, input: std::array::from_fn(at) });
-        return conv.cin;
-    }
     let whole = !run.transposed
         && run.from.strides[3] == conv.cin
         && conv.cin * run.window.kernel[2] <= MAX_INPUTS

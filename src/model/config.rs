@@ -150,11 +150,6 @@ impl BackboneConfig {
         Ok(())
     }
 
-    /// Whether the CNN can be trained, too.
-    pub fn can_finetune(&self) -> bool {
-        self.lite().is_some()
-    }
-
     fn lite(&self) -> Option<(LiteVariant, LiteConfig)> {
         match *self {
             Self::EfficientNetLite0(config) => Some((LiteVariant::Lite0, config)),

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::head_stage::validation;
-use super::{Augmentation, FrameStore, Stage, Step, Targets, Validation, View, cross_entropy};
+use super::{Augmentation, FrameStore, Mixup, Stage, Step, Targets, Validation, View, cross_entropy};
 use crate::Result;
 use crate::heads::Dropout;
 use crate::model::{BackboneConfig, HeadConfig, Weights};
@@ -87,14 +87,9 @@ impl Stage for FinetuneStage<'_> {
         let mut input = self.input(self.train, batch, &views)?;
         let labels: Vec<usize> = batch.iter().map(|&clip| self.labels[clip]).collect();
         let mut targets = Targets::new(&labels, self.classes, self.label_smoothing, self.class_weights);
-        if self.mixup > 0.0 {
-            let share = super::head_stage::beta(self.mixup, rng);
-            let other: Vec<usize> = (0..batch.len()).map(|i| (i + 1) % batch.len()).collect();
-            let index: Vec<u32> = other.iter().map(|&i| i as u32).collect();
-            let clips = input.reshape((batch.len(), ()))?;
-            let mixed = clips.index_select(&Tensor::new(index, self.device)?, 0)?;
-            input = ((clips * share)? + (mixed * (1.0 - share))?)?.reshape(input.shape())?;
-            targets = targets.mix(&other, share as f32);
+        if let Some(mixup) = Mixup::draw(self.mixup, batch.len(), rng) {
+            input = mixup.tensor(&input.reshape((batch.len(), ()))?)?.reshape(input.shape())?;
+            targets = targets.mix(&mixup.other, mixup.share);
         }
         let all = self.all(weights);
         let vb = all.var_builder(self.device).pp("backbone");

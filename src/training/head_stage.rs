@@ -5,7 +5,7 @@ use candle_nn::ops::softmax;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Examples, Stage, Step, Targets, Validation, cross_entropy};
+use super::{Examples, Mixup, Stage, Step, Targets, Validation, cross_entropy};
 use crate::Result;
 use crate::heads::Dropout;
 use crate::metrics::{Answer, Metrics};
@@ -73,15 +73,10 @@ impl Stage for HeadStage<'_> {
         let (mut x, mut lengths) = self.spans(batch, rng)?;
         let labels: Vec<usize> = batch.iter().map(|&clip| self.train.labels[clip]).collect();
         let mut targets = Targets::new(&labels, self.classes, self.label_smoothing, self.class_weights);
-        if self.mixup > 0.0 {
-            // The batch is shuffled already: mixing it with itself turned by one mixes random pairs.
-            let share = beta(self.mixup, rng) as f32;
-            let other: Vec<usize> = (0..batch.len()).map(|i| (i + 1) % batch.len()).collect();
-            let index: Vec<u32> = other.iter().map(|&i| i as u32).collect();
-            let mixed = x.index_select(&Tensor::new(index, self.device)?, 0)?;
-            x = ((x * f64::from(share))? + (mixed * f64::from(1.0 - share))?)?;
-            lengths = other.iter().enumerate().map(|(i, &j)| lengths[i].max(lengths[j])).collect();
-            targets = targets.mix(&other, share);
+        if let Some(mixup) = Mixup::draw(self.mixup, batch.len(), rng) {
+            x = mixup.tensor(&x)?;
+            lengths = mixup.other.iter().enumerate().map(|(i, &j)| lengths[i].max(lengths[j])).collect();
+            targets = targets.mix(&mixup.other, mixup.share);
         }
         let mut dropout = Dropout::new(rng.random());
         let logits = self.logits(weights, &x, &lengths, Some(&mut dropout))?;
@@ -115,17 +110,6 @@ pub(super) fn validation(logits: &Tensor, labels: &[usize], classes: usize) -> R
     Ok(Validation { loss, accuracy: metrics.accuracy, macro_f1: metrics.macro_f1 })
 }
 
-/// A draw from Beta(α, α), by Jöhnk's method (α ≤ 1 is what mixup uses).
-pub(super) fn beta(alpha: f64, rng: &mut ChaCha8Rng) -> f64 {
-    loop {
-        let x = rng.random::<f64>().powf(1.0 / alpha);
-        let y = rng.random::<f64>().powf(1.0 / alpha);
-        if x + y > 0.0 && x + y <= 1.0 {
-            return x / (x + y);
-        }
-    }
-}
-
 /// Mean and standard deviation of each feature over clips and steps: `[D]`, `[D]`.
 pub fn normalisation(examples: &Examples) -> Result<(Tensor, Tensor)> {
     let rows = examples.features.flatten_to(1)?;
@@ -148,16 +132,6 @@ pub fn fold_normalisation(head: &Weights, mean: &Tensor, std: &Tensor) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::SeedableRng;
-
-    #[test]
-    fn beta_is_symmetric_and_wide_for_small_alpha() {
-        let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let draws: Vec<f64> = (0..4000).map(|_| beta(0.2, &mut rng)).collect();
-        let mean = draws.iter().sum::<f64>() / draws.len() as f64;
-        let near_ends = draws.iter().filter(|x| **x < 0.1 || **x > 0.9).count() as f64 / draws.len() as f64;
-        assert!((mean - 0.5).abs() < 0.03 && near_ends > 0.6, "{mean} {near_ends}");
-    }
 
     #[test]
     fn folding_gives_the_same_answer() {

@@ -14,6 +14,7 @@ mod head_stage;
 mod init;
 mod loss;
 mod memory;
+mod mixup;
 mod optimizer;
 mod options;
 mod run;
@@ -21,6 +22,7 @@ mod schedule;
 mod trainer;
 
 use finetune_stage::block_of;
+use mixup::Mixup;
 
 pub use artifacts::{Figures, finish};
 pub use augment::{Augmentation, View};

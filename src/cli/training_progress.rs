@@ -1,0 +1,92 @@
+//! What `classify train` shows while it works.
+
+use std::sync::Mutex;
+use std::time::Instant;
+
+use classify::report::EventWriter;
+use classify::training::{Epoch, Observer};
+
+use super::Console;
+
+/// A bar while clips are read, then a line an epoch; and the figures for TensorBoard.
+pub struct Progress<'a> {
+    pub console: &'a Console,
+    pub events: Mutex<EventWriter>,
+    /// Most epochs of the head alone, and of CNN and head together.
+    pub epochs: [u64; 2],
+    /// When the first step of the stage under way was done.
+    pub begin: Mutex<Instant>,
+}
+
+/// Steps after which a stage's time can be told.
+const TIMED_STEPS: usize = 10;
+
+impl Progress<'_> {
+    /// Says how long a stage will take, where that is long enough to want to know.
+    fn estimate(&self, stage: &str, step: usize, steps: usize) {
+        let mut begin = self.begin.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if step == 1 {
+            *begin = Instant::now();
+        }
+        if step == TIMED_STEPS + 1 {
+            let epochs = self.epochs[usize::from(stage == "finetune")];
+            let seconds = begin.elapsed().as_secs_f64() / TIMED_STEPS as f64 * (steps as u64 * epochs) as f64;
+            if seconds > 60.0 {
+                self.console.note(format!(
+                    "{stage}: about {:.0} min for all {epochs} epochs, and the validation after each",
+                    (seconds / 60.0).ceil()
+                ));
+            }
+        }
+    }
+}
+
+impl Observer for Progress<'_> {
+    fn features(&self, done: usize, total: usize) {
+        if done == 0 {
+            self.console.start_progress(total, "clips read");
+        } else {
+            self.console.step(0);
+        }
+    }
+
+    fn step(&self, stage: &str, epoch: usize, step: usize, steps: usize, loss: f64) {
+        if epoch == 1 {
+            self.estimate(stage, step, steps);
+        }
+        if step == 1 {
+            self.console.start_progress(steps, &format!("steps of epoch {epoch} ({stage}), loss {loss:.3}"));
+        }
+        self.console.step(0);
+    }
+
+    fn epoch(&self, row: &Epoch) {
+        self.console.end_progress();
+        let v = row.validation;
+        self.console.note(format!(
+            "{:8} epoch {:>3}  loss {:.3}  validation loss {:.3}  accuracy {:>5.1} %  macro-F1 {:.3}{}  {:.1} s",
+            row.stage,
+            row.epoch,
+            row.train_loss,
+            v.loss,
+            100.0 * v.accuracy,
+            v.macro_f1,
+            if row.best { " *" } else { "  " },
+            row.seconds
+        ));
+        let figures = [
+            ("loss/train", row.train_loss),
+            ("loss/validation", v.loss),
+            ("accuracy/train", row.train_accuracy),
+            ("accuracy/validation", v.accuracy),
+            ("macro-F1/validation", v.macro_f1),
+            ("learning rate", row.learning_rate),
+        ];
+        let figures = figures.map(|(name, value)| (format!("{}/{name}", row.stage), value));
+        let mut events = self.events.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        // The figures are in metrics.jsonl too: a full disk need not end the training here.
+        if let Err(error) = events.scalars(row.epoch, &figures) {
+            self.console.warning(error);
+        }
+    }
+}
