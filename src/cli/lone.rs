@@ -27,7 +27,7 @@ pub fn copy(timeout: Duration) -> Option<Ended> {
             0 => {
                 let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
                 libc::setrlimit(libc::RLIMIT_CORE, &none);
-                keep_memory();
+                classify::worker::keep_freed_memory();
                 #[cfg(target_os = "linux")]
                 {
                     libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
@@ -50,19 +50,6 @@ pub fn copy(timeout: Duration) -> Option<Ended> {
                 })
             }
         }
-    }
-}
-
-/// What is freed stays at hand, for every thread alike: in so short a life, pages that are given back and
-/// asked for anew cost more than the rest of the loading.
-#[cfg(unix)]
-fn keep_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: plain settings.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 1);
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
     }
 }
 

@@ -87,7 +87,7 @@ impl Exposures {
     fn expose(&mut self, frame: &mut Exposure, rgb: &[u8], width: usize) {
         let channel = frame.channels;
         for (to, from) in frame.rgb.chunks_exact_mut(3).zip(rgb.chunks_exact(3)) {
-            to[channel] = if self.lag > 0.0 { luma(from) } else { from[channel] };
+            to[channel] = if self.lag > 0.0 { luma([from[0], from[1], from[2]]) } else { from[channel] };
         }
         // The frame's own moment is that of its green; there the picture is whole.
         if channel == 1 {

@@ -13,36 +13,26 @@ use super::Converter;
 pub(super) struct Collector {
     wanted: BTreeMap<i64, Wanted>,
     converter: Converter,
-    /// Bytes of one converted picture.
-    size: usize,
     held: Option<(i64, frame::Video)>,
     missing: usize,
     /// Pictures that the decoder marked as damaged.
     pub damaged: usize,
-    /// Time spent on resizing and converting to RGB.
+    /// Time spent on resizing and converting.
     pub resizing: Duration,
 }
 
 #[derive(Default)]
 pub(super) struct Wanted {
-    /// `u8 [height, width, 3]`, empty as long as there is none.
-    pub rgb: Vec<u8>,
+    /// The converted picture, empty as long as there is none.
+    pub pixels: Vec<u8>,
     /// The picture that it shows: the wanted one or, where that can't be had, the one before.
     pub stamp: i64,
 }
 
 impl Collector {
-    pub fn new(wanted: impl IntoIterator<Item = i64>, converter: Converter, size: usize) -> Self {
+    pub fn new(wanted: impl IntoIterator<Item = i64>, converter: Converter) -> Self {
         let wanted: BTreeMap<_, _> = wanted.into_iter().map(|w| (w, Wanted::default())).collect();
-        Self {
-            missing: wanted.len(),
-            wanted,
-            converter,
-            size,
-            held: None,
-            damaged: 0,
-            resizing: Duration::ZERO,
-        }
+        Self { missing: wanted.len(), wanted, converter, held: None, damaged: 0, resizing: Duration::ZERO }
     }
 
     /// Whether each wanted picture itself has come.
@@ -77,22 +67,22 @@ impl Collector {
         if from >= to {
             return;
         }
-        let mut rgb: Vec<u8> = Vec::new();
+        let mut pixels: Vec<u8> = Vec::new();
         for (wanted, slot) in self.wanted.range_mut(from..to) {
-            let have = (!slot.rgb.is_empty()).then_some(slot.stamp);
+            let have = (!slot.pixels.is_empty()).then_some(slot.stamp);
             if !is_better(stamp, have, *wanted) {
                 continue;
             }
-            if rgb.is_empty() {
-                rgb.resize(self.size, 0);
+            if pixels.is_empty() {
+                pixels.resize(self.converter.size(), 0);
                 let start = Instant::now();
-                let converted = self.converter.convert(frame, &mut rgb);
+                let converted = self.converter.convert(frame, &mut pixels);
                 self.resizing += start.elapsed();
                 if converted.is_err() {
                     return;
                 }
             }
-            slot.rgb.clone_from(&rgb);
+            slot.pixels.clone_from(&pixels);
             slot.stamp = stamp;
             self.missing -= usize::from(stamp == *wanted);
         }
@@ -114,7 +104,7 @@ impl Collector {
 
     /// Wanted pictures that could not be had.
     pub fn stand_ins(&self) -> usize {
-        self.wanted.iter().filter(|(wanted, got)| got.rgb.is_empty() || got.stamp != **wanted).count()
+        self.wanted.iter().filter(|(wanted, got)| got.pixels.is_empty() || got.stamp != **wanted).count()
     }
 
     pub fn wanted(&self) -> &BTreeMap<i64, Wanted> {

@@ -78,23 +78,31 @@ impl Orientation {
 
     /// Puts pixels into upright order.
     ///
-    /// `planes`: red, green and blue as decoded, in rows of `stride` bytes; `upright`: `u8 [height, width, 3]`.
-    pub fn apply(self, planes: [&[u8]; 3], stride: usize, upright: &mut [u8], width: usize, height: usize) {
+    /// `planes`: one a channel as decoded, in rows of `stride` bytes; `upright`: `u8 [height, width, N]`.
+    pub fn apply<const N: usize>(
+        self,
+        planes: [&[u8]; N],
+        stride: usize,
+        upright: &mut [u8],
+        width: usize,
+        height: usize,
+    ) {
         let (last_x, last_y) = (width - 1, height - 1);
-        for (y, row) in upright.chunks_exact_mut(width * 3).enumerate() {
+        for (y, row) in upright.chunks_exact_mut(width * N).enumerate() {
             let y = if self.flip_y { last_y - y } else { y };
+            let (pixels, _) = row.as_chunks_mut::<N>();
             if !self.transposed && !self.flip_x {
-                let [red, green, blue] = planes.map(|plane| &plane[y * stride..][..width]);
-                for (((rgb, r), g), b) in row.chunks_exact_mut(3).zip(red).zip(green).zip(blue) {
-                    rgb.copy_from_slice(&[*r, *g, *b]);
+                let lines = planes.map(|plane| &plane[y * stride..][..width]);
+                for (x, pixel) in pixels.iter_mut().enumerate() {
+                    *pixel = lines.map(|line| line[x]);
                 }
                 continue;
             }
-            for (x, rgb) in row.chunks_exact_mut(3).enumerate() {
+            for (x, pixel) in pixels.iter_mut().enumerate() {
                 let x = if self.flip_x { last_x - x } else { x };
                 let (row, column) = if self.transposed { (x, y) } else { (y, x) };
                 let place = row * stride + column;
-                rgb.copy_from_slice(&planes.map(|plane| plane[place]));
+                *pixel = planes.map(|plane| plane[place]);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! From a decoded picture to upright RGB at the size that the model wants.
+//! From a decoded picture to upright RGB or brightness at the size that the model wants.
 
 use std::ffi::c_int;
 use std::ptr;
@@ -16,9 +16,29 @@ pub(super) struct Converter {
     /// What the container says; asked first, as players do.
     orientation: Option<Orientation>,
     aspect: f64,
+    colours: Colours,
     scaler: *mut ffi::SwsContext,
     /// Green, blue and red planes as the scaler writes them, rows padded for its vector instructions.
     scratch: Vec<u8>,
+}
+
+/// What a converted picture consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Colours {
+    /// `u8 [height, width, 3]`
+    Rgb,
+    /// `u8 [height, width]`, the [`luma`] of each RGB pixel. The stored picture's own brightness would be
+    /// cheaper, but differs by up to 26 of 255 where a colour lies outside of RGB.
+    Luma,
+}
+
+impl Colours {
+    pub fn channels(self) -> usize {
+        match self {
+            Self::Rgb => 3,
+            Self::Luma => 1,
+        }
+    }
 }
 
 /// What part of a stored picture is scaled to what size.
@@ -36,18 +56,30 @@ struct Geometry {
 
 impl Converter {
     /// `aspect`: width by height of a pixel as the container says, 0 if it doesn't.
-    pub fn new(preprocess: &Preprocess, orientation: Option<Orientation>, aspect: f64) -> Self {
+    pub fn new(
+        preprocess: &Preprocess,
+        orientation: Option<Orientation>,
+        aspect: f64,
+        colours: Colours,
+    ) -> Self {
         Self {
             preprocess: preprocess.clone(),
             orientation,
             aspect,
+            colours,
             scaler: ptr::null_mut(),
             scratch: Vec::new(),
         }
     }
 
-    /// Writes `frame` into `rgb`, `u8 [crop height, crop width, 3]`; the error is FFmpeg's number.
-    pub fn convert(&mut self, frame: &frame::Video, rgb: &mut [u8]) -> Result<(), c_int> {
+    /// Bytes of a converted picture.
+    pub fn size(&self) -> usize {
+        let crop = self.preprocess.crop_size;
+        crop.height * crop.width * self.colours.channels()
+    }
+
+    /// Writes `frame` into `upright`, [`Self::size`] long; the error is FFmpeg's number.
+    pub fn convert(&mut self, frame: &frame::Video, upright: &mut [u8]) -> Result<(), c_int> {
         // SAFETY: a decoded frame is valid while borrowed.
         let raw = unsafe { &*frame.as_ptr() };
         // SAFETY: see above.
@@ -114,9 +146,19 @@ impl Converter {
             }
         }
         let crop = self.preprocess.crop_size;
-        let (green, rest) = self.scratch.split_at(plane);
-        let (blue, red) = rest.split_at(plane);
-        orientation.apply([red, green, blue], stride, rgb, crop.width, crop.height);
+        let (green, rest) = self.scratch.split_at_mut(plane);
+        let (blue, red) = rest.split_at_mut(plane);
+        match self.colours {
+            Colours::Rgb => {
+                orientation.apply([red, green, blue], stride, upright, crop.width, crop.height);
+            }
+            Colours::Luma => {
+                for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
+                    *r = luma([*r, *g, *b]);
+                }
+                orientation.apply([red], stride, upright, crop.width, crop.height);
+            }
+        }
         Ok(())
     }
 
@@ -209,8 +251,8 @@ fn usize_of(n: c_int) -> Result<usize, c_int> {
 }
 
 /// The brightness of an RGB pixel (BT.601).
-pub(crate) fn luma(rgb: &[u8]) -> u8 {
-    let [r, g, b] = [rgb[0], rgb[1], rgb[2]].map(u32::from);
+pub(crate) fn luma(rgb: [u8; 3]) -> u8 {
+    let [r, g, b] = rgb.map(u16::from);
     ((77 * r + 150 * g + 29 * b) >> 8) as u8
 }
 

@@ -8,7 +8,7 @@ use ffmpeg_next::Packet;
 use super::collector::{Collector, Wanted};
 use super::input::{End, Input};
 use super::memory::Packets;
-use super::picture::{luma, ratio};
+use super::picture::{Colours, ratio};
 use super::stream::{self, Span};
 use super::{Converter, DecodeOptions, Frames, Orientation, Preprocess, Sampling, reason};
 use crate::{Error, Result};
@@ -155,9 +155,9 @@ impl Reader<'_> {
         // SAFETY: the stream belongs to the open input.
         let (orientation, aspect) =
             unsafe { (Orientation::of_stream(stream), ratio((*stream).sample_aspect_ratio)) };
-        let crop = self.preprocess.crop_size;
-        let converter = Converter::new(self.preprocess, orientation, aspect);
-        Collector::new(wanted.iter().copied(), converter, crop.height * crop.width * 3)
+        let colours = if self.sampling.moments_a_frame() == 3 { Colours::Luma } else { Colours::Rgb };
+        let converter = Converter::new(self.preprocess, orientation, aspect, colours);
+        Collector::new(wanted.iter().copied(), converter)
     }
 
     /// Puts the pictures into the order of the moments. `time_of`: seconds of a picture from the first.
@@ -170,7 +170,7 @@ impl Reader<'_> {
     ) -> Result<Frames> {
         let resizing = collected.resizing;
         let mut pictures: BTreeMap<i64, Wanted> = collected.finish();
-        pictures.retain(|_, picture| !picture.rgb.is_empty());
+        pictures.retain(|_, picture| !picture.pixels.is_empty());
         let crop = self.preprocess.crop_size;
         let mut pixels = Vec::with_capacity(wanted.len() * crop.height * crop.width * 3);
         let mut times = Vec::with_capacity(wanted.len());
@@ -185,11 +185,14 @@ impl Reader<'_> {
             let shown = stamps.iter().map(find).collect::<Result<Vec<&Wanted>>>()?;
             match shown[..] {
                 [before, now, after] => {
-                    let channels = before.rgb.chunks_exact(3).zip(now.rgb.chunks_exact(3));
-                    let channels = channels.zip(after.rgb.chunks_exact(3));
-                    pixels.extend(channels.flat_map(|((a, b), c)| [luma(a), luma(b), luma(c)]));
+                    let start = pixels.len();
+                    pixels.resize(start + now.pixels.len() * 3, 0);
+                    let moments = before.pixels.iter().zip(&now.pixels).zip(&after.pixels);
+                    for (pixel, ((a, b), c)) in pixels[start..].as_chunks_mut().0.iter_mut().zip(moments) {
+                        *pixel = [*a, *b, *c];
+                    }
                 }
-                _ => pixels.extend_from_slice(&shown[0].rgb),
+                _ => pixels.extend_from_slice(&shown[0].pixels),
             }
             times.push(time_of(shown[shown.len() / 2].stamp));
         }

@@ -8,7 +8,7 @@ use ffmpeg_next::{ffi, frame};
 use super::decoder::Decoder;
 use super::input::{End, Input};
 use super::memory::timestamp;
-use super::picture::ratio;
+use super::picture::{Colours, ratio};
 use super::{Converter, DecodeOptions, Orientation, Preprocess, reason};
 use crate::{Error, Result};
 
@@ -66,7 +66,7 @@ impl Walk {
         let decoder = Decoder::open(&input, options.threads, None)?;
         let clock = Clock::new(f64::from(input.time_base()), input.frame_rate());
         Ok(Self {
-            converter: Converter::new(preprocess, orientation, aspect),
+            converter: Converter::new(preprocess, orientation, aspect, Colours::Rgb),
             decoder,
             input,
             ahead: VecDeque::new(),
