@@ -107,7 +107,7 @@ impl<const R: usize> Placed<R> {
 
     /// [`Self::new`] for a 1×1 convolution, most of an image network: no borders, so that pixels of one
     /// row lie at even distances.
-    pub(super) fn point(
+    fn point(
         conv: &PackedConv,
         run: &Run,
         output: *mut f32,
