@@ -41,3 +41,27 @@ fn what_is_said_of_each_odd_file() {
     let limit = Duration::from_secs(10) * said.len() as u32;
     assert!(start.elapsed() < limit, "{:?}", start.elapsed());
 }
+
+/// Every picture of each, as `classify check` and timelines go through them.
+#[test]
+fn no_odd_file_crashes_the_decoder_when_it_is_watched() {
+    let shared = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let folder = std::env::var_os("CLASSIFY_SHARED").map_or_else(shared, PathBuf::from).join("data/odd");
+    if !folder.is_dir() {
+        println!("skipped: {} is not there", folder.display());
+        return;
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_classify"));
+    let output = command.args(["check", "."]).current_dir(&folder).stdin(Stdio::null()).output().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    assert!(!lines.contains("crashed the decoder"), "{lines}");
+    // Those that can't be labelled can't be watched either.
+    let refused = |says: &str| says != "labelled" && !says.starts_with("labelled;");
+    let table = include_str!("odd_table.tsv").lines().filter_map(|line| line.split_once('\t'));
+    let mut broken: Vec<&str> = table.filter(|(_, says)| refused(says)).map(|(name, _)| name).collect();
+    broken.sort_unstable();
+    let names = lines.lines().filter_map(|line| line.strip_prefix("broken   ./")?.split_once(": "));
+    let mut said: Vec<&str> = names.map(|(name, _)| name).collect();
+    said.sort_unstable();
+    assert_eq!(said, broken, "{lines}");
+}

@@ -24,6 +24,8 @@ pub(super) struct Input {
     context: *mut ffi::AVFormatContext,
     io: *mut ffi::AVIOContext,
     stream: usize,
+    /// FFmpeg crashes where it is asked twice to read ahead.
+    analysed: bool,
     /// Boxed: FFmpeg holds its address.
     deadline: Box<Option<Instant>>,
 }
@@ -63,6 +65,7 @@ impl Input {
             context: ptr::null_mut(),
             io: ptr::null_mut(),
             stream: 0,
+            analysed: false,
             deadline: Box::new(deadline),
         };
         let interrupt = ffi::AVIOInterruptCB {
@@ -87,13 +90,14 @@ impl Input {
             (*input.context).pb = input.io;
             (*input.context).interrupt_callback = interrupt;
             (*input.context).io_open = Some(refuse_to_open);
+            // For formats that open others on their own.
+            (*input.context).protocol_whitelist = ffi::av_strdup(c"none".as_ptr());
             let name = url.as_ptr().add(name);
             let code = ffi::avformat_open_input(&mut input.context, name, ptr::null_mut(), ptr::null_mut());
             input.check(code)?;
-            if !input.has_complete_headers() {
-                let code = ffi::avformat_find_stream_info(input.context, ptr::null_mut());
-                input.check(code)?;
-            }
+        }
+        if !input.has_complete_headers() {
+            input.analyse()?;
         }
         input.choose_stream()?;
         Ok(input)
@@ -112,6 +116,9 @@ impl Input {
 
     /// Reads ahead for what the headers left open (frame rate, pixel format).
     pub fn analyse(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.analysed, true) {
+            return Ok(());
+        }
         // SAFETY: the context is open.
         let code = unsafe { ffi::avformat_find_stream_info(self.context, ptr::null_mut()) };
         self.check(code)

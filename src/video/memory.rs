@@ -5,6 +5,7 @@ use ffmpeg_next::{Packet, frame};
 use super::collector::Collector;
 use super::decoder::Decoder;
 use super::input::Input;
+use super::reason;
 use super::timeline::{Listed, Segment, Timeline, plan, reorder_depth};
 use crate::{Error, Result};
 
@@ -41,7 +42,7 @@ impl Packets {
             }
         }
         if pictures.is_empty() {
-            return Err(Error::clip(&input.path, "none of its pictures can be decoded"));
+            return Err(Error::clip(&input.path, reason::NONE_DECODED));
         }
         let tick = f64::from(input.time_base());
         Ok((Timeline::of_pictures(&pictures, tick, input.frame_rate()), false))

@@ -179,7 +179,7 @@ impl Reader<'_> {
             let found = before.or_else(|| pictures.range(stamp..).next());
             found
                 .map(|(_, picture)| picture)
-                .ok_or_else(|| Error::clip(&self.input.path, "none of its pictures can be decoded"))
+                .ok_or_else(|| Error::clip(&self.input.path, reason::NONE_DECODED))
         };
         for stamps in wanted.chunks(self.sampling.moments_a_frame()) {
             let shown = stamps.iter().map(find).collect::<Result<Vec<&Wanted>>>()?;

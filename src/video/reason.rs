@@ -17,6 +17,7 @@ pub(super) fn check_file(path: &Path) -> Result<()> {
     match fs::metadata(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => say("no such file"),
         Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => say("permission denied"),
+        Err(e) if e.raw_os_error() == Some(libc::ELOOP) => say("is a link that leads back to itself"),
         Err(e) => Err(Error::clip(path, e)),
         Ok(meta) if meta.is_dir() => say("is a folder, not a clip"),
         // Opening a pipe that nobody writes to would wait forever.
@@ -30,11 +31,13 @@ pub(super) fn check_file(path: &Path) -> Result<()> {
 pub(super) fn cannot_open(path: &Path, error: FfmpegError) -> String {
     match error {
         FfmpegError::Other { errno: libc::EACCES } => "permission denied".into(),
-        FfmpegError::Other { errno: libc::EPERM } => {
-            "is a playlist or refers to other files; name the video itself".into()
-        }
+        FfmpegError::Other { errno: libc::EPERM } => PLAYLIST.into(),
+        _ if is_playlist(path) => PLAYLIST.into(),
         FfmpegError::Other { errno: libc::ENOENT } => "no such file".into(),
-        FfmpegError::Other { errno: libc::ENOMEM } => "out of memory".into(),
+        // A broken header asks for absurdly much far more often than there is too little.
+        FfmpegError::Other { errno: libc::ENOMEM } => {
+            "asks for more memory than there is; its header is probably damaged".into()
+        }
         FfmpegError::Other { errno: libc::EIO } => "can't be read from the disk".into(),
         _ if mp4_without_index(path) => "truncated: its index (moov) is missing, so no frame can be found; \
              the recording or copy didn't finish"
@@ -44,6 +47,14 @@ pub(super) fn cannot_open(path: &Path, error: FfmpegError) -> String {
         }
         _ => "not a video that FFmpeg can read".into(),
     }
+}
+
+const PLAYLIST: &str = "is a playlist or refers to other files; name the video itself";
+
+fn is_playlist(path: &Path) -> bool {
+    let mut head = [0; 8];
+    let read = File::open(path).and_then(|mut file| read_up_to(&mut file, &mut head));
+    read.is_ok_and(|n| head[..n].starts_with(b"#EXTM3U") || head[..n].starts_with(b"ffconcat"))
 }
 
 /// Whether the file is an MP4 or MOV whose list of frames never got written.
@@ -101,6 +112,9 @@ fn read_up_to(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
 pub(super) fn is_encrypted(packet: &Packet) -> bool {
     packet.side_data().any(|data| data.kind() == side_data::Type::EncryptionInfo)
 }
+
+/// Why a file with packets gives no picture.
+pub(super) const NONE_DECODED: &str = "none of its pictures can be decoded";
 
 /// Why a file that opens holds no picture.
 pub(super) fn no_packets(end: End) -> &'static str {

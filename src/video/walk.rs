@@ -23,6 +23,8 @@ pub struct Walk {
     shown: Option<frame::Video>,
     clock: Clock,
     end: Option<End>,
+    /// Whether a packet is not whole.
+    cut: bool,
     pictures: u64,
     damaged: u64,
     /// When the picture on screen ends.
@@ -73,6 +75,7 @@ impl Walk {
             shown: None,
             clock,
             end: None,
+            cut: false,
             pictures: 0,
             damaged: 0,
             until: 0.0,
@@ -96,6 +99,7 @@ impl Walk {
                         "can't be read from a pipe; an MP4 whose index is at its end needs a file, or \
                          `ffmpeg -i IN -c copy -f matroska -`"
                     }
+                    _ if self.decoder.errors > 0 => reason::NONE_DECODED,
                     end => reason::no_packets(end.unwrap_or(End::Clean)),
                 };
                 return Err(Error::clip(&self.input.path, reason));
@@ -135,7 +139,7 @@ impl Walk {
         let mut warnings = Vec::new();
         let missing = self.input.frame_count().is_some_and(|n| n > self.pictures + 1)
             && claimed > duration * 1.02 + 0.5;
-        if self.end == Some(End::Broken) || (self.end.is_some() && missing) {
+        if self.cut || self.end == Some(End::Broken) || (self.end.is_some() && missing) {
             warnings.push(reason::truncated(duration, claimed));
         }
         let errors = self.decoder.errors as u64;
@@ -154,6 +158,7 @@ impl Walk {
                     let reason = "is encrypted (DRM); only a decrypted copy can be read";
                     return Err(Error::clip(&self.input.path, reason));
                 }
+                self.cut |= packet.is_corrupt();
                 self.decoder.send(Some(&packet));
             }
             Err(end) => {
