@@ -310,6 +310,32 @@ fn parquet_holds_what_csv_holds() {
     assert_eq!(fs::read_to_string(path("b.csv")).unwrap(), fs::read_to_string(path("a.csv")).unwrap());
 }
 
+/// More rows than are written as one group of a Parquet file, and results of a thousand columns.
+#[test]
+fn parquet_is_whole_however_long_it_is_and_wherever_it_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let clips = path("clips");
+    fs::create_dir(&clips).unwrap();
+    for clip in 0..10_100 {
+        fs::write(clips.join(format!("{clip}.mp4")), "").unwrap();
+    }
+    let (status, _, errors) = run(classify().arg(&clips).arg("-q").arg("-o").arg(path("long.parquet")));
+    assert_eq!(status, 1, "{errors}");
+    let (_, _, errors) = run(full().arg("merge").arg(path("long.parquet")).arg("-o").arg(path("long.csv")));
+    assert!(errors.contains("10,100 clips") || errors.contains("10100 clips"), "{errors}");
+    assert_eq!(fs::read_to_string(path("long.csv")).unwrap().lines().count(), 10_101);
+
+    let wide = || {
+        let mut command = classify();
+        command.arg(samples()).args(["-k", "1000"]);
+        command
+    };
+    run(wide().arg("-o").arg(path("file.parquet")));
+    let piped = wide().args(["--format", "parquet"]).output().unwrap().stdout;
+    assert!(piped == fs::read(path("file.parquet")).unwrap(), "the same bytes through a pipe");
+}
+
 #[test]
 fn a_report_shows_every_clip_in_one_file() {
     let folder = folder(1);

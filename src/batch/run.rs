@@ -96,8 +96,10 @@ impl Run {
             let outcome = outcome.unwrap_or_else(|| Err("not labelled; --resume goes on".into()));
             lines.clear();
             exporter.row(&Row { path: path.clone(), outcome }, &mut lines).map_err(io)?;
-            // Colours are for terminals.
-            out.write_all(&anstream::adapter::strip_bytes(&lines).into_vec()).map_err(io)?;
+            if exporter.is_coloured() {
+                lines = anstream::adapter::strip_bytes(&lines).into_vec();
+            }
+            out.write_all(&lines).map_err(io)?;
         }
         exporter.end(out).map_err(io)
     }

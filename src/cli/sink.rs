@@ -14,29 +14,32 @@ impl Stdout {
     pub fn header(&mut self) -> io::Result<()> {
         let mut lines = Vec::new();
         self.0.header(&mut lines)?;
-        write(&lines)
+        self.write(&lines)
     }
 
     /// Writes one row.
     pub fn row(&mut self, row: &Row) -> io::Result<()> {
         let mut lines = Vec::new();
         self.0.row(row, &mut lines)?;
-        write(&lines)
+        self.write(&lines)
     }
 
     /// Writes what stands after the last row.
     pub fn end(&mut self) -> io::Result<()> {
         let mut lines = Vec::new();
         self.0.end(&mut lines)?;
-        write(&lines)
+        self.write(&lines)
     }
-}
 
-/// All at once and flushed; colours are kept where they can be seen and are welcome (NO_COLOR).
-fn write(lines: &[u8]) -> io::Result<()> {
-    let mut out = anstream::stdout().lock();
-    out.write_all(lines)?;
-    out.flush()
+    /// All at once and flushed; colours are kept where they can be seen and are welcome (NO_COLOR).
+    fn write(&self, lines: &[u8]) -> io::Result<()> {
+        let mut out: Box<dyn Write> = match self.0.is_coloured() {
+            true => Box::new(anstream::stdout().lock()),
+            false => Box::new(io::stdout().lock()),
+        };
+        out.write_all(lines)?;
+        out.flush()
+    }
 }
 
 /// An error where something stands at `path` that nobody said to replace.

@@ -19,6 +19,12 @@ pub use text::{Text, one_line};
 
 /// Writes rows in one format. In formats of lines each call writes whole ones.
 pub trait Exporter: Send {
+    /// Whether there are colours in it, which are for terminals only. All else is written as it is: bytes
+    /// that look like colours are data there.
+    fn is_coloured(&self) -> bool {
+        false
+    }
+
     /// What stands before the first row.
     fn header(&mut self, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())

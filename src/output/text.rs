@@ -29,6 +29,10 @@ impl Text {
 }
 
 impl Exporter for Text {
+    fn is_coloured(&self) -> bool {
+        true
+    }
+
     /// A clip that failed has no block: its error stands among the messages.
     fn row(&mut self, row: &Row, out: &mut dyn Write) -> io::Result<()> {
         let Ok(clip) = &row.outcome else { return Ok(()) };
