@@ -168,6 +168,66 @@ const JOINED: [(&str, &str); 3] = [
     ("TrampolineJumping", "v_TrampolineJumping_g10_c01.mp4"),
 ];
 
+/// The sound goes on for longer than the pictures.
+#[test]
+fn an_overlay_keeps_the_sound_and_its_length() {
+    let ffmpeg = |arguments: &str, file: &Path| {
+        stdout(Command::new("ffmpeg").args(["-v", "error"]).args(arguments.split(' ')).arg(file))
+    };
+    if Command::new("ffmpeg").arg("-version").output().is_err() {
+        println!("skipped: needs the command ffmpeg");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let film = path("film.mp4");
+    ffmpeg("-f lavfi -i testsrc2=d=2:s=160x120:r=25 -f lavfi -i sine=d=3 -c:v mpeg4 -c:a aac", &film);
+    for container in ["mp4", "mkv"] {
+        let out = path("out").with_extension(container);
+        stdout(quick().arg(&film).arg("--overlay").arg(&out));
+        // Decoded by FFmpeg itself, to compare sound and lengths.
+        let (before, after) = (path("before.wav"), path(&format!("{container}.wav")));
+        ffmpeg(&format!("-y -i {} -vn", film.display()), &before);
+        ffmpeg(&format!("-y -i {} -vn", out.display()), &after);
+        let (before, after) = (fs::read(before).unwrap(), fs::read(after).unwrap());
+        let (bytes_a_second, pause) = (44_100 * 2, 4_096);
+        assert!(before.len().abs_diff(after.len()) < bytes_a_second / 10, "{} {}", before.len(), after.len());
+        assert!(after[pause..].chunks(pause).next().unwrap().iter().any(|byte| *byte != 0), "silence");
+        let check = json(&stdout(classify().args(["check", "--json"]).arg(&out))).remove(0);
+        assert_eq!((check["frames"].as_u64(), check["duration_s"].as_f64()), (Some(50), Some(2.0)));
+    }
+}
+
+/// In a copy of the process, so that it costs the film only.
+#[test]
+fn a_film_that_crashes_the_decoder_is_an_error_and_the_next_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let film = dir.path().join("long.mp4");
+    // Long enough to be found at work.
+    fs::copy(sample("bikes.mp4"), &film).unwrap();
+    let mut command = classify();
+    command.args(["--timeline", "--model", "kinetics400-i3d", "--format", "csv"]);
+    let child = command.arg(&film).arg(sample("balance_beam.mp4"));
+    let child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let copy = loop {
+        assert!(std::time::Instant::now() < deadline, "no copy to be seen");
+        let children = format!("/proc/{0}/task/{0}/children", child.id());
+        let children = fs::read_to_string(children).unwrap_or_default();
+        match children.split_whitespace().next().and_then(|pid| pid.parse().ok()) {
+            Some(pid) => break pid,
+            None => std::thread::sleep(std::time::Duration::from_millis(2)),
+        }
+    };
+    // SAFETY: a child of the child, which waits for it.
+    unsafe { libc::kill(copy, libc::SIGABRT) };
+    let output = child.wait_with_output().unwrap();
+    let (rows, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("long.mp4: crashed the decoder: abort (signal 6)"), "{errors}");
+    assert!(rows.contains("balance_beam.mp4,0,"), "{rows}");
+}
+
 #[test]
 fn an_overlay_is_the_same_video_with_labels_on_it() {
     let dir = tempfile::tempdir().unwrap();

@@ -2,12 +2,14 @@
 
 use std::io::Cursor;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use classify::video::DecodeOptions;
 use classify::{Error, Result, files, filmstrip, run};
 use image::ImageFormat;
 
 use super::console::Verbosity;
+use super::lone::{self, Ended};
 use super::model_args::ModelArgs;
 use super::sink::refuse_existing;
 use super::{Console, Status};
@@ -42,6 +44,11 @@ impl Args {
             }
         };
         refuse_existing(&self.output, self.force)?;
+        match lone::copy(Duration::MAX) {
+            Some(Ended::WithStatus(code)) => return Ok(Status::from_code(code)),
+            Some(Ended::Died(reason)) => return Err(Error::clip(&self.clip, reason)),
+            None => (),
+        }
         let classifier = self.model.load()?;
         let options = DecodeOptions { threads: run::available_threads(), ..DecodeOptions::default() };
         let frames = classifier.frames(&self.clip, &options)?;

@@ -127,7 +127,7 @@ impl Args {
         let films = self.batch.inputs.find(&self.paths)?.clips;
         let threads = self.threads.map_or_else(run::available_threads, |n| n as usize);
         let target = Target { format, output: self.output.as_deref(), threads };
-        self.timeline.run(&self.classifier()?, &films, &target, console)
+        self.timeline.run(|| self.classifier(), &films, &target, console)
     }
 
     fn classifier(&self) -> Result<Classifier> {

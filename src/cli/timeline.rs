@@ -9,15 +9,17 @@ use classify::timeline::{self, Options, Segment, TimelineFormat, Told};
 use classify::video::Shown;
 use classify::{Classifier, Error, Result, overlay};
 
+use super::lone::{self, Ended};
 use super::{Console, Status, interrupt};
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Long videos")]
 pub struct TimelineArgs {
     /// Say what happens when, over the whole video; - is a video on standard input
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["resume", "report", "sort_into", "top", "timeout"])]
     pub timeline: bool,
-    /// Seconds that are looked at together [default: what the model was trained on]
+    /// Seconds that are looked at together [default: as long as the model's own windows; 6, about a clip of
+    /// an action, for a model that spreads its frames over clips of any length]
     #[arg(long, value_name = "SECONDS", requires = "timeline", value_parser = window)]
     window: Option<f64>,
     /// Let a label reach over cuts between scenes
@@ -35,6 +37,9 @@ fn window(text: &str) -> Result<f64, String> {
     }
 }
 
+/// What a copy of this process ends with where nobody reads its results any more.
+const UNREAD: u8 = 3;
+
 /// Where the segments of a run go, and in what form.
 pub struct Target<'a> {
     pub format: TimelineFormat,
@@ -49,10 +54,10 @@ impl TimelineArgs {
         self.overlay.as_deref()
     }
 
-    /// Watches one video after the other, each with all cores.
+    /// Watches one video after the other, each with all cores. `load` gets the model.
     pub fn run(
         &self,
-        classifier: &Classifier,
+        load: impl Fn() -> Result<Classifier>,
         films: &[PathBuf],
         target: &Target,
         console: &Console,
@@ -68,33 +73,55 @@ impl TimelineArgs {
             Some(path) => Out::File(AtomicFile::create(path)?),
             None => Out::Stdout,
         };
-        // The kernels here run in rayon's global pool. It can be set up once only, and so it is.
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(target.threads).build_global();
         let mut status = Status::Done;
-        let told = (|| -> Result<bool> {
-            out.write(target.format.header(), console)?;
-            for film in films {
-                match self.film(classifier, film, target, &mut out, console) {
-                    Ok(true) => (),
-                    Ok(false) => return Ok(false),
-                    Err(error @ Error::Clip { .. }) => {
-                        console.end_progress();
-                        console.error(&error);
-                        status = Status::SomeFailed;
-                    }
-                    Err(error) => return Err(error),
+        for (number, film) in films.iter().enumerate() {
+            let header = if number == 0 { target.format.header() } else { "" };
+            // What crashes the decoder costs its own film only.
+            match lone::in_copy(|| self.alone(&load, film, header, target, &mut out, console)) {
+                Ended::WithStatus(UNREAD) => return Ok(status),
+                Ended::WithStatus(code) => match Status::from_code(code) {
+                    Status::Done => (),
+                    Status::SomeFailed => status = Status::SomeFailed,
+                    ended => return Ok(ended),
+                },
+                Ended::Died(reason) => {
+                    console.error(Error::clip(film, reason));
+                    status = Status::SomeFailed;
                 }
             }
-            Ok(true)
-        })();
-        console.end_progress();
-        match told {
-            Ok(true) => out.commit()?,
-            Ok(false) => return Ok(Status::Interrupted),
-            Err(Error::Io { source, .. }) if out.is_closed_pipe(&source) => (),
-            Err(error) => return Err(error),
         }
+        out.commit()?;
         Ok(status)
+    }
+
+    /// One video, to the end of this process: says what is wrong itself. Returns the status.
+    fn alone(
+        &self,
+        load: impl Fn() -> Result<Classifier>,
+        film: &Path,
+        header: &str,
+        target: &Target,
+        out: &mut Out,
+        console: &Console,
+    ) -> u8 {
+        // The kernels here run in rayon's global pool. It can be set up once only, and so it is.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(target.threads).build_global();
+        let mut watched = || {
+            let classifier = load()?;
+            out.write(header, console)?;
+            self.film(&classifier, film, target, out, console)
+        };
+        let watched = watched();
+        console.end_progress();
+        match watched {
+            Ok(true) => Status::Done.code(),
+            Ok(false) => Status::Interrupted.code(),
+            Err(Error::Io { source, .. }) if out.is_closed_pipe(&source) => UNREAD,
+            Err(error) => {
+                console.error(&error);
+                Status::of(&error).code()
+            }
+        }
     }
 
     /// One video; false where it was interrupted.

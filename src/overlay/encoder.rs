@@ -8,6 +8,7 @@ use ffmpeg_next::software::scaling;
 use ffmpeg_next::{Dictionary, Error, Packet, Rational, color, frame};
 
 use super::sound::Sound;
+use crate::video::Shown;
 
 /// Ticks a second: all usual frame rates come out even, and MPEG-4 takes no more than 65,535.
 const TICKS: i32 = 60_000;
@@ -19,6 +20,8 @@ pub(super) struct Encoder {
     rgb: frame::Video,
     yuv: frame::Video,
     last: i64,
+    /// How long the last picture is shown, in ticks: no other packet says when the video ends.
+    length: i64,
     has_sound: bool,
 }
 
@@ -86,12 +89,13 @@ impl Encoder {
             rgb: frame::Video::new(Pixel::RGB24, width, height),
             yuv: frame::Video::new(Pixel::YUV420P, width, height),
             last: -1,
+            length: 0,
             has_sound: sound.is_some(),
         })
     }
 
-    /// The next picture, `u8 [height, width, 3]`, shown from `time` seconds on.
-    pub fn picture(&mut self, rgb: &[u8], time: f64) -> Result<(), Error> {
+    /// The next picture, `u8 [height, width, 3]`.
+    pub fn picture(&mut self, rgb: &[u8], shown: Shown) -> Result<(), Error> {
         let row = self.rgb.width() as usize * 3;
         let stride = self.rgb.stride(0);
         for (from, to) in rgb.chunks_exact(row).zip(self.rgb.data_mut(0).chunks_mut(stride)) {
@@ -100,7 +104,9 @@ impl Encoder {
         // The encoder may still hold the last one.
         self.yuv = frame::Video::new(Pixel::YUV420P, self.rgb.width(), self.rgb.height());
         self.scaler.run(&self.rgb, &mut self.yuv)?;
-        self.last = ((time * f64::from(TICKS)).round() as i64).max(self.last + 1);
+        let ticks = |seconds: f64| (seconds * f64::from(TICKS)).round() as i64;
+        self.last = ticks(shown.start).max(self.last + 1);
+        self.length = ticks(shown.end - shown.start).max(1);
         self.yuv.set_pts(Some(self.last));
         self.encoder.send_frame(&self.yuv)?;
         self.write()
@@ -133,6 +139,7 @@ impl Encoder {
         let mut packet = Packet::empty();
         while self.encoder.receive_packet(&mut packet).is_ok() {
             packet.set_stream(0);
+            packet.set_duration(self.length);
             packet.rescale_ts(Rational(1, TICKS), base);
             packet.write_interleaved(&mut self.output)?;
         }

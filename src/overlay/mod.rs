@@ -74,10 +74,14 @@ pub fn render(
         if let Some(Segment { label: Some(label), score, .. }) = segments.get(segment) {
             text::write(&mut picture, width, &format!("{label}  {:.0} %", 100.0 * score));
         }
-        encoder.picture(&picture, shown.start).map_err(|e| refuse(output, &e))?;
+        encoder.picture(&picture, shown).map_err(|e| refuse(output, &e))?;
         if let Some(sound) = &mut sound {
             encoder.sound(sound, shown.end, walk.first_stamp()).map_err(|e| refuse(output, &e))?;
         }
+    }
+    if let Some(sound) = &mut sound {
+        // It may go on after the last picture.
+        encoder.sound(sound, f64::INFINITY, walk.first_stamp()).map_err(|e| refuse(output, &e))?;
     }
     encoder.finish().map_err(|e| refuse(output, &e))?;
     lost.extend(walk.seen().warnings.into_iter().map(|w| format!("{}: {w}", film.display())));
