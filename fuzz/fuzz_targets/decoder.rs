@@ -4,20 +4,46 @@
 #![no_main]
 
 use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use classify::video::{DecodeOptions, Preprocess, Sampling, read_frames};
+use classify::video::{DecodeOptions, Preprocess, Sampling, Walk, probe, read_frames};
 use libfuzzer_sys::fuzz_target;
+
+const SIDE: usize = 32;
 
 fuzz_target!(|data: &[u8]| {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(data).expect("a temporary file takes bytes");
-    let (sampling, preprocess) = (Sampling { windows: 1, frames: 4, fps: None }, Preprocess::new(32, 127.0, 128.0));
-    let deadline = Some(Instant::now() + Duration::from_secs(5));
-    let options = DecodeOptions { threads: 1, deadline };
-    if let Ok(frames) = read_frames(file.path(), &sampling, &preprocess, &options) {
-        assert_eq!(frames.pixels.len(), 4 * 32 * 32 * 3);
+    let preprocess = Preprocess::new(SIDE, 127.0, 128.0);
+    frames(file.path(), &preprocess, data.len().is_multiple_of(2).then_some(0.1));
+    whole_video(file.path(), &preprocess);
+    let _ = probe(file.path());
+});
+
+fn options() -> DecodeOptions {
+    DecodeOptions { threads: 1, deadline: Some(Instant::now() + Duration::from_secs(5)) }
+}
+
+/// `luma_lag`: frames of colours and frames that show motion take different ways.
+fn frames(path: &Path, preprocess: &Preprocess, luma_lag: Option<f64>) {
+    let sampling = Sampling { windows: 1, frames: 4, fps: None, luma_lag };
+    if let Ok(frames) = read_frames(path, &sampling, preprocess, &options()) {
+        assert_eq!(frames.pixels.len(), 4 * SIDE * SIDE * 3);
         assert_eq!(frames.times.len(), 4);
         assert!(frames.duration.is_finite() && frames.times.iter().all(|t| t.is_finite()));
     }
-});
+}
+
+/// As a timeline goes through it. Time only grows.
+fn whole_video(path: &Path, preprocess: &Preprocess) {
+    let Ok(mut walk) = Walk::open(path, preprocess, &options()) else { return };
+    let (mut rgb, mut now) = (vec![0; SIDE * SIDE * 3], 0.0);
+    for _ in 0..50 {
+        let Ok(Some(shown)) = walk.step() else { break };
+        assert!(shown.start >= now && shown.end >= shown.start && shown.end.is_finite());
+        now = shown.start;
+        walk.convert(&mut rgb);
+    }
+    assert!(walk.seen().duration.is_finite());
+}

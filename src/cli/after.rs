@@ -106,7 +106,7 @@ impl AfterArgs {
             let name = file.file_name()?.to_string_lossy().into_owned();
             file.exists().then(|| format!("strips/{name}"))
         };
-        let title = format!("Labels of {} clips", rows.len());
+        let title = format!("Labels of {}", classify::report::count(rows.len(), "clip"));
         let page = BatchReport { title: &title, model, rows, strip: &source }.html();
         write_atomically(&dir.join("index.html"), page.as_bytes())?;
         if inline {
