@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::backbones::Backbone;
 use crate::error::words;
 use crate::heads::{Head, MeanHead};
+use crate::kernels::{Kernels, Precision};
 use crate::model::{self, Calibration, ModelConfig, ModelFolder};
 use crate::video::{self, DecodeOptions, Frames, Preprocess};
 use crate::{Error, Result};
@@ -67,13 +68,13 @@ pub struct Timings {
 }
 
 impl Classifier {
-    /// Loads the model folder `dir` onto the CPU.
+    /// Loads the model folder `dir` onto the CPU, in [`Precision::detect`]'s precision.
     ///
     /// # Errors
     /// [`Error::Model`] names the folder and what is wrong: a missing file or tensor, a wrong
     /// shape or label count, weights cut short, an unknown architecture.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
-        Self::new(&ModelFolder::read(dir.as_ref(), &Device::Cpu)?, &Device::Cpu)
+        Self::for_use(&ModelFolder::read(dir.as_ref(), &Device::Cpu)?, &Device::Cpu)
     }
 
     /// The model that the program carries inside it.
@@ -81,19 +82,29 @@ impl Classifier {
         Self::named(model::DEFAULT_MODEL, &Device::Cpu)
     }
 
-    /// `model` is a folder, or the name of an embedded model.
+    /// `model` is a folder, or the name of an embedded model; in [`Precision::detect`]'s precision.
     pub fn named(model: &str, device: &Device) -> Result<Self> {
-        Self::new(&ModelFolder::named(model, device)?, device)
+        Self::for_use(&ModelFolder::named(model, device)?, device)
     }
 
-    /// Builds the networks that `folder` describes on its weights, which are on `device`.
+    fn for_use(folder: &ModelFolder, device: &Device) -> Result<Self> {
+        Self::with_precision(folder, device, Precision::detect(Kernels::detect()?)?)
+    }
+
+    /// Builds the networks that `folder` describes on its weights, which are on `device`, in `f32`, as training
+    /// and comparisons want them.
     pub fn new(folder: &ModelFolder, device: &Device) -> Result<Self> {
+        Self::with_precision(folder, device, Precision::F32)
+    }
+
+    /// [`Self::new`] with the CNN in `precision`, as far as it and this CPU have it.
+    pub fn with_precision(folder: &ModelFolder, device: &Device, precision: Precision) -> Result<Self> {
         let vb = folder.weights.var_builder(device);
         let classes = folder.config.id2label.len();
         let wrong = |e: candle_core::Error| {
             Error::model(&folder.path, format!("model.safetensors doesn't fit config.json: {}", words(&e)))
         };
-        let backbone = folder.config.backbone.load(vb.pp("backbone")).map_err(wrong)?;
+        let backbone = folder.config.backbone.load_in(vb.pp("backbone"), precision).map_err(wrong)?;
         let dim = backbone.feature_dim();
         let head = folder.config.head.load(dim, classes, vb.pp("head")).map_err(wrong)?;
         let baseline = if vb.contains_tensor("baseline.classifier.weight") {

@@ -11,6 +11,7 @@
 mod ours;
 mod peer;
 
+use classify::kernels::Precision;
 use clap::Parser;
 use std::path::{Path, PathBuf};
 
@@ -125,9 +126,14 @@ fn main() -> Result<()> {
     println!("{}; {versions}; {} rounds\n", ours::machine(), bench.options.rounds);
     println!("| what | peer | ours | peer's | ratio |\n|---|---|---|---|---|");
 
-    for (frames, size) in [(frames, size), (32, 224)] {
-        let what = format!("Lite0 features, {frames} frames at {size}²");
-        let mut network = ours::Network::new(frames, size)?;
+    // As clips are labelled, and in the peers' own precision where that is another.
+    let mut precisions = vec![ours::precision()?, Precision::F32];
+    precisions.dedup();
+    let sizes = [(frames, size), (32, 224)];
+    let rows = sizes.into_iter().flat_map(|size| precisions.iter().map(move |precision| (size, *precision)));
+    for ((frames, size), precision) in rows {
+        let what = format!("Lite0 features, {frames} frames at {size}², {}", precision.name());
+        let mut network = ours::Network::new(frames, size, precision)?;
         for (peer, engine) in [("onnxruntime", "ort"), ("PyTorch", "torch")] {
             let line = format!("features {engine} {frames} {size}");
             bench.pairs(&what, peer, None, || network.features(), |p| p.seconds(&line))?;
@@ -149,7 +155,7 @@ fn main() -> Result<()> {
     let what = format!("folder of {} clips, {frames} frames at {size}²", clips.len());
     for (peer, engine) in [("onnxruntime", "ort"), ("PyTorch", "torch")] {
         let line = format!("folder {engine} {frames} {size} {}", list.display());
-        bench.pairs(&what, peer, Some(clips.len()), || command.label(&clips), |p| p.seconds(&line))?;
+        bench.pairs(&what, peer, Some(clips.len()), || command.label_running(&clips), |p| p.seconds(&line))?;
     }
     let what = "one clip, whole process";
     if bench.wanted(what) {
@@ -168,7 +174,7 @@ fn main() -> Result<()> {
     if bench.wanted("defaults") {
         for model in [&model, "kinetics400-i3d"] {
             let command = ours::Command(vec!["--model".into(), model.into()]);
-            let rate = clips.len() as f64 / command.label(&clips)?;
+            let rate = clips.len() as f64 / command.label_running(&clips)?;
             println!("- folder of {} clips, {model} as it is: {rate:.1} clips/s", clips.len());
         }
         let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/bikes.mp4");

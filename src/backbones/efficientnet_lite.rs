@@ -16,7 +16,7 @@ mod train;
 pub use train::{TrainOptions, TrainableEfficientNetLite};
 
 use super::Backbone;
-use crate::kernels::Kernels;
+use crate::kernels::{Kernels, Precision};
 use candle_core::{DType, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
@@ -281,6 +281,16 @@ impl EfficientNetLite {
         Ok(Self { network, temporal_shift: false })
     }
 
+    /// With the 1×1 convolutions, most of the network, in `precision` where this CPU has instructions for it;
+    /// `f32` by default.
+    pub fn in_precision(self, precision: Precision) -> Self {
+        let network = match self.network {
+            Network::Fast(network) => Network::Fast(network.in_precision(precision)),
+            plain => plain,
+        };
+        Self { network, ..self }
+    }
+
     /// Whether channels are shifted between neighbouring frames of a window, as they were in
     /// training ([`TrainOptions::temporal_shift`]); off by default.
     pub fn with_temporal_shift(self, temporal_shift: bool) -> Self {
@@ -303,8 +313,7 @@ impl Backbone for EfficientNetLite {
             bail!("frames must be [T, H, W, 3], not {:?}", window.shape());
         }
         match &self.network {
-            Network::Fast(network) if self.temporal_shift => network.forward_shifted(window),
-            Network::Fast(network) => network.forward(window),
+            Network::Fast(network) => network.forward(window, self.temporal_shift),
             Network::Plain(network) => network.forward(window, self.temporal_shift.then_some(frames), 0),
         }
     }

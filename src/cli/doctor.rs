@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anstyle::{AnsiColor, Style};
-use classify::kernels::Kernels;
+use classify::kernels::{Kernels, Precision};
 use classify::model::{DEFAULT_MODEL, embedded_models};
 use classify::{Classifier, Result, run, video};
 use etcetera::BaseStrategy;
@@ -94,11 +94,17 @@ fn processor(report: &mut Report) {
     let names: Vec<_> = features.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect();
     report.fact("processor", format!("{} {}", std::env::consts::ARCH, names.join(" ")).trim_end());
     match Kernels::detect() {
-        Ok(kernels) => report.fact("kernels", kernels.name()),
+        Ok(kernels) => {
+            report.fact("kernels", kernels.name());
+            match Precision::detect(kernels) {
+                Ok(precision) => report.fact("precision", precision.name()),
+                Err(error) => report.wrong.push(error.to_string()),
+            }
+        }
         Err(error) => report.wrong.push(error.to_string()),
     }
     report.fact("threads", run::available_threads());
-    for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS", "CLASSIFY_KERNELS"] {
+    for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS", "CLASSIFY_KERNELS", "CLASSIFY_PRECISION"] {
         if let Some(value) = std::env::var_os(name) {
             report.fact("set", format!("{name}={}", value.display()));
         }

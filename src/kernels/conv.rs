@@ -3,6 +3,7 @@
 //! There is no im2col: every tile of output pixels reads its inputs where they lie, through one
 //! pointer a pixel and tap; a tap that hangs over the border reads zeros.
 
+use super::bf16::{self, Bf16Panels, Precision};
 use super::micro::{self, Tap, Tile};
 use super::place::{MAX_INPUTS, Placed, Position};
 use super::{AlignedBuf, Kernels, plain};
@@ -35,10 +36,13 @@ pub struct PackedConv {
     pub(super) taps: usize,
     panels: AlignedBuf,
     bias: AlignedBuf,
+    precision: Precision,
+    /// What runs instead of `panels`, which are empty then.
+    bf16: Option<Bf16Panels>,
 }
 
 /// First channel and width of each panel: widths of 48 as long as no single 16 is left over.
-fn panels(cout: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn panels(cout: usize) -> impl Iterator<Item = (usize, usize)> {
     let vectors = cout.div_ceil(16);
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -115,7 +119,8 @@ impl PackedConv {
         pieces.into_par_iter().for_each(|(first, width, panel)| fill(first, panel, width));
         let mut padded_bias = AlignedBuf::zeros(padded);
         padded_bias[..cout].copy_from_slice(bias);
-        Self { kernels, cin, cout, taps, panels: packed, bias: padded_bias }
+        let precision = Precision::F32;
+        Self { kernels, cin, cout, taps, panels: packed, bias: padded_bias, precision, bf16: None }
     }
 
     /// Multiplies the weights of each output channel by its `scale`; the bias stays as it is.
@@ -131,6 +136,28 @@ impl PackedConv {
         self
     }
 
+    /// Lowers a 1×1 convolution's inputs and weights to `precision`; larger windows stay as they are, as do all
+    /// where there are no instructions for it.
+    pub fn set_precision(&mut self, precision: Precision) {
+        let possible = match self.kernels {
+            Kernels::Plain => true,
+            Kernels::Avx512 => bf16::has_instructions(),
+            _ => false,
+        };
+        if precision == Precision::F32 || self.taps != 1 || !possible {
+            return;
+        }
+        self.precision = precision;
+        if self.kernels != Kernels::Plain {
+            self.bf16 = Some(Bf16Panels::new(self));
+            self.panels = AlignedBuf::default();
+        }
+    }
+
+    pub(super) fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// The weight of one tap.
     pub(super) fn weight(&self, tap: usize, i: usize, o: usize) -> f32 {
         let (first, width) = panels(self.cout).take_while(|(first, _)| *first <= o).last().unwrap_or((0, 16));
@@ -140,6 +167,16 @@ impl PackedConv {
 
     pub(super) fn bias(&self) -> &[f32] {
         &self.bias[..self.cout]
+    }
+
+    /// All panels, one after the other: `[taps · cin, width]` each.
+    pub(super) fn panels(&self) -> &[f32] {
+        &self.panels
+    }
+
+    /// With zeros up to whole vectors.
+    pub(super) fn bias_padded(&self) -> &[f32] {
+        &self.bias
     }
 
     /// Runs on the current thread.
@@ -181,6 +218,10 @@ impl PackedConv {
         assert!(run.output.len() >= run.to.len(self.cout), "output's size");
         assert!(run.from.dims[0] >= run.to.dims[0], "input's batch");
         assert!(self.cin <= MAX_INPUTS, "more input channels than supported");
+        if self.bf16.is_some() {
+            assert!(run.window == Window::POINT && !run.transposed, "bfloat16 is for 1×1 convolutions only");
+            assert!(std::iter::zip(run.to.dims, run.from.dims).all(|(to, from)| to <= from), "input's size");
+        }
         // Threads write rows of their own only where rows don't overlap.
         let Grid { dims, strides } = run.to;
         let mut inner = self.cout;
@@ -195,6 +236,9 @@ impl PackedConv {
     }
 
     fn rows(&self, run: &Run, output: *mut f32, rows: std::ops::Range<usize>) {
+        if let Some(panels) = &self.bf16 {
+            return panels.run(self, run, output, rows);
+        }
         match self.kernels {
             #[cfg(target_arch = "x86_64")]
             Kernels::Avx512 => self.tiles(run, output, rows, micro::tile_avx512),

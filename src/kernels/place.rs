@@ -70,6 +70,9 @@ impl<const R: usize> Placed<R> {
         if conv.taps == 1 && window.stride == [1; 3] && window.pad == [0; 3] && fits() {
             return Self::point(conv, run, output, position, n, taps);
         }
+        if let Some(placed) = Self::inside_row(conv, run, output, position, n, taps) {
+            return placed;
+        }
         let mut out = [output; R];
         let mut residual = run.residual.map(|(r, _)| [r.as_ptr(); R]);
         // First tap of each pixel, with the padding counted: may lie outside the image.
@@ -105,9 +108,54 @@ impl<const R: usize> Placed<R> {
         Self { taps: start..taps.len(), k, out, residual, rows: n }
     }
 
+    /// [`Self::new`] for pixels of one row whose windows hang over neither side, where there are such: all but the
+    /// ends of a wide image's rows. Pixels and windows lie at even distances, and a tap is a whole kernel row.
+    fn inside_row(
+        conv: &PackedConv,
+        run: &Run,
+        output: *mut f32,
+        position: &mut Position,
+        n: usize,
+        taps: &mut Vec<Tap<R>>,
+    ) -> Option<Self> {
+        let (at, window, from) = (position.at, &run.window, &run.from);
+        let [kd, kh, kw] = window.kernel;
+        let step = window.stride[2];
+        let left = (at[3] * step).checked_sub(window.pad[2])?;
+        let right = left + (n - 1) * step + kw;
+        let adjacent = from.strides[3] == conv.cin && conv.cin * kw <= MAX_INPUTS;
+        if run.transposed || !adjacent || at[3] + n > run.to.dims[3] || right > from.dims[3] {
+            return None;
+        }
+        let spread = |first: usize, step: usize| std::array::from_fn(|r| first + r.min(n - 1) * step);
+        let out: [usize; R] = spread(offset(&run.to.strides, at), run.to.strides[3]);
+        let residual = run.residual.map(|(residual, grid)| {
+            let at: [usize; R] = spread(offset(&grid.strides, at), grid.strides[3]);
+            at.map(|at| residual.as_ptr().wrapping_add(at))
+        });
+        // The input's plane or row that a tap sees, unless it is padding.
+        let inside = |axis: usize, tap: usize| {
+            let place = (at[axis] * window.stride[axis - 1] + tap).checked_sub(window.pad[axis - 1])?;
+            Some(place).filter(|place| *place < from.dims[axis])
+        };
+        let start = taps.len();
+        for z in 0..kd {
+            for y in 0..kh {
+                let (Some(plane), Some(line)) = (inside(1, z), inside(2, y)) else { continue };
+                let input: [usize; R] =
+                    spread(offset(&from.strides, [at[0], plane, line, left]), step * from.strides[3]);
+                let input = input.map(|at| run.input.as_ptr().wrapping_add(at));
+                taps.push(Tap { row: (z * kh + y) * kw * conv.cin, input });
+            }
+        }
+        position.advance(n);
+        let out = out.map(|at| output.wrapping_add(at));
+        Some(Self { taps: start..taps.len(), k: conv.cin * kw, out, residual, rows: n })
+    }
+
     /// [`Self::new`] for a 1×1 convolution, most of an image network: no borders, so that pixels of one
     /// row lie at even distances.
-    fn point(
+    pub(super) fn point(
         conv: &PackedConv,
         run: &Run,
         output: *mut f32,

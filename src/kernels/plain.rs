@@ -1,5 +1,6 @@
 //! The plain truth: obvious loops that the fast kernels are held against.
 
+use super::Precision;
 use super::conv::{PackedConv, Run};
 use super::depthwise::{DepthwiseConv, DepthwiseRun};
 
@@ -9,6 +10,10 @@ pub(super) fn conv(conv: &PackedConv, run: &mut Run) {
     let at = |s: [usize; 4], p: [usize; 4]| -> usize { (0..4).map(|i| s[i] * p[i]).sum() };
     let (lo, hi) = run.activation.clamp();
     let window = run.window;
+    let round = |x: f32| match conv.precision() {
+        Precision::F32 => x,
+        Precision::Bf16 => half::bf16::from_f32(x).to_f32(),
+    };
     for (i, z, y, x) in (0..n)
         .flat_map(|i| (0..d).flat_map(move |z| (0..h).flat_map(move |y| (0..w).map(move |x| (i, z, y, x)))))
     {
@@ -35,7 +40,7 @@ pub(super) fn conv(conv: &PackedConv, run: &mut Run) {
                 let Some(q) = inside else { continue };
                 let from = at(run.from.strides, [i, q[0], q[1], q[2]]);
                 for c in 0..conv.cin {
-                    sum += run.input[from + c] * conv.weight(tap, c, o);
+                    sum += round(run.input[from + c]) * round(conv.weight(tap, c, o));
                 }
             }
             if let Some((residual, grid)) = &run.residual {

@@ -37,6 +37,13 @@ mod x86 {
     #[derive(Clone, Copy)]
     pub struct Zmm(__m512);
 
+    impl From<__m512> for Zmm {
+        #[inline(always)]
+        fn from(vector: __m512) -> Self {
+            Self(vector)
+        }
+    }
+
     impl Lane for Zmm {
         const LEN: usize = 16;
         #[inline(always)]

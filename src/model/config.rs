@@ -10,6 +10,7 @@ use crate::backbones::{
     Backbone, EfficientNetLite, I3d, LiteVariant, TrainOptions, TrainableEfficientNetLite,
 };
 use crate::heads::{Head, LstmHead, MeanHead};
+use crate::kernels::Precision;
 use crate::video::Sampling;
 
 /// What a model is made of, how it looks at a clip, and what its outputs mean.
@@ -116,9 +117,15 @@ impl BackboneConfig {
     /// Builds the network on the weights that `vb` holds. Errors name the tensor that is missing
     /// or has the wrong shape.
     pub fn load(&self, vb: VarBuilder) -> Result<Box<dyn Backbone>> {
+        self.load_in(vb, Precision::F32)
+    }
+
+    /// The same in another precision than `f32`, as far as the network has it.
+    pub fn load_in(&self, vb: VarBuilder, precision: Precision) -> Result<Box<dyn Backbone>> {
         match self.lite() {
             Some((variant, LiteConfig { temporal_shift })) => {
-                Ok(Box::new(EfficientNetLite::load(vb, variant)?.with_temporal_shift(temporal_shift)))
+                let network = EfficientNetLite::load(vb, variant)?.in_precision(precision);
+                Ok(Box::new(network.with_temporal_shift(temporal_shift)))
             }
             None => Ok(Box::new(I3d::load(vb)?)),
         }

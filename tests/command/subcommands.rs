@@ -71,6 +71,8 @@ fn doctor_finds_nothing_wrong_here_and_says_what_is_wrong_elsewhere() {
     }
     let ill = run().env("CLASSIFY_KERNELS", "abacus").run().code(1).stdout();
     assert!(ill.contains("wrong: ") && ill.contains("abacus"), "{ill}");
+    let ill = run().env("CLASSIFY_PRECISION", "rough").run().code(1).stdout();
+    assert!(ill.contains("wrong: ") && ill.contains("rough"), "{ill}");
 }
 
 #[test]

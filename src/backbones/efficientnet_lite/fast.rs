@@ -1,12 +1,12 @@
-//! The fast path on the CPU. Every thread takes whole frames through the whole network, so that
-//! nothing waits between layers.
+//! The fast path on the CPU. Every thread takes some frames through several layers at a time, so that
+//! little waits and activations stay in the core's own cache.
 
 use super::block::{Block, Hidden, Images};
 use super::shift::{Direction, shift};
 use super::{FEATURES, Normed, NormedNetwork, STEM};
 use crate::kernels::conv::{Activation, PackedConv, Run, Window};
 use crate::kernels::depthwise::DepthwiseConv;
-use crate::kernels::{AlignedBuf, Kernels, Numbers};
+use crate::kernels::{AlignedBuf, Kernels, Numbers, Precision};
 use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -33,6 +33,8 @@ struct Scratch {
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
+    /// All frames' activations where the threads meet.
+    static BETWEEN: RefCell<[AlignedBuf; 2]> = RefCell::default();
 }
 
 /// A dense convolution with its normalisation folded in.
@@ -68,53 +70,57 @@ impl Network {
         })
     }
 
-    /// `f32 [T, H, W, 3]` to `f32 [T, 1280]`.
-    pub(super) fn forward(&self, window: &Tensor) -> Result<Tensor> {
-        let (frames, height, width, _) = window.dims4()?;
-        let window = window.contiguous()?;
-        let pixels = Numbers::of(&window)?;
-        let mut features = vec![0.0; frames * FEATURES];
-        each_group(frames, &mut features, |range, features, s| {
-            let images = Images { n: range.len(), height, width, channels: 3 };
-            let frame = height * width * 3;
-            self.frames(&pixels[range.start * frame..range.end * frame], images, features, s);
+    /// The same with the 1×1 convolutions in `precision`.
+    pub(super) fn in_precision(mut self, precision: Precision) -> Self {
+        self.blocks.par_iter_mut().for_each(|block| {
+            for conv in block.expand.iter_mut().chain([&mut block.project]) {
+                conv.set_precision(precision);
+            }
         });
-        Tensor::from_vec(features, (frames, FEATURES), &Device::Cpu)
+        self.head.set_precision(precision);
+        self
     }
 
-    /// As [`Self::forward`], channels shifted between the frames of the window. Every block needs
-    /// the neighbours' output of the one before, so the threads meet between blocks.
-    pub(super) fn forward_shifted(&self, window: &Tensor) -> Result<Tensor> {
+    /// `f32 [T, H, W, 3]` to `f32 [T, 1280]`; `temporal_shift`: channels are shifted between the frames.
+    ///
+    /// The threads meet before every residual block. A shifted one needs its neighbours' output of the block
+    /// before; and the deeper blocks' weights, larger than the images, stay in the cache for all frames.
+    pub(super) fn forward(&self, window: &Tensor, temporal_shift: bool) -> Result<Tensor> {
         let (n, height, width, channels) = window.dims4()?;
         let window = window.contiguous()?;
         let pixels = Numbers::of(&window)?;
         let images = Images { n, height, width, channels };
         let mut shape = self.stem_shape(images);
-        let mut x = vec![0.0; shape.len()];
-        each_group(n, &mut x, |range, output, _| {
-            let pixels = &pixels[range.start * height * width * 3..];
-            self.stem(pixels, Images { n: range.len(), ..images }, output);
-        });
-        for block in &self.blocks {
-            let to = block.shape(shape);
-            let mut y = vec![0.0; to.len()];
-            each_group(n, &mut y, |range, output, s| {
+        let [mut x, mut y] = BETWEEN.take();
+        let residual = (1..self.blocks.len()).filter(|&i| self.blocks[i].residual);
+        let mut first = 0;
+        for end in residual.chain([self.blocks.len()]) {
+            let blocks = &self.blocks[first..end];
+            let to = blocks.iter().fold(shape, |shape, block| block.shape(shape));
+            each_group(n, y.at_least(to.len()), |range, output, s| {
                 let group = Images { n: range.len(), ..shape };
-                let residual = &x[range.start * shape.len() / shape.n..];
-                if !block.residual {
-                    return block.run(group, residual, residual, output, &mut s.hidden);
+                if first == 0 {
+                    let pixels = &pixels[range.start * height * width * channels..];
+                    self.stem(pixels, Images { n: range.len(), ..images }, s.input.at_least(group.len()));
+                    return run_blocks(blocks, group, [None, None], output, s);
                 }
-                let shifted = s.input.at_least(group.len());
-                shift(&x, shape, range, n, Direction::Forward, shifted);
-                block.run(group, shifted, residual, output, &mut s.hidden);
+                let own = &x[range.start * shape.len() / n..];
+                if temporal_shift {
+                    shift(&x, shape, range, n, Direction::Forward, s.input.at_least(group.len()));
+                    run_blocks(blocks, group, [None, Some(own)], output, s);
+                } else {
+                    run_blocks(blocks, group, [Some(own), Some(own)], output, s);
+                }
             });
-            (x, shape) = (y, to);
+            std::mem::swap(&mut x, &mut y);
+            (shape, first) = (to, end);
         }
         let mut features = vec![0.0; n * FEATURES];
         each_group(n, &mut features, |range, features, s| {
             let group = Images { n: range.len(), ..shape };
             self.head(&x[range.start * shape.len() / n..], group, features, &mut s.hidden.expanded);
         });
+        BETWEEN.set([x, y]);
         Tensor::from_vec(features, (n, FEATURES), &Device::Cpu)
     }
 
@@ -162,18 +168,26 @@ impl Network {
             feature.iter_mut().for_each(|f| *f /= area as f32);
         }
     }
+}
 
-    /// Some frames on this thread.
-    fn frames(&self, pixels: &[f32], images: Images, features: &mut [f32], s: &mut Scratch) {
-        let mut shape = self.stem_shape(images);
-        self.stem(pixels, images, s.input.at_least(shape.len()));
-        for block in &self.blocks {
-            let output = s.output.at_least(block.shape(shape).len());
-            block.run(shape, &s.input, &s.input, output, &mut s.hidden);
-            shape = block.shape(shape);
-            std::mem::swap(&mut s.input, &mut s.output);
+/// `blocks` one after the other; the last writes to `output`. The first one's input and residual lie in the
+/// scratch memory's `input` unless given.
+fn run_blocks(
+    blocks: &[Block],
+    mut shape: Images,
+    first: [Option<&[f32]>; 2],
+    output: &mut [f32],
+    s: &mut Scratch,
+) {
+    for (i, block) in blocks.iter().enumerate() {
+        let [input, residual] = first.map(|given| given.filter(|_| i == 0).unwrap_or(&s.input));
+        if i + 1 == blocks.len() {
+            return block.run(shape, input, residual, output, &mut s.hidden);
         }
-        self.head(&s.input, shape, features, &mut s.hidden.expanded);
+        let to = block.shape(shape);
+        block.run(shape, input, residual, s.output.at_least(to.len()), &mut s.hidden);
+        std::mem::swap(&mut s.input, &mut s.output);
+        shape = to;
     }
 }
 
