@@ -11,8 +11,8 @@
 mod ours;
 mod peer;
 
-use classify::kernels::Precision;
 use clap::Parser;
+use classify::kernels::Precision;
 use std::path::{Path, PathBuf};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -155,7 +155,13 @@ fn main() -> Result<()> {
     let what = format!("folder of {} clips, {frames} frames at {size}²", clips.len());
     for (peer, engine) in [("onnxruntime", "ort"), ("PyTorch", "torch")] {
         let line = format!("folder {engine} {frames} {size} {}", list.display());
-        bench.pairs(&what, peer, Some(clips.len()), || command.label_running(&clips), |p| p.seconds(&line))?;
+        bench.pairs(
+            &what,
+            peer,
+            Some(clips.len()),
+            || command.label_running(&clips),
+            |p| p.seconds(&line),
+        )?;
     }
     let what = "one clip, whole process";
     if bench.wanted(what) {

@@ -39,7 +39,7 @@ impl Network {
     pub fn new(count: usize, size: usize, precision: Precision) -> Result<Self> {
         let folder = ModelFolder::named(WEIGHTS, &Device::Cpu)?;
         let vb = folder.weights.var_builder(&Device::Cpu).pp("backbone");
-        let network = EfficientNetLite::load(vb, LiteVariant::Lite0)?.in_precision(precision);
+        let network = EfficientNetLite::load_in(vb, LiteVariant::Lite0, precision)?;
         Ok(Self { network, frames: frames(count, size)? })
     }
 

@@ -265,30 +265,31 @@ impl EfficientNetLite {
     /// # Errors
     /// A missing tensor, one of the wrong shape, or an unusable `CLASSIFY_KERNELS`.
     pub fn load(vb: VarBuilder, variant: LiteVariant) -> Result<Self> {
-        let kernels = Kernels::detect().map_err(candle_core::Error::wrap)?;
-        Self::load_with(vb, variant, kernels)
+        Self::load_in(vb, variant, Precision::F32)
     }
 
-    /// As [`Self::load`], on given kernels.
-    pub fn load_with(vb: VarBuilder, variant: LiteVariant, kernels: Kernels) -> Result<Self> {
+    /// As [`Self::load`] with the 1×1 convolutions, most of the network, in `precision` where this CPU has
+    /// instructions for it.
+    pub fn load_in(vb: VarBuilder, variant: LiteVariant, precision: Precision) -> Result<Self> {
+        let kernels = Kernels::detect().map_err(candle_core::Error::wrap)?;
+        Self::load_with(vb, variant, kernels, precision)
+    }
+
+    /// As [`Self::load_in`], on given kernels.
+    pub fn load_with(
+        vb: VarBuilder,
+        variant: LiteVariant,
+        kernels: Kernels,
+        precision: Precision,
+    ) -> Result<Self> {
         let vb = vb.set_dtype(DType::F32);
         let network = NormedNetwork::load(&vb, variant)?;
         let network = if kernels == Kernels::Plain || !vb.device().is_cpu() {
             Network::Plain(FoldedNetwork::of(&network)?)
         } else {
-            Network::Fast(fast::Network::new(kernels, &network)?)
+            Network::Fast(fast::Network::new(kernels, precision, &network)?)
         };
         Ok(Self { network, temporal_shift: false })
-    }
-
-    /// With the 1×1 convolutions, most of the network, in `precision` where this CPU has instructions for it;
-    /// `f32` by default.
-    pub fn in_precision(self, precision: Precision) -> Self {
-        let network = match self.network {
-            Network::Fast(network) => Network::Fast(network.in_precision(precision)),
-            plain => plain,
-        };
-        Self { network, ..self }
     }
 
     /// Whether channels are shifted between neighbouring frames of a window, as they were in

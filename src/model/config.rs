@@ -124,7 +124,7 @@ impl BackboneConfig {
     pub fn load_in(&self, vb: VarBuilder, precision: Precision) -> Result<Box<dyn Backbone>> {
         match self.lite() {
             Some((variant, LiteConfig { temporal_shift })) => {
-                let network = EfficientNetLite::load(vb, variant)?.in_precision(precision);
+                let network = EfficientNetLite::load_in(vb, variant, precision)?;
                 Ok(Box::new(network.with_temporal_shift(temporal_shift)))
             }
             None => Ok(Box::new(I3d::load(vb)?)),

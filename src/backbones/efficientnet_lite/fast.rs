@@ -12,9 +12,12 @@ use rayon::prelude::*;
 use std::cell::RefCell;
 use std::ops::Range;
 
-/// Frames that go through the network together: the deep layers have few pixels a frame, and each
+/// Most frames that go through some layers together: the deep layers have few pixels a frame, and each
 /// of their weights should serve several tiles once it is in the cache.
 const GROUP: usize = 4;
+
+/// Most numbers that these frames may take between two layers: a common level-2 cache.
+const NEAR: usize = 256 * 1024;
 
 /// The network with its weights packed for the kernels.
 pub(super) struct Network {
@@ -38,11 +41,13 @@ thread_local! {
 }
 
 /// A dense convolution with its normalisation folded in.
-fn dense(kernels: Kernels, conv: &Normed) -> Result<PackedConv> {
+fn dense(kernels: Kernels, precision: Precision, conv: &Normed) -> Result<PackedConv> {
     let (out, input, kh, kw) = conv.weight.dims4()?;
     let (scale, bias): (Vec<f32>, Vec<f32>) = (conv.scale()?.to_vec1()?, conv.bias()?.to_vec1()?);
     let weight = Numbers::of(&conv.weight)?;
-    Ok(PackedConv::from_torch(kernels, [kh * kw, input, out], &weight, &bias).scaled(&scale))
+    let mut packed = PackedConv::from_torch(kernels, [kh * kw, input, out], &weight, &bias).scaled(&scale);
+    packed.set_precision(precision);
+    Ok(packed)
 }
 
 /// The same for a depthwise one.
@@ -54,31 +59,21 @@ fn depthwise(kernels: Kernels, conv: &Normed, stride: usize) -> Result<Depthwise
 }
 
 impl Network {
-    pub(super) fn new(kernels: Kernels, network: &NormedNetwork) -> Result<Self> {
+    /// The 1×1 convolutions in `precision`.
+    pub(super) fn new(kernels: Kernels, precision: Precision, network: &NormedNetwork) -> Result<Self> {
         let blocks = network.blocks.par_iter().map(|block| {
             Ok(Block {
-                expand: block.expand.as_ref().map(|conv| dense(kernels, conv)).transpose()?,
+                expand: block.expand.as_ref().map(|conv| dense(kernels, precision, conv)).transpose()?,
                 depthwise: depthwise(kernels, &block.depthwise, block.spec.stride)?,
-                project: dense(kernels, &block.project)?,
+                project: dense(kernels, precision, &block.project)?,
                 residual: block.spec.residual(),
             })
         });
         Ok(Self {
             blocks: blocks.collect::<Result<_>>()?,
-            stem: dense(kernels, &network.stem)?,
-            head: dense(kernels, &network.head)?,
+            stem: dense(kernels, precision, &network.stem)?,
+            head: dense(kernels, precision, &network.head)?,
         })
-    }
-
-    /// The same with the 1×1 convolutions in `precision`.
-    pub(super) fn in_precision(mut self, precision: Precision) -> Self {
-        self.blocks.par_iter_mut().for_each(|block| {
-            for conv in block.expand.iter_mut().chain([&mut block.project]) {
-                conv.set_precision(precision);
-            }
-        });
-        self.head.set_precision(precision);
-        self
     }
 
     /// `f32 [T, H, W, 3]` to `f32 [T, 1280]`; `temporal_shift`: channels are shifted between the frames.
@@ -97,7 +92,9 @@ impl Network {
         for end in residual.chain([self.blocks.len()]) {
             let blocks = &self.blocks[first..end];
             let to = blocks.iter().fold(shape, |shape, block| block.shape(shape));
-            each_group(n, y.at_least(to.len()), |range, output, s| {
+            // A block gives hardly more than it takes.
+            let group = NEAR / (shape.len() / n);
+            each_group(n, group, y.at_least(to.len()), |range, output, s| {
                 let group = Images { n: range.len(), ..shape };
                 if first == 0 {
                     let pixels = &pixels[range.start * height * width * channels..];
@@ -116,7 +113,7 @@ impl Network {
             (shape, first) = (to, end);
         }
         let mut features = vec![0.0; n * FEATURES];
-        each_group(n, &mut features, |range, features, s| {
+        each_group(n, GROUP, &mut features, |range, features, s| {
             let group = Images { n: range.len(), ..shape };
             self.head(&x[range.start * shape.len() / n..], group, features, &mut s.hidden.expanded);
         });
@@ -191,10 +188,15 @@ fn run_blocks(
     }
 }
 
-/// Runs `layer(images, their output, scratch)` over groups of images on rayon's current pool.
-fn each_group(n: usize, output: &mut [f32], layer: impl Fn(Range<usize>, &mut [f32], &mut Scratch) + Sync) {
+/// Runs `layer(images, their output, scratch)` over groups of up to `group` images on rayon's current pool.
+fn each_group(
+    n: usize,
+    group: usize,
+    output: &mut [f32],
+    layer: impl Fn(Range<usize>, &mut [f32], &mut Scratch) + Sync,
+) {
     let image = output.len() / n;
-    let group = n.div_ceil(rayon::current_num_threads()).clamp(1, GROUP);
+    let group = n.div_ceil(rayon::current_num_threads()).min(group).clamp(1, GROUP);
     output.par_chunks_mut(group * image).enumerate().for_each(|(i, output)| {
         let first = i * group;
         let mut s = SCRATCH.take();

@@ -1,6 +1,6 @@
 use super::{BlockSpec, EfficientNetLite, FEATURES, LiteVariant, TrainOptions, TrainableEfficientNetLite};
 use crate::backbones::Backbone;
-use crate::kernels::Kernels;
+use crate::kernels::{Kernels, Precision};
 use candle_core::{DType, Device, Result, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{VarBuilder, VarMap};
@@ -44,8 +44,12 @@ impl SimpleBackend for Random {
 }
 
 fn random_network(variant: LiteVariant, kernels: Kernels) -> EfficientNetLite {
+    random_network_in(variant, kernels, Precision::F32)
+}
+
+fn random_network_in(variant: LiteVariant, kernels: Kernels, precision: Precision) -> EfficientNetLite {
     let vb = VarBuilder::from_backend(Box::new(Random), DType::F32, Device::Cpu);
-    EfficientNetLite::load_with(vb, variant, kernels).unwrap()
+    EfficientNetLite::load_with(vb, variant, kernels, precision).unwrap()
 }
 
 fn frames(shape: (usize, usize, usize, usize)) -> Tensor {
@@ -93,6 +97,27 @@ fn features_equal_the_plain_path() {
             let worst = largest(&(fast - &plain).unwrap());
             assert!(worst <= 1e-3, "{variant:?} {shape:?} {}: {worst}", kernels.name());
         }
+    }
+}
+
+/// Rounding moves features by a small share of their length, and does move them.
+#[test]
+fn bfloat16_features_are_near_the_exact_ones() {
+    if Precision::detect(Kernels::Avx512).ok() != Some(Precision::Bf16) {
+        println!("skipped: this CPU has no AVX-512 BF16, or f32 is asked for");
+        return;
+    }
+    let window = frames((5, 64, 64, 3));
+    for shift in [false, true] {
+        let run = |precision| {
+            let network = random_network_in(LiteVariant::Lite0, Kernels::Avx512, precision);
+            network.with_temporal_shift(shift).forward(&window).unwrap()
+        };
+        let exact = run(Precision::F32);
+        let off = (run(Precision::Bf16) - &exact).unwrap();
+        let length = |x: &Tensor| x.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
+        let share = length(&off) / length(&exact);
+        assert!(share > 1e-4 && share < 0.1, "shift {shift}: {share}");
     }
 }
 
