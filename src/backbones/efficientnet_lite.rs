@@ -253,7 +253,7 @@ pub struct EfficientNetLite {
 
 enum Network {
     /// Own kernels, on the CPU.
-    Fast(fast::Network),
+    Fast(Box<fast::Network>),
     /// candle's operators, on every device.
     Plain(FoldedNetwork),
 }
@@ -287,7 +287,7 @@ impl EfficientNetLite {
         let network = if kernels == Kernels::Plain || !vb.device().is_cpu() {
             Network::Plain(FoldedNetwork::of(&network)?)
         } else {
-            Network::Fast(fast::Network::new(kernels, precision, &network)?)
+            Network::Fast(Box::new(fast::Network::new(kernels, precision, &network)?))
         };
         Ok(Self { network, temporal_shift: false })
     }

@@ -111,7 +111,8 @@ impl Bf16Panels {
         let mut at = Position::new(run, rows.start);
         let mut done = 0;
         while done < pixels {
-            (taps.clear(), tiles.clear());
+            taps.clear();
+            tiles.clear();
             while done < pixels && tiles.len() < tiles_a_block {
                 let n = (pixels - done).min(ROWS);
                 tiles.push(Placed::point(conv, run, output, &mut at, n, &mut taps));
