@@ -2,6 +2,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use tract_onnx::prelude::*;
+
 use super::onnx;
 use crate::model::{BackboneConfig, HeadConfig, LiteConfig, LstmConfig, ModelFolder};
 use crate::video::{Preprocess, Sampling};
@@ -89,6 +91,42 @@ fn assert_equal(theirs: &[f32], ours: &[f32]) {
     let spread = ours.iter().fold(f32::MIN, |m, x| m.max(*x)) - ours.iter().fold(f32::MAX, |m, x| m.min(*x));
     assert!(theirs.len() == ours.len() && apart <= 1e-4, "{theirs:?} against {ours:?}");
     assert!(spread > 0.05, "logits that are all alike prove nothing: {ours:?}");
+}
+
+fn check_tract(folder: &ModelFolder) {
+    let bytes = onnx(folder).unwrap();
+    let (clip, ours) = ours(folder);
+    let (shape, values) = onnx_input(&clip);
+    let runnable = tract_onnx::onnx()
+        .model_for_read(&mut bytes.as_slice())
+        // Not optimised: on an LSTM behind a backbone its optimiser finds no end.
+        .and_then(|model| model.into_typed())
+        .and_then(|model| model.into_runnable())
+        .unwrap();
+    let input = tract_ndarray::ArrayD::from_shape_vec(shape, values).unwrap().into_tensor();
+    let output = runnable.run(tvec!(input.into())).unwrap();
+    assert_eq!(output[0].shape(), [1, CLASSES]);
+    assert_equal(output[0].as_slice::<f32>().unwrap(), &ours);
+}
+
+#[test]
+fn tract_gives_lite_with_lstm_the_same_logits() {
+    check_tract(&model("imagenet-lite0", 63, spread(1, 4), lstm(2, false, false)));
+    check_tract(&model("imagenet-lite0", 64, spread(2, 2), lstm(1, true, true)));
+    let mut shifted = model("imagenet-lite0", 64, spread(1, 3), lstm(1, false, true));
+    shifted.config.backbone = BackboneConfig::EfficientNetLite0(LiteConfig { temporal_shift: true });
+    check_tract(&shifted);
+}
+
+#[test]
+fn tract_gives_lite_with_mean_head_the_same_logits() {
+    check_tract(&model("imagenet-lite0", 64, spread(1, 3), HeadConfig::Mean { pool: 2 }));
+}
+
+#[test]
+fn tract_gives_i3d_the_same_logits() {
+    check_tract(&model("kinetics400-i3d", 70, spread(2, 18), lstm(1, false, true)));
+    check_tract(&model("kinetics400-i3d", 64, spread(2, 17), HeadConfig::Mean { pool: 2 }));
 }
 
 /// Runs `model` in onnxruntime, if there is one: logits and the metadata's labels.
