@@ -67,6 +67,13 @@ pub struct Args {
     /// The classifier reads the LSTM alone, without the features' mean beside it
     #[arg(long, help_heading = "Model")]
     no_skip: bool,
+    /// Train once more in the end, on training and validation clips together, for as long as validation
+    /// showed to be best [default: where the CNN stays as it is, as that takes seconds]
+    #[arg(long, overrides_with = "no_refit", help_heading = "Training")]
+    refit: bool,
+    /// Keep the model that was validated
+    #[arg(long, help_heading = "Training")]
+    no_refit: bool,
     /// Most epochs
     #[arg(long, value_name = "N", default_value_t = 40, help_heading = "Training", value_parser = count(100_000))]
     epochs: u64,
@@ -151,7 +158,7 @@ enum Preset {
     Quick,
     /// The 3D network where looking at the clips with it takes no more than 10 minutes, else the image network
     Balanced,
-    /// The 3D network with six windows of each clip, however long that takes
+    /// The 3D network on three windows of 224² pixels of each clip, however long that takes
     Best,
 }
 
@@ -165,9 +172,9 @@ impl Preset {
         }
     }
 
-    /// Windows to look at in a clip, where not the backbone's own.
-    fn windows(self) -> Option<u64> {
-        (self == Self::Best).then_some(6)
+    /// Windows to look at in a clip and pixels a side, where not the backbone's own.
+    fn looks(self) -> Option<(u64, u64)> {
+        (self == Self::Best).then_some((3, 224))
     }
 }
 
@@ -237,7 +244,7 @@ impl Args {
             (None, Depth::None) => {
                 let budget = self.budget.or(self.preset.budget());
                 let budget = budget.map(|minutes| Duration::from_secs_f64(60.0 * minutes));
-                choose_backbone(&data, self.windows(), budget, self.cores())?
+                choose_backbone(&data, self.looks(), budget, self.cores())?
             }
             // The 3D network can't be fine-tuned.
             (None, _) => {
@@ -304,6 +311,7 @@ impl Args {
                 skip: !self.no_skip,
             }),
         };
+        let (windows, size) = self.looks();
         let mut recipe = default.recipe;
         recipe.epochs = self.epochs as usize;
         recipe.batch = self.batch as usize;
@@ -316,8 +324,8 @@ impl Args {
             backbone: choice.backbone,
             backbone_reason: choice.reason,
             frames: self.frames.map(|n| n as usize),
-            size: self.size.map(|n| n as usize),
-            windows: self.windows(),
+            size,
+            windows,
             luma_lag: self.luma_lag,
             head,
             recipe,
@@ -325,6 +333,7 @@ impl Args {
             mixup: self.mixup,
             class_weights: self.balance == Balance::Weights,
             temporal_shift: self.temporal_shift,
+            refit: self.refit || (self.finetune == Depth::None && !self.no_refit),
             finetune: self.finetune(),
             cache: if self.no_cache { None } else { self.cache.clone().or(default.cache) },
             threads: self.cores(),
@@ -332,8 +341,11 @@ impl Args {
         }
     }
 
-    fn windows(&self) -> Option<usize> {
-        self.windows.or(self.preset.windows()).map(|n| n as usize)
+    /// Windows and pixels a side; the preset's are meant for the network that it chooses.
+    fn looks(&self) -> (Option<usize>, Option<usize>) {
+        let chosen = self.backbone.is_none() && self.finetune == Depth::None;
+        let (windows, size) = self.preset.looks().filter(|_| chosen).unzip();
+        (self.windows.or(windows).map(|n| n as usize), self.size.or(size).map(|n| n as usize))
     }
 
     /// Trains on each of `k` divisions of the training clips; says how good the models were on the
@@ -347,6 +359,7 @@ impl Args {
         progress: &Progress,
     ) -> Result<()> {
         let mut scores = Vec::new();
+        let options = &TrainOptions { refit: false, ..options.clone() };
         for (i, fold) in data.folds(k, self.seed)?.iter().enumerate() {
             if i == 0 {
                 fold.warnings.iter().for_each(|warning| progress.console.warning(warning));
@@ -360,8 +373,8 @@ impl Args {
                 return Ok(());
             }
             // The last stage that trained the model's own head.
-            let best = outcome.history.iter().rfind(|row| row.best && row.stage != "baseline");
-            scores.extend(best.map(|row| (row.validation.accuracy, row.validation.macro_f1)));
+            let best = outcome.history.iter().rfind(|row| row.best && !row.is_baseline());
+            scores.extend(best.and_then(|row| row.validation).map(|v| (v.accuracy, v.macro_f1)));
         }
         let shown = |of: fn(&(f64, f64)) -> f64| {
             let values: Vec<f64> = scores.iter().map(of).collect();

@@ -29,7 +29,7 @@ impl Progress<'_> {
             *begin = Instant::now();
         }
         if step == TIMED_STEPS + 1 {
-            let epochs = self.epochs[usize::from(stage == "finetune")];
+            let epochs = self.epochs[usize::from(stage.ends_with("finetune"))];
             let seconds = begin.elapsed().as_secs_f64() / TIMED_STEPS as f64 * (steps as u64 * epochs) as f64;
             if seconds > 60.0 {
                 self.console.note(format!(
@@ -62,27 +62,35 @@ impl Observer for Progress<'_> {
 
     fn epoch(&self, row: &Epoch) {
         self.console.end_progress();
-        let v = row.validation;
+        let validated = row.validation.map_or(String::new(), |v| {
+            format!(
+                "  validation loss {:.3}  accuracy {:>5.1} %  macro-F1 {:.3}{}",
+                v.loss,
+                100.0 * v.accuracy,
+                v.macro_f1,
+                if row.best { " *" } else { "  " },
+            )
+        });
         self.console.note(format!(
-            "{:8} epoch {:>3}  loss {:.3}  validation loss {:.3}  accuracy {:>5.1} %  macro-F1 {:.3}{}  {:.1} s",
-            row.stage,
-            row.epoch,
-            row.train_loss,
-            v.loss,
-            100.0 * v.accuracy,
-            v.macro_f1,
-            if row.best { " *" } else { "  " },
-            row.seconds
+            "{:8} epoch {:>3}  loss {:.3}{validated}  {:.1} s",
+            row.stage, row.epoch, row.train_loss, row.seconds
         ));
-        let figures = [
+        let mut figures = vec![
             ("loss/train", row.train_loss),
-            ("loss/validation", v.loss),
             ("accuracy/train", row.train_accuracy),
-            ("accuracy/validation", v.accuracy),
-            ("macro-F1/validation", v.macro_f1),
             ("learning rate", row.learning_rate),
         ];
-        let figures = figures.map(|(name, value)| (format!("{}/{name}", row.stage), value));
+        if let Some(v) = row.validation {
+            figures.extend([
+                ("loss/validation", v.loss),
+                ("accuracy/validation", v.accuracy),
+                ("macro-F1/validation", v.macro_f1),
+            ]);
+        }
+        let figures = figures
+            .into_iter()
+            .map(|(name, value)| (format!("{}/{name}", row.stage), value))
+            .collect::<Vec<_>>();
         let mut events = self.events.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         // The figures are in metrics.jsonl too: a full disk need not end the training here.
         if let Err(error) = events.scalars(row.epoch, &figures) {

@@ -41,17 +41,24 @@ pub fn finish(
 ) -> Result<Figures> {
     let mut folder = ModelFolder { card: "Being measured.\n".into(), ..outcome.folder.clone() };
     folder.save(dir)?;
-    let folder_read = ModelFolder::read(dir, &Device::Cpu)?;
-    let classifier = Classifier::new(&folder_read, &Device::Cpu)?;
-    let cache = options.cache.as_ref().map(|root| FeatureCache::new(root, &folder_read)).transpose()?;
-    let measure = |split: Split| -> Result<Evaluation> {
+    let saved = ModelFolder::read(dir, &Device::Cpu)?;
+    let measure = |model: &ModelFolder, split: Split| -> Result<(Classifier, Evaluation)> {
         let samples: Vec<&Sample> = data.part(split).collect();
         let unreadable: Vec<&Problem> = data.problems.iter().filter(|p| p.sample.split == split).collect();
-        let never = AtomicBool::new(false);
-        evaluate(&classifier, &samples, &unreadable, cache.as_ref(), options.threads, &never, &|_| measured())
+        let classifier = Classifier::new(model, &Device::Cpu)?;
+        let cache = options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
+        let (cache, never) = (cache.as_ref(), AtomicBool::new(false));
+        let evaluation =
+            evaluate(&classifier, &samples, &unreadable, cache, options.threads, &never, &|_| measured())?;
+        Ok((classifier, evaluation))
     };
-    let validation = measure(Split::Val)?;
-    let test = if data.count(Split::Test) > 0 { Some(measure(Split::Test)?) } else { None };
+    // A refitted model has learned the validation clips: their figures are of the model before.
+    let (mut classifier, validation) = measure(outcome.before_refit.as_ref().unwrap_or(&saved), Split::Val)?;
+    let mut test = None;
+    if data.count(Split::Test) > 0 {
+        let measured = measure(&saved, Split::Test)?;
+        (classifier, test) = (measured.0, Some(measured.1));
+    }
     let figures = Figures { validation, test };
 
     let facts = facts(&folder, outcome, data, options, took);
@@ -61,14 +68,14 @@ pub fn finish(
     let mut results = vec![(folder.config.head.name(), &quoted.metrics)];
     results.extend(quoted.baseline.as_ref().map(|metrics| ("mean over time", metrics)));
     let samples: Vec<&Sample> = data.part(if part == "test" { Split::Test } else { Split::Val }).collect();
-    let history: Vec<&Epoch> = outcome.history.iter().filter(|row| row.stage != "baseline").collect();
+    let history: Vec<&Epoch> = outcome.history.iter().filter(|row| !row.is_baseline()).collect();
     let epochs: Vec<EpochPoint> = history
         .iter()
         .map(|row| EpochPoint {
             train_loss: Some(row.train_loss),
-            val_loss: Some(row.validation.loss),
+            val_loss: row.validation.map(|v| v.loss),
             train_accuracy: Some(row.train_accuracy),
-            val_accuracy: Some(row.validation.accuracy),
+            val_accuracy: row.validation.map(|v| v.accuracy),
             stage: row.stage.clone(),
         })
         .collect();
@@ -81,7 +88,9 @@ pub fn finish(
         facts: &facts,
         command,
         epochs: &epochs,
-        best_epoch: history.iter().rposition(|row| row.best).map(|i| i + 1),
+        best_epoch: outcome
+            .kept()
+            .map(|kept| outcome.history[..=kept].iter().filter(|row| !row.is_baseline()).count()),
         dataset: data,
         problems: &problems(outcome, data, &figures),
         mistakes: &quoted.mistakes(&classifier, data, &samples, 24),
@@ -94,6 +103,10 @@ pub fn finish(
     files::write_atomically(&dir.join("README.md"), folder.card.as_bytes())?;
     Ok(figures)
 }
+
+/// What a refit was.
+const REFITTED: &str =
+    "on training and validation clips together; the validation figures are of the model before";
 
 /// Every clip that could not be used, once: found at opening, in training or in measuring.
 fn problems(outcome: &TrainOutcome, data: &Dataset, figures: &Figures) -> Vec<Problem> {
@@ -158,7 +171,8 @@ fn facts(
             ),
         ),
         ("Left out", format!("{} clips that can't be read", data.problems.len() + outcome.problems.len())),
-        ("Epochs", outcome.history.iter().filter(|r| r.stage != "baseline").count().to_string()),
+        ("Refitted", if outcome.before_refit.is_some() { REFITTED } else { "no" }.into()),
+        ("Epochs", outcome.history.iter().filter(|row| !row.is_baseline()).count().to_string()),
         ("Seed", options.recipe.seed.to_string()),
         ("Training time", format!("{}, {} threads", seconds(took.as_secs_f64()), options.threads)),
     ]

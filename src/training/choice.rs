@@ -21,18 +21,24 @@ pub struct Choice {
     pub reason: String,
 }
 
-/// The 3D network where looking at `windows` windows of each of `data`'s clips takes no longer than
-/// `budget` on `threads` cores, judged by its time for a few of them, or where there is no budget to
+/// The 3D network where looking at so many windows of each of `data`'s clips, at so many pixels a
+/// side (its own where not given), takes no longer than `budget` on `threads` cores, judged by its time for a few of them, or where there is no budget to
 /// keep; else the image network.
 pub fn choose_backbone(
     data: &Dataset,
-    windows: Option<usize>,
+    (windows, size): (Option<usize>, Option<usize>),
     budget: Option<Duration>,
     threads: usize,
 ) -> Result<Choice> {
+    if budget == Some(Duration::ZERO) {
+        return Ok(Choice { backbone: QUICK.into(), reason: "there is no time for another".into() });
+    }
     let mut classifier = Classifier::new(&ModelFolder::named(THOROUGH, &Device::Cpu)?, &Device::Cpu)?;
     if let Some(windows) = windows {
         classifier = classifier.with_windows(windows);
+    }
+    if let Some(size) = size {
+        classifier = classifier.with_size(size);
     }
     // Clips from all over the set, so that long ones count for what they are. The first warms up.
     let samples: Vec<&Sample> = data.samples.iter().collect();

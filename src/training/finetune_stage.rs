@@ -71,10 +71,6 @@ impl FinetuneStage<'_> {
 }
 
 impl Stage for FinetuneStage<'_> {
-    fn name(&self) -> &'static str {
-        "finetune"
-    }
-
     fn labels(&self) -> &[usize] {
         self.labels
     }

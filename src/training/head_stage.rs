@@ -13,7 +13,6 @@ use crate::model::{HeadConfig, Weights};
 
 /// Trains `head.*` on cached features.
 pub struct HeadStage<'a> {
-    pub name: &'static str,
     pub config: &'a HeadConfig,
     /// Tensors of the head that stay as they are.
     pub fixed: &'a Weights,
@@ -61,10 +60,6 @@ impl HeadStage<'_> {
 }
 
 impl Stage for HeadStage<'_> {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
     fn labels(&self) -> &[usize] {
         &self.train.labels
     }

@@ -26,6 +26,8 @@ pub struct TrainOptions {
     /// Channels of each frame's features look at the neighbouring frames (temporal shift, Lin et al.
     /// 2019); needs fine-tuning.
     pub temporal_shift: bool,
+    /// Train once more on training and validation clips together, as long as validation said.
+    pub refit: bool,
     /// The second stage; without it the CNN stays as it is.
     pub finetune: Option<Finetune>,
     /// Where features are kept; `None` keeps none.
@@ -135,6 +137,7 @@ impl Default for TrainOptions {
             mixup: 0.2,
             class_weights: true,
             temporal_shift: false,
+            refit: false,
             finetune: None,
             cache: super::FeatureCache::default_folder(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),

@@ -29,6 +29,8 @@ pub trait Observer: Sync {
 pub struct TrainOutcome {
     /// The model, its weights rounded as the file holds them. Its card is still the backbone's.
     pub folder: ModelFolder,
+    /// Where it was refitted: the model before, which alone can be measured on the validation clips.
+    pub before_refit: Option<ModelFolder>,
     /// Every epoch of every stage.
     pub history: Vec<Epoch>,
     /// Clips that could not be used.
@@ -58,34 +60,38 @@ pub fn train(
     base.weights.0.retain(|name, _| name.starts_with("backbone."));
     base.config.id2label = data.labels.clone();
     base.config.calibration = None;
-    let mut run =
-        Run { data, options, checkpoints, stop, observer, history: Vec::new(), problems: Vec::new() };
-
-    let mut parts = run.parts(&base)?;
-    let lstm = match &options.head {
-        HeadConfig::Mean { .. } => None,
-        config => Some(run.lstm_head("head", config, &parts)?),
+    let mut run = Run {
+        data,
+        options,
+        checkpoints,
+        stop,
+        observer,
+        chosen: None,
+        history: Vec::new(),
+        problems: Vec::new(),
     };
-    base.config.head = options.head.clone();
-    base.weights.0.extend(lstm.into_iter().flat_map(|head| head.0));
-    if let Some(finetune) = &options.finetune
-        && !run.stopped()
-    {
-        run.finetune(&mut base, finetune, &parts)?;
-        base.weights = base.weights.rounded(&Device::Cpu)?;
-        if !run.stopped() {
-            parts = run.parts(&base)?;
-            run.renew_head(&mut base, &parts)?;
-        }
+    let features = run.features(&base)?;
+    let folder = run.stages(base.clone(), &features)?;
+    if !options.refit || run.stopped() {
+        let Run { history, problems, .. } = run;
+        return Ok(TrainOutcome { folder, before_refit: None, history, problems });
     }
-    // The mean head, on the features as they are in the end: the baseline that every report shows.
-    if !run.stopped() || base.config.head == (HeadConfig::Mean { pool: 1 }) {
-        let name = if base.config.head.name() == "mean" { "head" } else { "baseline" };
-        let mean = run.mean_head(name, &parts)?.0.into_iter();
-        base.weights.0.extend(mean.map(|(tensor, t)| (tensor.replacen("head", name, 1), t)));
+    run.chosen = Some(run.history.clone());
+    let refitted = run.stages(base, &features);
+    let stopped = run.stopped();
+    let Run { history, problems, .. } = run;
+    // Half a refit is worth less than the model whose choices it follows.
+    let (folder, before_refit) = if stopped { (folder, None) } else { (refitted?, Some(folder)) };
+    Ok(TrainOutcome { folder, before_refit, history, problems })
+}
+
+impl TrainOutcome {
+    /// Which epoch of the history the model's weights are of.
+    pub fn kept(&self) -> Option<usize> {
+        let older_head = self.before_refit.is_none() && !new_head_is_better(&self.history);
+        let kept = |row: &Epoch| row.best && !row.is_baseline() && !(older_head && row.stage == "new head");
+        self.history.iter().rposition(kept)
     }
-    base.weights = base.weights.rounded(&Device::Cpu)?;
-    Ok(TrainOutcome { folder: base, history: run.history, problems: run.problems })
 }
 
 /// What the stages of a run share.
@@ -95,6 +101,8 @@ struct Run<'a> {
     checkpoints: &'a Path,
     stop: &'a AtomicBool,
     observer: &'a dyn Observer,
+    /// In a refit, the epochs of the run whose choices it follows: validation clips are training clips now.
+    chosen: Option<Vec<Epoch>>,
     history: Vec<Epoch>,
     problems: Vec<Problem>,
 }
@@ -108,6 +116,44 @@ struct Parts {
 }
 
 impl Run<'_> {
+    /// Every stage, from the CNN of `base` and the clips' `features` by it to the model.
+    fn stages(&mut self, mut base: ModelFolder, features: &[Result<Tensor>]) -> Result<ModelFolder> {
+        let options = self.options;
+        let mut parts = self.parts(features)?;
+        let lstm = match &options.head {
+            HeadConfig::Mean { .. } => None,
+            config => Some(self.lstm_head("head", config, &parts)?),
+        };
+        base.config.head = options.head.clone();
+        base.weights.0.extend(lstm.into_iter().flat_map(|head| head.0));
+        if let Some(finetune) = &options.finetune
+            && !self.stopped()
+        {
+            self.finetune(&mut base, finetune, &parts)?;
+            base.weights = base.weights.rounded(&Device::Cpu)?;
+            if !self.stopped() {
+                parts = self.parts(&self.features(&base)?)?;
+                self.renew_head(&mut base, &parts)?;
+            }
+        }
+        // The mean head, on the features as they are in the end: the baseline that every report shows.
+        if !self.stopped() || base.config.head == (HeadConfig::Mean { pool: 1 }) {
+            let name = if base.config.head.name() == "mean" { "head" } else { "baseline" };
+            let mean = self.mean_head(name, &parts)?.0.into_iter();
+            base.weights.0.extend(mean.map(|(tensor, t)| (tensor.replacen("head", name, 1), t)));
+        }
+        base.weights = base.weights.rounded(&Device::Cpu)?;
+        Ok(base)
+    }
+
+    /// In a refit, how many epochs `stage` takes: as many as it was trained for the first time, or
+    /// up to the best one where it was ended early.
+    fn until(&self, stage: &str, recipe: &Recipe) -> Option<usize> {
+        let rows: Vec<&Epoch> = self.chosen.as_ref()?.iter().filter(|row| row.stage == stage).collect();
+        let best = rows.iter().rposition(|row| row.best).map_or(rows.len(), |best| best + 1);
+        Some(if rows.len() < recipe.epochs { best } else { rows.len() })
+    }
+
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
@@ -116,8 +162,14 @@ impl Run<'_> {
         self.data.labels.len()
     }
 
-    /// The features of `clips` by the CNN of `model`, `[windows, T', D]` each.
-    fn features(&self, model: &ModelFolder, clips: &[PathBuf]) -> Result<Vec<Result<Tensor>>> {
+    /// The training and validation clips.
+    fn samples(&self) -> Vec<&Sample> {
+        self.data.samples.iter().filter(|s| s.split != Split::Test).collect()
+    }
+
+    /// The features of the training and validation clips by the CNN of `model`, `[windows, T', D]` each.
+    fn features(&self, model: &ModelFolder) -> Result<Vec<Result<Tensor>>> {
+        let clips: Vec<PathBuf> = self.samples().iter().map(|s| s.path.clone()).collect();
         let mut bare = model.clone();
         // Only the CNN is asked; any head of the right shape will do.
         bare.config.head = HeadConfig::Mean { pool: 1 };
@@ -131,7 +183,7 @@ impl Run<'_> {
         self.observer.features(0, clips.len());
         let progress = |done| self.observer.features(done, clips.len());
         let features =
-            extract(&classifier, clips, cache.as_ref(), self.options.threads, self.stop, &progress);
+            extract(&classifier, &clips, cache.as_ref(), self.options.threads, self.stop, &progress);
         if self.stopped() {
             let reason = "interrupted before there was a model; the features so far are kept";
             return Err(Error::Usage(reason.into()));
@@ -139,24 +191,25 @@ impl Run<'_> {
         Ok(features)
     }
 
-    /// The features of the training and validation clips by the CNN of `model`.
-    fn parts(&mut self, model: &ModelFolder) -> Result<Parts> {
-        let samples: Vec<&Sample> = self.data.samples.iter().filter(|s| s.split != Split::Test).collect();
-        let clips: Vec<PathBuf> = samples.iter().map(|s| s.path.clone()).collect();
-        let features = self.features(model, &clips)?;
-        self.problems.clear();
+    /// Training and validation clips, with their features in the order of `samples`.
+    fn parts(&mut self, features: &[Result<Tensor>]) -> Result<Parts> {
+        let mut problems = Vec::new();
         let mut parts = [(); 2].map(|()| (Vec::new(), Vec::new(), Vec::new()));
-        for (&sample, features) in std::iter::zip(&samples, features) {
+        for (sample, features) in std::iter::zip(self.samples(), features) {
             match features {
                 Ok(features) => {
-                    let part = &mut parts[usize::from(sample.split != Split::Train)];
-                    part.0.push(features.flatten_to(1)?);
-                    part.1.push(sample.label);
-                    part.2.push(sample.path.clone());
+                    let validates = sample.split != Split::Train;
+                    let trains = !validates || self.chosen.is_some();
+                    for (part, _) in parts.iter_mut().zip([trains, validates]).filter(|(_, takes)| *takes) {
+                        part.0.push(features.flatten_to(1)?);
+                        part.1.push(sample.label);
+                        part.2.push(sample.path.clone());
+                    }
                 }
-                Err(e) => self.problems.push(Problem::new(sample, &e)),
+                Err(e) => problems.push(Problem::new(sample, e)),
             }
         }
+        self.problems = problems;
         let [train, validation] = parts;
         let examples = |features: Vec<Tensor>, labels, name: &str| {
             if features.is_empty() {
@@ -182,20 +235,25 @@ impl Run<'_> {
 
     fn trained(
         &mut self,
+        name: &str,
         stage: &dyn Stage,
         start: &Weights,
         recipe: &Recipe,
         rates: BTreeMap<String, f64>,
     ) -> Result<Weights> {
-        let checkpoint = self.checkpoints.join(format!("{}.safetensors", stage.name()));
+        let until = self.until(name, recipe);
+        let name = &*if self.chosen.is_some() { format!("refit {name}") } else { name.to_owned() };
+        let checkpoint = self.checkpoints.join(format!("{name}.safetensors"));
         if !self.options.resume && checkpoint.exists() {
             std::fs::remove_file(&checkpoint).map_err(|e| Error::io(&checkpoint, e))?;
         }
         let trained = Trainer {
+            name,
             recipe,
+            until,
             checkpoint: Some(checkpoint),
             stop: self.stop,
-            on_step: &|epoch, step, steps, loss| self.observer.step(stage.name(), epoch, step, steps, loss),
+            on_step: &|epoch, step, steps, loss| self.observer.step(name, epoch, step, steps, loss),
             on_epoch: &|row| self.observer.epoch(row),
         }
         .run(stage, start, rates)?;
@@ -204,14 +262,13 @@ impl Run<'_> {
     }
 
     /// An LSTM head on the features of a CNN that stays as it is.
-    fn lstm_head(&mut self, name: &'static str, config: &HeadConfig, parts: &Parts) -> Result<Weights> {
+    fn lstm_head(&mut self, name: &str, config: &HeadConfig, parts: &Parts) -> Result<Weights> {
         let (options, classes) = (self.options, self.classes());
         let (mean, std) = normalisation(&parts.train)?;
         let norm = [("head.input_norm.mean".into(), mean), ("head.input_norm.std".into(), std)];
         let fixed = Weights(norm.into());
         let class_weights = self.class_weights(&parts.train.labels);
         let stage = HeadStage {
-            name,
             config,
             fixed: &fixed,
             classes,
@@ -225,7 +282,7 @@ impl Run<'_> {
         };
         let dim = parts.train.features.dim(2)?;
         let start = init_head(config, dim, classes, options.recipe.seed, &Device::Cpu)?;
-        let mut head = self.trained(&stage, &start, &options.recipe, BTreeMap::new())?;
+        let mut head = self.trained(name, &stage, &start, &options.recipe, BTreeMap::new())?;
         head.0.extend(fixed.0);
         Ok(head)
     }
@@ -235,13 +292,11 @@ impl Run<'_> {
     fn renew_head(&mut self, model: &mut ModelFolder, parts: &Parts) -> Result<()> {
         let config = model.config.head.clone();
         let HeadConfig::Lstm(_) = config else { return Ok(()) };
+        if self.chosen.as_ref().is_some_and(|history| !new_head_is_better(history)) {
+            return Ok(());
+        }
         let renewed = self.lstm_head("new head", &config, parts)?;
-        let best = |stage: &str| {
-            self.history.iter().rfind(|row| row.stage == stage && row.best).map(|row| row.validation)
-        };
-        if let (Some(new), Some(old)) = (best("new head"), best("finetune"))
-            && new.better_than(&old)
-        {
+        if self.chosen.is_some() || new_head_is_better(&self.history) {
             model.weights.0.retain(|name, _| !name.starts_with("head."));
             model.weights.0.extend(renewed.0);
         }
@@ -249,7 +304,7 @@ impl Run<'_> {
     }
 
     /// The mean head, trained on features brought to mean 0 and deviation 1, which then go into its weights.
-    fn mean_head(&mut self, name: &'static str, parts: &Parts) -> Result<Weights> {
+    fn mean_head(&mut self, name: &str, parts: &Parts) -> Result<Weights> {
         let (options, classes) = (self.options, self.classes());
         let (mean, std) = normalisation(&parts.train)?;
         let normed = |examples: &Examples| -> Result<Examples> {
@@ -259,7 +314,6 @@ impl Run<'_> {
         let class_weights = self.class_weights(&parts.train.labels);
         let config = HeadConfig::Mean { pool: 1 };
         let stage = HeadStage {
-            name,
             config: &config,
             fixed: &Weights::default(),
             classes,
@@ -272,7 +326,7 @@ impl Run<'_> {
             device: &Device::Cpu,
         };
         let start = init_head(&config, mean.elem_count(), classes, options.recipe.seed, &Device::Cpu)?;
-        let best = self.trained(&stage, &start, &options.recipe, BTreeMap::new())?;
+        let best = self.trained(name, &stage, &start, &options.recipe, BTreeMap::new())?;
         fold_normalisation(&best, &mean, &std)
     }
 
@@ -299,7 +353,8 @@ impl Run<'_> {
             )
         };
         let train = decode(&parts.train_clips, 2 * frames, stored)?;
-        let validation = decode(&parts.validation_clips, frames, size)?;
+        let validated = if self.chosen.is_none() { &parts.validation_clips[..] } else { &[] };
+        let validation = decode(validated, frames, size)?;
         if self.stopped() {
             return Ok(());
         }
@@ -330,10 +385,16 @@ impl Run<'_> {
             device: &Device::Cpu,
         };
         let rates = layer_rates(&start, finetune.backbone_rate, finetune.layer_decay);
-        let best = self.trained(&stage, &start, &finetune.recipe, rates)?;
+        let best = self.trained("finetune", &stage, &start, &finetune.recipe, rates)?;
         model.weights.0.extend(best.0);
         Ok(())
     }
+}
+
+/// Whether the head learned after fine-tuning validated better than the one learned along the way.
+fn new_head_is_better(history: &[Epoch]) -> bool {
+    let best = |stage: &str| history.iter().rfind(|row| row.stage == stage && row.best)?.validation;
+    matches!((best("new head"), best("finetune")), (Some(new), Some(old)) if new.better_than(&old))
 }
 
 /// Weights that make every class count the same in the loss, their mean over clips 1.

@@ -51,6 +51,7 @@ struct Run<'a> {
     recipe: Recipe,
     checkpoint: Option<&'a std::path::Path>,
     stop_after: usize,
+    until: Option<usize>,
 }
 
 impl Run<'_> {
@@ -64,7 +65,6 @@ impl Run<'_> {
             HeadConfig::Mean { .. } => Weights::default(),
         };
         let stage = HeadStage {
-            name: "head",
             config: &self.config,
             fixed: &fixed,
             classes: 2,
@@ -83,7 +83,9 @@ impl Run<'_> {
             }
         };
         Trainer {
+            name: "head",
             recipe: &self.recipe,
+            until: self.until,
             checkpoint: self.checkpoint.map(Into::into),
             stop: &stop,
             on_step: &|_, _, _, _| (),
@@ -106,8 +108,9 @@ fn bits(weights: &Weights) -> Vec<(String, Vec<u32>)> {
 #[test]
 fn the_lstm_tells_the_order_of_events_and_the_mean_cannot() {
     let best = |config| {
-        let run = Run { config, recipe: recipe(40), checkpoint: None, stop_after: 0 }.run().unwrap();
-        run.history.iter().map(|row| row.validation.accuracy).fold(0.0, f64::max)
+        let run =
+            Run { config, recipe: recipe(40), checkpoint: None, stop_after: 0, until: None }.run().unwrap();
+        run.history.iter().map(|row| row.validation.unwrap().accuracy).fold(0.0, f64::max)
     };
     assert!(best(lstm()) > 0.95);
     assert!(best(HeadConfig::Mean { pool: 1 }) < 0.75);
@@ -118,7 +121,7 @@ fn a_run_taken_up_again_ends_in_the_same_weights() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("head.safetensors");
     let run = |checkpoint, stop_after| {
-        Run { config: lstm(), recipe: recipe(6), checkpoint, stop_after }.run().unwrap()
+        Run { config: lstm(), recipe: recipe(6), checkpoint, stop_after, until: None }.run().unwrap()
     };
     let undisturbed = run(None, 0);
     let stopped = run(Some(file.as_path()), 3);
@@ -135,7 +138,9 @@ fn a_checkpoint_of_other_settings_or_cut_short_is_refused() {
     let file = folder.path().join("head.safetensors");
     let run = |epochs| {
         let recipe = recipe(epochs);
-        Run { config: lstm(), recipe, checkpoint: Some(file.as_path()), stop_after: 0 }.run().map(|_| ())
+        Run { config: lstm(), recipe, checkpoint: Some(file.as_path()), stop_after: 0, until: None }
+            .run()
+            .map(|_| ())
     };
     run(1).unwrap();
     let message = run(2).unwrap_err().to_string();

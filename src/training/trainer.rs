@@ -39,9 +39,6 @@ pub struct Recipe {
 
 /// What the loop doesn't know: how a batch becomes a loss.
 pub trait Stage {
-    /// A name for progress, checkpoints and metrics.
-    fn name(&self) -> &'static str;
-
     /// The class of each training clip.
     fn labels(&self) -> &[usize];
 
@@ -85,14 +82,27 @@ pub struct Epoch {
     pub learning_rate: f64,
     pub train_loss: f64,
     pub train_accuracy: f64,
-    pub validation: Validation,
+    /// `None` where the validation clips are among the training clips.
+    pub validation: Option<Validation>,
     pub best: bool,
     pub seconds: f64,
 }
 
-/// Trains the tensors in `vars`; the others of `fixed` stay as they are.
+impl Epoch {
+    /// Whether it trained the mean head that a report compares with, not the model itself.
+    pub fn is_baseline(&self) -> bool {
+        self.stage.ends_with("baseline")
+    }
+}
+
+/// Trains a stage's tensors.
 pub struct Trainer<'a> {
+    /// The stage's name, for progress, checkpoints and metrics.
+    pub name: &'a str,
     pub recipe: &'a Recipe,
+    /// End after so many epochs and keep the last, where there is nothing to validate on; otherwise
+    /// the best epoch is kept.
+    pub until: Option<usize>,
     /// Where the state is saved after every epoch, and taken up from where it exists.
     pub checkpoint: Option<PathBuf>,
     /// Set from outside to end after the step under way; the best weights so far are returned.
@@ -105,7 +115,7 @@ pub struct Trainer<'a> {
 
 /// What a run of the loop yields.
 pub struct Trained {
-    /// The trained tensors at their best epoch.
+    /// The trained tensors at their best epoch, or the last one.
     pub best: Weights,
     pub history: Vec<Epoch>,
 }
@@ -125,7 +135,7 @@ impl Trainer<'_> {
             ..Default::default()
         };
         let mut optimizer = AdamW::new(vars, rates, config)?;
-        let mut state = State::new(start, recipe, stage.name());
+        let mut state = State::new(start, recipe, self.name);
         if let Some(path) = self.checkpoint.as_ref().filter(|p| p.exists()) {
             state.checkpoint = Checkpoint::load(path, &state.checkpoint)?;
             state.checkpoint.restore(&mut optimizer)?;
@@ -135,7 +145,7 @@ impl Trainer<'_> {
         let steps = steps_an_epoch * recipe.epochs;
         let warmup_steps = (recipe.warmup * steps as f64).round() as usize;
         let schedule = Schedule { peak: recipe.learning_rate, warmup_steps, steps };
-        while !state.finished(recipe) {
+        while !self.finished(&state) {
             let epoch = state.checkpoint.history.len();
             let begin = Instant::now();
             let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed);
@@ -156,15 +166,18 @@ impl Trainer<'_> {
                 correct += step.correct;
                 (self.on_step)(epoch + 1, i + 1, steps_an_epoch, loss);
             }
-            let validation = stage.validate(&Weights(state.checkpoint.average.clone()))?;
+            let validation = match self.until {
+                None => Some(stage.validate(&Weights(state.checkpoint.average.clone()))?),
+                Some(_) => None,
+            };
             let row = Epoch {
-                stage: stage.name().to_string(),
+                stage: self.name.to_owned(),
                 epoch: epoch + 1,
                 learning_rate: schedule.rate((epoch + 1) * steps_an_epoch - 1),
                 train_loss: loss_sum / order.len() as f64,
                 train_accuracy: correct as f64 / order.len() as f64,
                 validation,
-                best: state.is_best(&validation),
+                best: state.is_best(validation.as_ref()),
                 seconds: begin.elapsed().as_secs_f64(),
             };
             (self.on_epoch)(&row);
@@ -174,6 +187,12 @@ impl Trainer<'_> {
             }
         }
         Ok(state.into_trained())
+    }
+
+    fn finished(&self, state: &State) -> bool {
+        let epochs = state.checkpoint.history.len();
+        let stale = state.best().is_some_and(|(best, _)| epochs - 1 - best >= self.recipe.patience);
+        epochs >= self.until.unwrap_or(self.recipe.epochs) || stale
     }
 }
 
@@ -187,19 +206,17 @@ impl State {
         Self { checkpoint: Checkpoint::new(start, recipe, stage) }
     }
 
-    fn best(&self) -> Option<(usize, &Validation)> {
+    fn best(&self) -> Option<(usize, Option<&Validation>)> {
         let rows = &self.checkpoint.history;
-        rows.iter().rposition(|row| row.best).map(|i| (i, &rows[i].validation))
+        rows.iter().rposition(|row| row.best).map(|i| (i, rows[i].validation.as_ref()))
     }
 
-    fn is_best(&self, validation: &Validation) -> bool {
-        self.best().is_none_or(|(_, best)| validation.better_than(best))
-    }
-
-    fn finished(&self, recipe: &Recipe) -> bool {
-        let epochs = self.checkpoint.history.len();
-        let stale = self.best().is_some_and(|(best, _)| epochs - 1 - best >= recipe.patience);
-        epochs >= recipe.epochs || stale
+    /// Without validation, the newest is the best.
+    fn is_best(&self, validation: Option<&Validation>) -> bool {
+        match (validation, self.best()) {
+            (Some(new), Some((_, Some(best)))) => new.better_than(best),
+            _ => true,
+        }
     }
 
     /// Weight averaging (Polyak & Juditsky, 1992) as a running mean that warms up.

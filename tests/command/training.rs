@@ -78,3 +78,55 @@ fn interrupted_it_leaves_the_best_model_so_far() {
     let ran = classify().arg("--model").arg(&model).arg(sample("jumping_jacks.mp4")).run().code(0);
     assert!(ran.stdout().contains("balance"), "{}", ran.stdout());
 }
+
+/// Only the head, on the frozen CNN.
+fn train_head(clips: &Path, model: &Path) -> Run {
+    let settings = "--backbone imagenet-lite0 --frames 4 --size 64 --hidden 8 --epochs 3 --batch 4 --no-cache --threads 1";
+    classify().arg("train").arg(clips).arg("-o").arg(model).args(settings.split_whitespace())
+}
+
+fn stages(model: &Path) -> Vec<(String, bool)> {
+    let rows = fs::read_to_string(model.join("metrics.jsonl")).unwrap();
+    let row = |line: &str| -> serde_json::Value { serde_json::from_str(line).unwrap() };
+    let stage = |row: serde_json::Value| (row["stage"].as_str().unwrap().into(), row["validation"].is_null());
+    rows.lines().map(row).map(stage).collect()
+}
+
+#[test]
+fn the_head_is_refitted_on_all_clips_as_long_as_validation_said() {
+    let (clips, models) = (clips(), tempfile::tempdir().unwrap());
+    let (refitted, plain) = (models.path().join("refitted"), models.path().join("plain"));
+    let with = train_head(clips.path(), &refitted).run().code(0);
+    let without = train_head(clips.path(), &plain).arg("--no-refit").run().code(0);
+    // What is said is how good the validated model was.
+    let verdict = |run: &str| run.lines().find(|line| line.starts_with("validation:")).map(str::to_owned);
+    assert!(verdict(&with.stdout()).is_some());
+    assert_eq!(verdict(&with.stdout()), verdict(&without.stdout()));
+
+    let (with, without) = (stages(&refitted), stages(&plain));
+    assert_eq!(with[..without.len()], without[..]);
+    assert!(without.iter().all(|(_, unvalidated)| !unvalidated));
+    let refit = &with[without.len()..];
+    assert!(
+        refit.iter().all(|(stage, unvalidated)| stage.starts_with("refit ") && *unvalidated),
+        "{refit:?}"
+    );
+    let epochs = |rows: &[(String, bool)], name: &str| rows.iter().filter(|(stage, _)| stage == name).count();
+    assert_eq!(epochs(refit, "refit head"), epochs(&without, "head"));
+    assert_eq!(epochs(refit, "refit baseline"), epochs(&without, "baseline"));
+
+    let weights = |model: &Path| fs::read(model.join("model.safetensors")).unwrap();
+    assert!(weights(&refitted) != weights(&plain), "the refit changed nothing");
+    let card = fs::read_to_string(refitted.join("README.md")).unwrap();
+    assert!(card.contains("| Refitted | on training and validation clips together"), "{card}");
+}
+
+#[test]
+fn cross_validation_says_how_even_the_results_are() {
+    let (clips, models) = (clips(), tempfile::tempdir().unwrap());
+    let model = models.path().join("model");
+    let ran = train_head(clips.path(), &model).args(["--cross-validate", "3"]).run().code(0);
+    assert!(ran.stdout().starts_with("3 folds: "), "{}", ran.stdout());
+    assert!(ran.stderr().contains("fold 3 of 3"), "{}", ran.stderr());
+    assert!(model.join("model.safetensors").exists());
+}
