@@ -82,7 +82,9 @@ fn i3d_answers_the_same_on_all_kernels() {
 #[test]
 fn lite0_answers_as_published() {
     let wanted = reference("lite0");
-    let model = Classifier::load(path("models/imagenet-lite0")).unwrap();
+    // In `f32` on every CPU.
+    let folder = ModelFolder::read(&path("models/imagenet-lite0"), &Device::Cpu).unwrap();
+    let model = Classifier::new(&folder, &Device::Cpu).unwrap();
     for (h, w) in [(224, 224), (160, 192), (97, 131)] {
         let features = model.features(&frames(2, h, w)).unwrap();
         assert_close(&features.squeeze(0).unwrap(), &wanted[&format!("features_{h}x{w}")], "Lite0 features");
