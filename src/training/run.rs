@@ -391,10 +391,11 @@ impl Run<'_> {
     }
 }
 
-/// Whether the head learned after fine-tuning validated better than the one learned along the way.
+/// Whether the head learned after fine-tuning validated better than the one learned along the way: by
+/// macro-F1, as one that has seen stronger mixup is less sure of itself, which its loss would hold against it.
 fn new_head_is_better(history: &[Epoch]) -> bool {
     let best = |stage: &str| history.iter().rfind(|row| row.stage == stage && row.best)?.validation;
-    matches!((best("new head"), best("finetune")), (Some(new), Some(old)) if new.better_than(&old))
+    matches!((best("new head"), best("finetune")), (Some(new), Some(old)) if new.macro_f1 > old.macro_f1)
 }
 
 /// Weights that make every class count the same in the loss, their mean over clips 1.

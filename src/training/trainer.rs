@@ -66,10 +66,10 @@ pub struct Validation {
 }
 
 impl Validation {
-    /// What "better" means: macro-F1, which a rare class weighs in as much as a common one; where it
-    /// is even, the smaller loss.
-    pub(super) fn better_than(&self, other: &Self) -> bool {
-        (self.macro_f1, -self.loss) > (other.macro_f1, -other.loss)
+    /// Whether this epoch is better than another one of its stage: by the loss, which falls evenly. On a
+    /// few clips, accuracy and macro-F1 are highest in some early epoch by chance.
+    fn better_than(&self, other: &Self) -> bool {
+        self.loss < other.loss
     }
 }
 
