@@ -98,7 +98,7 @@ pub struct Args {
     /// How rare classes get their due
     #[arg(long, value_enum, default_value_t = Balance::Weights, help_heading = "Training")]
     balance: Balance,
-    /// Stop after so many epochs without a better validation loss
+    /// Stop after so many epochs without a lower validation loss
     #[arg(long, value_name = "EPOCHS", default_value_t = 15, help_heading = "Training", value_parser = count(100_000))]
     patience: u64,
     /// Train the CNN, too, after the head

@@ -30,7 +30,7 @@ pub struct Recipe {
     pub clip_norm: f64,
     /// The weights that are validated and kept are a running average with this decay (0: the last ones).
     pub average: f64,
-    /// Stop after so many epochs without a better validation score.
+    /// Stop after so many epochs without a lower validation loss.
     pub patience: usize,
     /// Draw classes evenly instead of clips.
     pub balanced: bool,
