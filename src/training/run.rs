@@ -71,18 +71,20 @@ pub fn train(
         problems: Vec::new(),
     };
     let features = run.features(&base)?;
-    let folder = run.stages(base.clone(), &features)?;
-    if !options.refit || run.stopped() {
-        let Run { history, problems, .. } = run;
-        return Ok(TrainOutcome { folder, before_refit: None, history, problems });
+    let mut folder = run.stages(base.clone(), &features)?;
+    let mut before_refit = None;
+    if options.refit && !run.stopped() {
+        let history = run.history.clone();
+        run.chosen = Some(history.clone());
+        let refitted = run.stages(base, &features);
+        if run.stopped() {
+            // Half a refit is worth less than the model whose choices it follows; its epochs are no part of that.
+            run.history = history;
+        } else {
+            before_refit = Some(std::mem::replace(&mut folder, refitted?));
+        }
     }
-    run.chosen = Some(run.history.clone());
-    let refitted = run.stages(base, &features);
-    let stopped = run.stopped();
-    let Run { history, problems, .. } = run;
-    // Half a refit is worth less than the model whose choices it follows.
-    let (folder, before_refit) = if stopped { (folder, None) } else { (refitted?, Some(folder)) };
-    Ok(TrainOutcome { folder, before_refit, history, problems })
+    Ok(TrainOutcome { folder, before_refit, history: run.history, problems: run.problems })
 }
 
 impl TrainOutcome {

@@ -32,14 +32,14 @@ fn train(clips: &Path, model: &Path) -> Run {
     classify().arg("train").arg(clips).arg("-o").arg(model).args(settings.split_whitespace())
 }
 
-/// A training that has fine-tuned for an epoch.
-fn started(clips: &Path, model: &Path) -> Child {
-    let mut command = train(clips, model).command();
+/// A training that is an epoch into `stage`.
+fn started(train: Run, model: &Path, stage: &str) -> Child {
+    let mut command = train.command();
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let checkpoint = model.join("checkpoints/finetune.safetensors");
+    let checkpoint = model.join(format!("checkpoints/{stage}.safetensors"));
     let begin = Instant::now();
     while !checkpoint.exists() {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before fine-tuning");
+        assert!(child.try_wait().unwrap().is_none(), "it ended before {stage}");
         assert!(begin.elapsed() < Duration::from_secs(120), "no checkpoint");
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -52,7 +52,7 @@ fn killed_while_fine_tuning_it_goes_on_to_the_same_weights() {
     let (undisturbed, killed) = (models.path().join("undisturbed"), models.path().join("killed"));
     train(clips.path(), &undisturbed).run().code(0);
 
-    let mut child = started(clips.path(), &killed);
+    let mut child = started(train(clips.path(), &killed), &killed, "finetune");
     child.kill().unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
     assert!(!killed.join("model.safetensors").exists());
@@ -71,12 +71,26 @@ fn killed_while_fine_tuning_it_goes_on_to_the_same_weights() {
 fn interrupted_it_leaves_the_best_model_so_far() {
     let (clips, models) = (clips(), tempfile::tempdir().unwrap());
     let model = models.path().join("model");
-    let mut child = started(clips.path(), &model);
+    let mut child = started(train(clips.path(), &model), &model, "finetune");
     // SAFETY: sends a signal to a process that we started and have not waited for.
     assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let ran = classify().arg("--model").arg(&model).arg(sample("jumping_jacks.mp4")).run().code(0);
     assert!(ran.stdout().contains("balance"), "{}", ran.stdout());
+}
+
+#[test]
+fn interrupted_in_the_refit_it_leaves_the_validated_model() {
+    let (clips, models) = (clips(), tempfile::tempdir().unwrap());
+    let model = models.path().join("model");
+    let mut child = started(train(clips.path(), &model).arg("--refit"), &model, "refit finetune");
+    // SAFETY: sends a signal to a process that we started and have not waited for.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let rows = stages(&model);
+    assert!(rows.iter().all(|(stage, _)| !stage.starts_with("refit")), "{rows:?}");
+    let card = fs::read_to_string(model.join("README.md")).unwrap();
+    assert!(card.contains("| Refitted | no |"), "{card}");
 }
 
 /// Only the head, on the frozen CNN.
