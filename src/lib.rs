@@ -35,6 +35,7 @@ pub mod filmstrip;
 pub mod heads;
 pub mod inputs;
 pub mod kernels;
+pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod output;

@@ -6,14 +6,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-#[test]
-fn what_is_said_of_each_odd_file() {
+/// The folder of odd files; says so where it isn't there.
+fn odd_files() -> Option<PathBuf> {
     let shared = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
     let folder = std::env::var_os("CLASSIFY_SHARED").map_or_else(shared, PathBuf::from).join("data/odd");
     if !folder.is_dir() {
         println!("skipped: {} is not there", folder.display());
-        return;
+        return None;
     }
+    Some(folder)
+}
+
+#[test]
+fn what_is_said_of_each_odd_file() {
+    let Some(folder) = odd_files() else { return };
     let mut said: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let start = Instant::now();
     let mut command = Command::new(env!("CARGO_BIN_EXE_classify"));
@@ -45,12 +51,7 @@ fn what_is_said_of_each_odd_file() {
 /// Every picture of each, as `classify check` and timelines go through them.
 #[test]
 fn no_odd_file_crashes_the_decoder_when_it_is_watched() {
-    let shared = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let folder = std::env::var_os("CLASSIFY_SHARED").map_or_else(shared, PathBuf::from).join("data/odd");
-    if !folder.is_dir() {
-        println!("skipped: {} is not there", folder.display());
-        return;
-    }
+    let Some(folder) = odd_files() else { return };
     let mut command = Command::new(env!("CARGO_BIN_EXE_classify"));
     let output = command.args(["check", "."]).current_dir(&folder).stdin(Stdio::null()).output().unwrap();
     let lines = String::from_utf8(output.stdout).unwrap();

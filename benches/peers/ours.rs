@@ -6,8 +6,9 @@ use candle_nn::{VarBuilder, VarMap};
 use classify::backbones::{Backbone, EfficientNetLite, LiteVariant, TrainOptions, TrainableEfficientNetLite};
 use classify::heads::Head;
 use classify::kernels::{Kernels, Precision};
+use classify::memory;
 use classify::model::ModelFolder;
-use classify::training::{AdamW, AdamWConfig, keep_freed_memory};
+use classify::training::{AdamW, AdamWConfig};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -120,7 +121,7 @@ impl Training {
 
     pub fn step(&mut self) -> Result<f64> {
         // As the program does; after the other rows, whose programs run in processes of their own.
-        keep_freed_memory();
+        memory::keep_for_training();
         let clip = self.frames.dim(0)?;
         let label = Tensor::new(&[3u32], &Device::Cpu)?;
         median_of_five(|| {

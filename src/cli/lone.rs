@@ -22,7 +22,7 @@ pub fn copy(timeout: Duration) -> Option<Ended> {
     match split()? {
         Side::Original(status) => Some(ended(status, timeout)),
         Side::Copy => {
-            classify::worker::keep_freed_memory();
+            classify::memory::keep_for_clips();
             None
         }
     }

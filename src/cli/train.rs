@@ -7,10 +7,8 @@ use std::time::{Duration, Instant};
 use classify::dataset::{self, Dataset};
 use classify::model::{HeadConfig, LstmConfig};
 use classify::report::EventWriter;
-use classify::training::{
-    Choice, Finetune, FinetuneDepth, TrainOptions, choose_backbone, finish, keep_freed_memory, train,
-};
-use classify::{Error, Result, run};
+use classify::training::{Choice, Finetune, FinetuneDepth, TrainOptions, choose_backbone, finish, train};
+use classify::{Error, Result, memory, run};
 
 use super::console::Verbosity;
 use super::training_progress::Progress;
@@ -226,7 +224,7 @@ fn share(text: &str) -> Result<f64, String> {
 impl Args {
     /// Read the data, train, measure the saved model, say how good it is.
     pub fn run(self, console: &Console) -> Result<Status> {
-        keep_freed_memory();
+        memory::keep_for_training();
         console.set_verbosity(self.verbosity);
         let start = Instant::now();
         if self.output.join("config.json").exists() && !self.force && !self.resume {

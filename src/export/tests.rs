@@ -64,6 +64,13 @@ fn lstm(num_layers: usize, delta: bool, skip: bool) -> HeadConfig {
     HeadConfig::Lstm(LstmConfig { hidden_size: 16, num_layers, dropout: 0.5, delta, skip })
 }
 
+/// Lite0 whose frames see their neighbours.
+fn shifted(sampling: Sampling) -> ModelFolder {
+    let mut folder = model("imagenet-lite0", 64, sampling, lstm(1, false, true));
+    folder.config.backbone = BackboneConfig::EfficientNetLite0(LiteConfig { temporal_shift: true });
+    folder
+}
+
 /// A clip's normalised frames `[windows, T, H, W, 3]` and the logits that we give it.
 fn ours(folder: &ModelFolder) -> (Tensor, Vec<f32>) {
     let Sampling { windows, frames, .. } = folder.config.sampling;
@@ -113,9 +120,7 @@ fn check_tract(folder: &ModelFolder) {
 fn tract_gives_lite_with_lstm_the_same_logits() {
     check_tract(&model("imagenet-lite0", 63, spread(1, 4), lstm(2, false, false)));
     check_tract(&model("imagenet-lite0", 64, spread(2, 2), lstm(1, true, true)));
-    let mut shifted = model("imagenet-lite0", 64, spread(1, 3), lstm(1, false, true));
-    shifted.config.backbone = BackboneConfig::EfficientNetLite0(LiteConfig { temporal_shift: true });
-    check_tract(&shifted);
+    check_tract(&shifted(spread(1, 3)));
 }
 
 #[test]
@@ -174,9 +179,7 @@ fn check_onnxruntime(folder: &ModelFolder) {
 #[test]
 fn onnxruntime_gives_lite_the_same_logits() {
     check_onnxruntime(&model("imagenet-lite0", 96, spread(1, 4), lstm(2, true, true)));
-    let mut shifted = model("imagenet-lite0", 64, spread(2, 3), lstm(1, false, true));
-    shifted.config.backbone = BackboneConfig::EfficientNetLite0(LiteConfig { temporal_shift: true });
-    check_onnxruntime(&shifted);
+    check_onnxruntime(&shifted(spread(2, 3)));
 }
 
 #[test]

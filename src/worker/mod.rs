@@ -22,7 +22,7 @@ use crate::batch::paths;
 
 pub use pool::Pool;
 pub use process::{crashed, too_late};
-pub use serve::{keep_freed_memory, serve};
+pub use serve::serve;
 
 /// First argument of a process that is a worker. Never shown to people.
 pub const ARGUMENT: &str = "__worker";

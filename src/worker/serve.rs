@@ -13,12 +13,12 @@ use serde::Serialize;
 use super::{Checked, Clip, Request, Setup};
 use crate::report::Filmstrip;
 use crate::video::{DecodeOptions, Frames, Preprocess, Seen, Walk};
-use crate::{Classifier, ClipLabels, Error, Result, files};
+use crate::{Classifier, ClipLabels, Error, Result, files, memory};
 
 /// Answers requests on the standard input until it ends.
 pub fn serve() -> ExitCode {
     be_a_good_child();
-    keep_freed_memory();
+    memory::keep_for_clips();
     let lines = read_lines();
     let Some(setup) = lines.recv().ok().and_then(|line| serde_json::from_str::<Setup>(&line).ok()) else {
         return ExitCode::from(2);
@@ -166,18 +166,6 @@ fn read_lines() -> Receiver<String> {
         std::process::exit(0);
     });
     lines
-}
-
-/// What is freed stays at hand, for every thread alike: the next clip needs as much again, and pages that are
-/// given back and asked for anew cost a fifth of a short clip's time.
-pub fn keep_freed_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: plain settings.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 1);
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
-    }
 }
 
 /// Ctrl-C goes to the whole group of processes: the owner decides what it means. A clip that takes
