@@ -22,7 +22,7 @@ use classify::{
     Classifier, Error, Result,
     calibration::{self, Known},
     metrics::{Answer, Metrics},
-    model::{Calibration, ModelFolder},
+    model::{Calibration, ModelFiles, ModelFolder},
     video::DecodeOptions,
 };
 use rayon::prelude::*;
@@ -74,10 +74,10 @@ fn choose(model: &Path, ucf: &Path) -> Result<()> {
     println!("| size | windows × frames | top-1 | top-5 | CPU s a clip |");
     println!("|---|---|---|---|---|");
     for (size, windows, frames) in GRID {
-        let model =
-            Classifier::new(&folder, &Device::Cpu)?.with_size(size).with_windows(windows).with_frames(frames);
+        let files = ModelFiles::read(model)?.with_size(size).with_windows(windows).with_frames(frames);
+        let classifier = Classifier::new(&files.load(&Device::Cpu)?, &Device::Cpu)?;
         let start = cpu_time();
-        let known = known(&model, &rows)?;
+        let known = known(&classifier, &rows)?;
         println!(
             "| {size} | {windows} × {frames} | {} | {:.2} |",
             percents(&metrics(&folder.config.id2label, &known, 1.0)),

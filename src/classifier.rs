@@ -11,7 +11,7 @@ use crate::backbones::Backbone;
 use crate::error::words;
 use crate::heads::{Head, MeanHead};
 use crate::kernels::{Kernels, Precision};
-use crate::model::{self, Calibration, ModelConfig, ModelFolder};
+use crate::model::{self, Calibration, ModelConfig, ModelFiles, ModelFolder};
 use crate::video::{self, DecodeOptions, Frames, Preprocess};
 use crate::{Error, Result};
 
@@ -74,7 +74,7 @@ impl Classifier {
     /// [`Error::Model`] names the folder and what is wrong: a missing file or tensor, a wrong
     /// shape or label count, weights cut short, an unknown architecture.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
-        Self::for_use(&ModelFolder::read(dir.as_ref(), &Device::Cpu)?, &Device::Cpu)
+        Self::of_files(ModelFiles::read(dir.as_ref())?, &Device::Cpu)
     }
 
     /// The model that the program carries inside it.
@@ -84,11 +84,12 @@ impl Classifier {
 
     /// `model` is a folder, or the name of an embedded model; in [`Precision::detect`]'s precision.
     pub fn named(model: &str, device: &Device) -> Result<Self> {
-        Self::for_use(&ModelFolder::named(model, device)?, device)
+        Self::of_files(ModelFiles::named(model)?, device)
     }
 
-    fn for_use(folder: &ModelFolder, device: &Device) -> Result<Self> {
-        Self::with_precision(folder, device, Precision::detect(Kernels::detect()?)?)
+    /// The model of these files, whose settings may have been changed, in [`Precision::detect`]'s precision.
+    pub fn of_files(files: ModelFiles, device: &Device) -> Result<Self> {
+        Self::with_precision(&files.load(device)?, device, Precision::detect(Kernels::detect()?)?)
     }
 
     /// Builds the networks that `folder` describes on its weights, which are on `device`, in `f32`, as training
@@ -122,31 +123,6 @@ impl Classifier {
             baseline,
             device: device.clone(),
         })
-    }
-
-    /// Looks at `frames` frames a window instead of as many as the model was trained with.
-    pub fn with_frames(mut self, frames: usize) -> Self {
-        self.config.sampling.frames = frames;
-        self
-    }
-
-    /// Looks at frames of `size` pixels instead of those that the model was trained with.
-    pub fn with_size(mut self, size: usize) -> Self {
-        self.preprocess = self.preprocess.with_size(size);
-        self
-    }
-
-    /// Looks at `windows` windows a clip instead of as many as the model was trained with.
-    pub fn with_windows(mut self, windows: usize) -> Self {
-        self.config.sampling.windows = windows;
-        self
-    }
-
-    /// Calls answers below the score `threshold` not sure, instead of the model's own threshold.
-    pub fn with_threshold(mut self, threshold: f64) -> Self {
-        let temperature = self.config.calibration.map_or(1.0, |c| c.temperature);
-        self.config.calibration = Some(Calibration { temperature, threshold });
-        self
     }
 
     /// Says what happens in the clip at `path`.
@@ -251,7 +227,8 @@ impl Classifier {
         &self.name
     }
 
-    /// Changes whenever an answer could: the model's files, frames and size.
+    /// Changes whenever the model would answer otherwise: its files, frames and size. Not with the CPU and its
+    /// precision, so that machines can share a run.
     pub fn digest(&self) -> String {
         let sampling = self.config.sampling;
         let settings =

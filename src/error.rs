@@ -1,5 +1,6 @@
 //! Everything that can go wrong, as one type whose text names the file and says what to do.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// What the library's functions return.
@@ -23,6 +24,9 @@ pub enum Error {
     /// A request that contradicts itself or asks for what isn't there.
     #[error("{0}")]
     Usage(String),
+    /// The user ended it before there was anything to keep.
+    #[error("interrupted: {0}")]
+    Interrupted(String),
     /// A tensor operation failed: a mistake of ours or memory that ran out.
     #[error("tensor operation failed: {}", words(.0))]
     Tensor(#[from] candle_core::Error),
@@ -59,6 +63,17 @@ impl Error {
     pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
         Self::Io { path: path.as_ref().to_owned(), source }
     }
+}
+
+/// Does `work` on the clip at `path`. A mistake of ours on one strange clip becomes that clip's error: it must not
+/// cost a night's run.
+pub(crate) fn guard<T>(path: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text =
+            text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+        Err(Error::clip(path, format!("a mistake inside this program, please report it: {text}")))
+    })
 }
 
 /// What `error` says, without the trace that candle adds where RUST_BACKTRACE is set.

@@ -2,11 +2,12 @@
 //!
 //! `fuzz/fuzz_targets/model_folder.rs` looks further by itself; this is what always runs.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use classify::Classifier;
-use classify::model::{ModelFolder, Weights};
+use classify::model::{ModelFiles, Weights};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -28,10 +29,9 @@ fn files() -> [Vec<u8>; 3] {
 }
 
 fn load(files: &[Vec<u8>; 3]) -> Result<(), classify::Error> {
-    let [config, preprocess, weights] = files;
-    let path = Path::new("damaged");
-    let folder = ModelFolder::from_bytes(path, config, preprocess, weights, String::new(), &Device::Cpu)?;
-    Classifier::new(&folder, &Device::Cpu).map(drop)
+    let bytes = files.clone().map(Cow::Owned);
+    let files = ModelFiles::from_bytes(Path::new("damaged"), bytes, String::new())?;
+    Classifier::new(&files.load(&Device::Cpu)?, &Device::Cpu).map(drop)
 }
 
 /// One small change of the kinds that a disk, an editor or an attacker makes.

@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use classify::video::DecodeOptions;
+use classify::video::{DecodeOptions, read_frames};
 use classify::{Error, Result, files, filmstrip, run};
 use image::ImageFormat;
 
@@ -49,9 +49,9 @@ impl Args {
             Some(Ended::Died(reason)) => return Err(Error::clip(&self.clip, reason)),
             None => (),
         }
-        let classifier = self.model.load()?;
+        let model = self.model.files()?;
         let options = DecodeOptions { threads: run::available_threads(), ..DecodeOptions::default() };
-        let frames = classifier.frames(&self.clip, &options)?;
+        let frames = read_frames(&self.clip, &model.config.sampling, &model.preprocess, &options)?;
         for warning in &frames.warnings {
             console.warning(format!("{}: {warning}", self.clip.display()));
         }

@@ -8,9 +8,11 @@ use std::sync::atomic::Ordering;
 use classify::batch::{self, Header, Run, Step};
 use classify::files::AtomicFile;
 use classify::inputs::Inputs;
+use classify::model::ModelFiles;
 use classify::output::{Exporter, Format, Row};
 use classify::run::{self, Settings};
 use classify::timeline::TimelineFormat;
+use classify::video::{DecodeOptions, ReadAhead};
 use classify::worker::{Pool, Setup};
 use classify::{Classifier, ClipLabels, Error, Result};
 
@@ -99,17 +101,17 @@ impl Args {
         {
             return self.lone(clip, ended, format, console);
         }
-        let classifier = self.classifier()?;
+        let model = self.files()?;
         let top = self.top.map_or(format.default_top(), |top| top as usize);
-        let exporter = format.exporter(top, classifier.config().calibration.is_some());
+        let exporter = format.exporter(top, model.config.calibration.is_some());
         let threads = self.threads.map_or_else(run::available_threads, |n| n as usize);
         let settings = Settings { threads, top, stop: interrupt::flag() };
         if inputs.clips.len() > 1 || inputs.folders > 0 {
             console.start_progress(inputs.clips.len(), "clips");
         }
         let status = match &self.output {
-            Some(output) => self.to_file(output, inputs, &classifier, exporter, &settings, console),
-            None => self.to_stdout(inputs, classifier, exporter, &settings, console),
+            Some(output) => self.to_file(output, inputs, model, exporter, &settings, console),
+            None => self.to_stdout(inputs, model, exporter, &settings, console),
         };
         console.end_progress();
         let status = status?;
@@ -127,22 +129,26 @@ impl Args {
         let films = self.batch.inputs.find(&self.paths)?.clips;
         let threads = self.threads.map_or_else(run::available_threads, |n| n as usize);
         let target = Target { format, output: self.output.as_deref(), threads };
-        self.timeline.run(|| self.classifier(), &films, &target, console)
+        self.timeline.run(|| self.load(self.files()?), &films, &target, console)
     }
 
-    fn classifier(&self) -> Result<Classifier> {
-        let classifier = self.model.load()?;
+    fn files(&self) -> Result<ModelFiles> {
+        let model = self.model.files()?;
         Ok(match self.threshold {
-            Some(threshold) => classifier.with_threshold(threshold),
-            None => classifier,
+            Some(threshold) => model.with_threshold(threshold),
+            None => model,
         })
+    }
+
+    fn load(&self, model: ModelFiles) -> Result<Classifier> {
+        Classifier::of_files(model, &self.model.device.open()?)
     }
 
     /// Each result as soon as it is its turn.
     fn to_stdout(
         &self,
         inputs: Inputs,
-        classifier: Classifier,
+        model: ModelFiles,
         exporter: Box<dyn Exporter>,
         settings: &Settings,
         console: &Console,
@@ -151,13 +157,17 @@ impl Args {
         let mut out = Stdout(exporter);
         let clips: Arc<[PathBuf]> = inputs.clips.into();
         let pool = self.workers(clips.len(), settings.top, settings)?;
+        // Before a lone clip may crash this process: who finishes its work adds the row only.
         let mut written = console.aside(|| out.header());
         let results = if clips.len() == 1 && !self.after.wants_rows() {
             lone::set_alarm(self.batch.timeout);
-            run::label(Arc::new(classifier), clips.clone(), settings)?
+            let options = DecodeOptions { threads: settings.threads, ..DecodeOptions::default() };
+            let ahead =
+                ReadAhead::start(&clips[0], model.config.sampling, model.preprocess.clone(), options)?;
+            run::label_read(self.load(model)?, clips[0].clone(), ahead, settings)?
         } else {
-            // Each worker has a model of its own.
-            drop(classifier);
+            // Each worker has a model of its own; this tells whether it can be had.
+            drop(self.load(model)?);
             let work = clips.clone();
             let (workers, request) = (pool.clone(), self.after.request());
             let label = move |index: usize| workers.ask::<ClipLabels>(&request(&work[index]));
@@ -203,7 +213,7 @@ impl Args {
         };
         let error = Error::clip(clip, reason);
         console.error(&error);
-        let confident = self.classifier()?.config().calibration.is_some();
+        let confident = self.files()?.config.calibration.is_some();
         let top = self.top.map_or(format.default_top(), |top| top as usize);
         let mut out = Stdout(format.exporter(top, confident));
         out.row(&Row::new(clip, Err(error))).map_err(|e| Error::io("standard output", e))?;
@@ -215,7 +225,7 @@ impl Args {
         &self,
         output: &Path,
         inputs: Inputs,
-        classifier: &Classifier,
+        model: ModelFiles,
         mut exporter: Box<dyn Exporter>,
         settings: &Settings,
         console: &Console,
@@ -223,7 +233,7 @@ impl Args {
         // A few more labels than asked for, so that asking for them later does nothing again.
         let top = settings.top.max(5);
         let header = Header::new(
-            &classifier.digest(),
+            &self.load(model)?.digest(),
             serde_json::json!({ "top": top, "device": format!("{:?}", self.model.device) }),
         );
         let clips: Arc<[PathBuf]> = inputs.clips.into();

@@ -1,7 +1,7 @@
 //! Which model, and how it looks at a clip: the same for every command that uses one.
 
 use candle_core::Device;
-use classify::model::DEFAULT_MODEL;
+use classify::model::{DEFAULT_MODEL, ModelFiles};
 use classify::{Classifier, Error, Result};
 
 /// The model and how it looks at a clip.
@@ -44,15 +44,20 @@ impl DeviceName {
 }
 
 impl ModelArgs {
-    /// The model, set up as asked.
-    pub fn load(&self) -> Result<Classifier> {
-        let mut classifier = Classifier::named(&self.model, &self.device.open()?)?;
+    /// The model's files, set up as asked.
+    pub fn files(&self) -> Result<ModelFiles> {
+        let mut files = ModelFiles::named(&self.model)?;
         if let Some(frames) = self.frames {
-            classifier = classifier.with_frames(frames as usize);
+            files = files.with_frames(frames as usize);
         }
         if let Some(size) = self.size {
-            classifier = classifier.with_size(size as usize);
+            files = files.with_size(size as usize);
         }
-        Ok(classifier)
+        Ok(files)
+    }
+
+    /// The model, set up as asked.
+    pub fn load(&self) -> Result<Classifier> {
+        Classifier::of_files(self.files()?, &self.device.open()?)
     }
 }

@@ -140,6 +140,11 @@ impl BackboneConfig {
         TrainableEfficientNetLite::new(vb, variant, TrainOptions { frozen_blocks, temporal_shift })
     }
 
+    /// Whether [`Self::load_trainable`] can build it.
+    pub fn is_trainable(&self) -> bool {
+        self.lite().is_some()
+    }
+
     /// Lets frames see their neighbours, or not.
     ///
     /// # Errors
@@ -211,8 +216,8 @@ impl ModelConfig {
         if fps.is_some_and(|fps| !(fps > 0.0 && fps.is_finite())) {
             bail!("config.json: sampling fps must be above 0");
         }
-        if luma_lag.is_some_and(|lag| !(0.0..=10.0).contains(&lag)) {
-            bail!("config.json: sampling luma_lag must be between 0 and 10 seconds");
+        if luma_lag.is_some_and(|lag| !(lag > 0.0 && lag <= 10.0)) {
+            bail!("config.json: sampling luma_lag must be above 0 and at most 10 seconds");
         }
         if let HeadConfig::Lstm(LstmConfig { hidden_size: 0, .. } | LstmConfig { num_layers: 0, .. })
         | HeadConfig::Mean { pool: 0 } = self.head

@@ -1,8 +1,8 @@
 //! The models that the program carries inside it, so that it works from any folder.
 
-use candle_core::Device;
+use std::borrow::Cow;
 
-use super::ModelFolder;
+use super::ModelFiles;
 use crate::{Error, Result};
 
 /// The model that answers when none is asked for.
@@ -35,8 +35,8 @@ pub fn embedded_models() -> impl Iterator<Item = &'static str> {
     MODELS.iter().map(|model| model.name)
 }
 
-/// The embedded model `name`, with its weights on `device`.
-pub fn embedded(name: &str, device: &Device) -> Result<ModelFolder> {
+/// The embedded model `name`.
+pub fn embedded(name: &str) -> Result<ModelFiles> {
     let Some(model) = MODELS.iter().find(|model| model.name == name) else {
         let known: Vec<_> = embedded_models().collect();
         return Err(Error::model(
@@ -44,12 +44,6 @@ pub fn embedded(name: &str, device: &Device) -> Result<ModelFolder> {
             format!("neither a folder nor one of the models inside this program ({})", known.join(", ")),
         ));
     };
-    ModelFolder::from_bytes(
-        name.as_ref(),
-        model.config,
-        model.preprocess,
-        model.weights,
-        model.card.into(),
-        device,
-    )
+    let bytes = [model.config, model.preprocess, model.weights].map(Cow::Borrowed);
+    ModelFiles::from_bytes(name.as_ref(), bytes, model.card.into())
 }

@@ -1,13 +1,120 @@
 //! A model folder's files, read and checked.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 
-use super::{ModelConfig, Weights};
+use super::{Calibration, ModelConfig, Weights};
 use crate::error::words;
 use crate::video::Preprocess;
 use crate::{Error, Result, files};
+
+/// A model folder's files: its settings, and the weights as they lie on the disk.
+///
+/// Settings are read in no time, and are all that reading a clip needs; weights take as long as a short clip.
+#[derive(Debug, Clone)]
+pub struct ModelFiles {
+    /// Where it was read from; for an embedded model its name.
+    pub path: PathBuf,
+    pub config: ModelConfig,
+    pub preprocess: Preprocess,
+    /// `config.json`, `preprocessor_config.json` and `model.safetensors`.
+    bytes: [Cow<'static, [u8]>; 3],
+    card: String,
+}
+
+impl ModelFiles {
+    /// Reads the folder `dir`.
+    ///
+    /// # Errors
+    /// They name the folder and what is wrong with it: a file missing, JSON that doesn't parse or make sense.
+    pub fn read(dir: &Path) -> Result<Self> {
+        if !dir.is_dir() {
+            return Err(Error::model(dir, "no such folder; `classify models` lists what is there"));
+        }
+        let read = |name: &str| {
+            std::fs::read(dir.join(name)).map_err(|e| Error::model(dir, format!("{name} can't be read: {e}")))
+        };
+        let bytes = ["config.json", "preprocessor_config.json", "model.safetensors"].map(read);
+        let [config, preprocess, weights] = bytes;
+        let path = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+        let card = String::from_utf8_lossy(&read("README.md").unwrap_or_default()).into_owned();
+        Self::from_bytes(&path, [config?.into(), preprocess?.into(), weights?.into()], card)
+    }
+
+    /// `model` is a folder that exists, or the name of an embedded model.
+    pub fn named(model: &str) -> Result<Self> {
+        // A bare name is the embedded model even where a folder of that name lies about, so that
+        // the same command means the same everywhere; `./NAME` is the folder.
+        if super::embedded_models().any(|name| name == model) {
+            return super::embedded(model);
+        }
+        match Path::new(model) {
+            dir if dir.is_dir() => Self::read(dir),
+            _ => super::embedded(model),
+        }
+    }
+
+    /// Of the bytes of `config.json`, `preprocessor_config.json` and `model.safetensors`; `path` is for messages
+    /// and the name.
+    pub fn from_bytes(path: &Path, bytes: [Cow<'static, [u8]>; 3], card: String) -> Result<Self> {
+        let wrong = |reason: String| Error::model(path, reason);
+        let config: ModelConfig =
+            serde_json::from_slice(&bytes[0]).map_err(|e| wrong(format!("config.json: {e}")))?;
+        config.check().map_err(|e| wrong(words(&e)))?;
+        let preprocess: Preprocess =
+            serde_json::from_slice(&bytes[1]).map_err(|e| wrong(format!("preprocessor_config.json: {e}")))?;
+        preprocess.check().map_err(|e| wrong(format!("preprocessor_config.json: {e}")))?;
+        Ok(Self { path: path.to_owned(), config, preprocess, bytes, card })
+    }
+
+    /// To look at `frames` frames a window instead of as many as the model was trained with.
+    pub fn with_frames(mut self, frames: usize) -> Self {
+        self.config.sampling.frames = frames;
+        self
+    }
+
+    /// To look at frames of `size` pixels instead of those that the model was trained with.
+    pub fn with_size(mut self, size: usize) -> Self {
+        self.preprocess = self.preprocess.with_size(size);
+        self
+    }
+
+    /// To look at `windows` windows a clip instead of as many as the model was trained with.
+    pub fn with_windows(mut self, windows: usize) -> Self {
+        self.config.sampling.windows = windows;
+        self
+    }
+
+    /// To call answers below the score `threshold` not sure, instead of the model's own threshold.
+    pub fn with_threshold(mut self, threshold: f64) -> Self {
+        let temperature = self.config.calibration.map_or(1.0, |c| c.temperature);
+        self.config.calibration = Some(Calibration { temperature, threshold });
+        self
+    }
+
+    /// With the weights on `device`.
+    ///
+    /// # Errors
+    /// They name the folder and what is wrong with its weights, such as being cut short.
+    pub fn load(self, device: &Device) -> Result<ModelFolder> {
+        let mut hasher = blake3::Hasher::new();
+        for part in &self.bytes {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+        }
+        let weights =
+            Weights::from_bytes(&self.bytes[2], device).map_err(|e| Error::model(&self.path, words(&e)))?;
+        Ok(ModelFolder {
+            path: self.path,
+            config: self.config,
+            preprocess: self.preprocess,
+            weights,
+            card: self.card,
+            digest: hasher.finalize().to_hex().to_string(),
+        })
+    }
+}
 
 /// The contents of a model folder.
 #[derive(Debug, Clone)]
@@ -32,67 +139,18 @@ impl ModelFolder {
 
     /// Reads the folder `dir` with its weights on `device`.
     ///
-    /// Errors name the folder and what is wrong with it: a file missing, JSON that doesn't
-    /// parse, weights cut short.
+    /// # Errors
+    /// As [`ModelFiles::read`] and [`ModelFiles::load`].
     pub fn read(dir: &Path, device: &Device) -> Result<Self> {
-        if !dir.is_dir() {
-            return Err(Error::model(dir, "no such folder; `classify models` lists what is there"));
-        }
-        let read = |name: &str| {
-            std::fs::read(dir.join(name)).map_err(|e| Error::model(dir, format!("{name} can't be read: {e}")))
-        };
-        let path = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
-        Self::from_bytes(
-            &path,
-            &read("config.json")?,
-            &read("preprocessor_config.json")?,
-            &read("model.safetensors")?,
-            String::from_utf8_lossy(&read("README.md").unwrap_or_default()).into_owned(),
-            device,
-        )
+        ModelFiles::read(dir)?.load(device)
     }
 
     /// `model` is a folder that exists, or the name of an embedded model.
+    ///
+    /// # Errors
+    /// As [`ModelFiles::named`] and [`ModelFiles::load`].
     pub fn named(model: &str, device: &Device) -> Result<Self> {
-        // A bare name is the embedded model even where a folder of that name lies about, so that
-        // the same command means the same everywhere; `./NAME` is the folder.
-        if super::embedded_models().any(|name| name == model) {
-            return super::embedded(model, device);
-        }
-        match Path::new(model) {
-            dir if dir.is_dir() => Self::read(dir, device),
-            _ => super::embedded(model, device),
-        }
-    }
-
-    /// Puts a folder together from its files' bytes; `path` is for messages and the name.
-    pub fn from_bytes(
-        path: &Path,
-        config: &[u8],
-        preprocess: &[u8],
-        weights: &[u8],
-        card: String,
-        device: &Device,
-    ) -> Result<Self> {
-        let mut hasher = blake3::Hasher::new();
-        for part in [config, preprocess, weights] {
-            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
-        }
-        let wrong = |reason: String| Error::model(path, reason);
-        let config: ModelConfig =
-            serde_json::from_slice(config).map_err(|e| wrong(format!("config.json: {e}")))?;
-        config.check().map_err(|e| wrong(words(&e)))?;
-        let preprocess: Preprocess = serde_json::from_slice(preprocess)
-            .map_err(|e| wrong(format!("preprocessor_config.json: {e}")))?;
-        preprocess.check().map_err(|e| wrong(format!("preprocessor_config.json: {e}")))?;
-        Ok(Self {
-            path: path.to_owned(),
-            config,
-            preprocess,
-            weights: Weights::from_bytes(weights, device).map_err(|e| wrong(words(&e)))?,
-            card,
-            digest: hasher.finalize().to_hex().to_string(),
-        })
+        ModelFiles::named(model)?.load(device)
     }
 
     /// Changes whenever the features of a clip could: the CNN, its weights, sampling, preprocessing.
@@ -113,13 +171,18 @@ impl ModelFolder {
     /// for the card, so that a folder that was interrupted doesn't load.
     pub fn save(&self, dir: &Path) -> Result<()> {
         std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
+        let weights = dir.join("model.safetensors");
+        match std::fs::remove_file(&weights) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(&weights, e)),
+            _ => {}
+        }
         let json =
             |value: serde_json::Result<String>| value.map(|s| s + "\n").map_err(|e| Error::model(dir, e));
         let config = json(serde_json::to_string_pretty(&self.config))?;
         let preprocess = json(serde_json::to_string_pretty(&self.preprocess))?;
         files::write_atomically(&dir.join("config.json"), config.as_bytes())?;
         files::write_atomically(&dir.join("preprocessor_config.json"), preprocess.as_bytes())?;
-        self.weights.save(&dir.join("model.safetensors"))?;
+        self.weights.save(&weights)?;
         files::write_atomically(&dir.join("README.md"), self.card.as_bytes())
     }
 }

@@ -14,5 +14,5 @@ mod weights;
 
 pub use config::{BackboneConfig, Calibration, HeadConfig, LiteConfig, LstmConfig, ModelConfig};
 pub use embedded::{DEFAULT_MODEL, embedded, embedded_models};
-pub use folder::ModelFolder;
+pub use folder::{ModelFiles, ModelFolder};
 pub use weights::Weights;

@@ -79,6 +79,12 @@ impl Weights {
         Self::from_bytes(&self.to_bytes()?, device)
     }
 
+    /// The same on `device`.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        let moved = |(name, tensor): (&String, &Tensor)| Ok((name.clone(), tensor.to_device(device)?));
+        Ok(Self(self.0.iter().map(moved).collect::<Result<_>>()?))
+    }
+
     /// Saves to `path`, by a temporary file beside it.
     pub fn save(&self, path: &Path) -> crate::Result<()> {
         crate::files::write_atomically(path, &self.to_bytes()?)

@@ -5,14 +5,14 @@
 
 mod ordered;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use ordered::Ordered;
 
-use crate::video::DecodeOptions;
+use crate::error::guard;
+use crate::video::{DecodeOptions, ReadAhead};
 use crate::{Classifier, ClipLabels, Error, Result};
 
 /// Results that may wait for an earlier clip which takes longer.
@@ -85,22 +85,43 @@ pub fn label(
     let (top, len) = (settings.top, clips.len());
     Ok(Ordered::start(len, AHEAD, settings.stop.clone(), spawns, move |index| {
         let options = DecodeOptions { threads, ..DecodeOptions::default() };
-        // A mistake of ours on one strange clip must not cost a night's run.
-        let result = catch_unwind(AssertUnwindSafe(|| classifier.classify_with(&clips[index], &options)));
-        let mut labelled = result.unwrap_or_else(|panic| Err(Error::clip(&clips[index], words(&panic))))?;
-        labelled.labels.truncate(top);
-        Ok(labelled)
+        let clip = &clips[index];
+        shortened(guard(clip, || classifier.classify_with(clip, &options)), top)
     }))
+}
+
+/// Labels a lone clip that is being read already, on all of `settings`' threads.
+///
+/// # Errors
+/// Only when threads can't be started.
+pub fn label_read(
+    classifier: Classifier,
+    path: PathBuf,
+    ahead: ReadAhead,
+    settings: &Settings,
+) -> Result<Ordered<Result<ClipLabels>>> {
+    let (pool, top, ahead) = (pool(settings.threads)?, settings.top, Mutex::new(Some(ahead)));
+    let spawn = |job: Box<dyn FnOnce() + Send>| pool.spawn(job);
+    Ok(Ordered::start(1, AHEAD, settings.stop.clone(), [spawn], move |_| {
+        let label = || {
+            let ahead = ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let (frames, took) =
+                ahead.map(ReadAhead::end).ok_or_else(|| Error::clip(&path, "was read twice"))?;
+            classifier.classify_frames(&path, frames?, took)
+        };
+        shortened(guard(&path, label), top)
+    }))
+}
+
+fn shortened(labels: Result<ClipLabels>, top: usize) -> Result<ClipLabels> {
+    labels.map(|mut labels| {
+        labels.labels.truncate(top);
+        labels
+    })
 }
 
 /// A rayon pool of `threads` threads.
 pub fn pool(threads: usize) -> Result<rayon::ThreadPool> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.map_err(|e| Error::Usage(format!("can't start {threads} threads: {e}")))
-}
-
-fn words(panic: &Box<dyn std::any::Any + Send>) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-    format!("a mistake inside this program, please report it: {text}")
 }

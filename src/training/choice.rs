@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use candle_core::Device;
 
 use crate::dataset::{Dataset, Sample};
-use crate::model::ModelFolder;
+use crate::model::ModelFiles;
 use crate::video::DecodeOptions;
 use crate::{Classifier, Result};
 
@@ -33,13 +33,14 @@ pub fn choose_backbone(
     if budget == Some(Duration::ZERO) {
         return Ok(Choice { backbone: QUICK.into(), reason: "there is no time for another".into() });
     }
-    let mut classifier = Classifier::new(&ModelFolder::named(THOROUGH, &Device::Cpu)?, &Device::Cpu)?;
+    let mut files = ModelFiles::named(THOROUGH)?;
     if let Some(windows) = windows {
-        classifier = classifier.with_windows(windows);
+        files = files.with_windows(windows);
     }
     if let Some(size) = size {
-        classifier = classifier.with_size(size);
+        files = files.with_size(size);
     }
+    let classifier = Classifier::new(&files.load(&Device::Cpu)?, &Device::Cpu)?;
     // Clips from all over the set, so that long ones count for what they are. The first warms up.
     let samples: Vec<&Sample> = data.samples.iter().collect();
     let tried = (0..5).filter_map(|i| samples.get(i * samples.len() / 5));

@@ -1,11 +1,12 @@
 //! Features of labelled clips, decoded and computed once and kept on disk.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use candle_core::{DType, Device, Tensor};
 
+use crate::error::guard;
 use crate::model::ModelFolder;
 use crate::video::DecodeOptions;
 use crate::{Classifier, Error, Result, files};
@@ -15,12 +16,19 @@ use crate::{Classifier, Error, Result, files};
 /// One file a clip, renamed into place, so that runs may share the folder and be killed.
 pub struct FeatureCache {
     folder: PathBuf,
+    /// Why features can't be kept, if so.
+    trouble: OnceLock<String>,
 }
 
 impl FeatureCache {
     /// The part of the cache under `root` for the CNN of `model`; made when the first clip comes in.
     pub fn new(root: &Path, model: &ModelFolder) -> Result<Self> {
-        Ok(Self { folder: root.join(&model.features_digest()?[..32]) })
+        Ok(Self { folder: root.join(&model.features_digest()?[..32]), trouble: OnceLock::new() })
+    }
+
+    /// Why some features could not be kept, where that was so; they serve nevertheless.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.get().map(String::as_str)
     }
 
     /// The user's own cache folder (`$XDG_CACHE_HOME/classify/features` on Linux).
@@ -86,8 +94,8 @@ pub fn extract(
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(clip) = clips.get(index) else { break };
             let result = match &pool {
-                _ if stop.load(Ordering::Relaxed) => Err(Error::Usage("interrupted".into())),
-                Ok(pool) => pool.install(|| one(classifier, clip, cache)),
+                _ if stop.load(Ordering::Relaxed) => Err(Error::Interrupted("not begun".into())),
+                Ok(pool) => pool.install(|| guard(clip, || one(classifier, clip, cache))),
                 Err(e) => Err(Error::Usage(format!("no thread could be started: {e}"))),
             };
             if let Ok(mut slot) = results[index].lock() {
@@ -115,9 +123,12 @@ fn one(classifier: &Classifier, clip: &Path, cache: Option<&FeatureCache>) -> Re
     {
         return Ok(features);
     }
-    let features = classifier.features(&classifier.frames(clip, &DecodeOptions::default())?)?;
-    if let (Some(cache), Some(file)) = (cache, &file) {
-        cache.put(file, &features)?;
+    let frames = classifier.frames(clip, &DecodeOptions::default())?;
+    let features = classifier.features(&frames)?.to_device(&Device::Cpu)?;
+    if let (Some(cache), Some(file)) = (cache, &file)
+        && let Err(error) = cache.put(file, &features)
+    {
+        let _ = cache.trouble.set(error.to_string());
     }
     Ok(features)
 }

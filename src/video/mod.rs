@@ -1,5 +1,6 @@
 //! From a file to the frames that a model sees.
 
+mod ahead;
 mod collector;
 mod decoder;
 mod input;
@@ -19,6 +20,7 @@ use orientation::Orientation;
 use picture::Converter;
 pub(crate) use picture::luma;
 
+pub use ahead::ReadAhead;
 pub use preprocess::{CropSize, Preprocess, ShortestEdge};
 pub use probe::{ClipInfo, ffmpeg_version, probe};
 pub use read::read_frames;

@@ -32,11 +32,11 @@ pub const ARGUMENT: &str = "__worker";
 pub struct Setup {
     /// A model's name or folder; none for work that needs no model.
     pub model: Option<String>,
-    /// See [`crate::Classifier::with_frames`].
+    /// See [`crate::model::ModelFiles::with_frames`].
     pub frames: Option<usize>,
-    /// See [`crate::Classifier::with_size`].
+    /// See [`crate::model::ModelFiles::with_size`].
     pub size: Option<usize>,
-    /// See [`crate::Classifier::with_threshold`].
+    /// See [`crate::model::ModelFiles::with_threshold`].
     pub threshold: Option<f64>,
     /// `cpu` or `cuda`.
     pub device: String,

@@ -34,13 +34,6 @@ impl Pool {
         Ok(Self::new(&program, setup, timeout))
     }
 
-    /// Starts a worker ahead of the first request, to learn early if it can't be.
-    pub fn warm_up(&self) -> Result<()> {
-        let process = self.start()?;
-        self.give_back(process);
-        Ok(())
-    }
-
     fn start(&self) -> Result<Process> {
         Process::start(&self.program, &self.setup).map_err(Error::Usage)
     }

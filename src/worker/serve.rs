@@ -1,7 +1,6 @@
 //! The worker's own side.
 
 use std::io::{BufRead, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, channel};
@@ -11,6 +10,8 @@ use candle_core::Device;
 use serde::Serialize;
 
 use super::{Checked, Clip, Request, Setup};
+use crate::error::guard;
+use crate::model::ModelFiles;
 use crate::report::Filmstrip;
 use crate::video::{DecodeOptions, Frames, Preprocess, Seen, Walk};
 use crate::{Classifier, ClipLabels, Error, Result, files, memory};
@@ -62,17 +63,17 @@ impl Worker {
                     "cuda" => Device::new_cuda(0)?,
                     _ => Device::Cpu,
                 };
-                let mut classifier = Classifier::named(model, &device)?;
+                let mut files = ModelFiles::named(model)?;
                 if let Some(frames) = setup.frames {
-                    classifier = classifier.with_frames(frames);
+                    files = files.with_frames(frames);
                 }
                 if let Some(size) = setup.size {
-                    classifier = classifier.with_size(size);
+                    files = files.with_size(size);
                 }
                 if let Some(threshold) = setup.threshold {
-                    classifier = classifier.with_threshold(threshold);
+                    files = files.with_threshold(threshold);
                 }
-                Some(classifier)
+                Some(Classifier::of_files(files, &device)?)
             }
             None => None,
         };
@@ -81,9 +82,9 @@ impl Worker {
 
     fn work(&self, request: &Request) {
         match request {
-            Request::Label(clip) => answer(&guarded(|| self.label(clip))),
-            Request::Strip(clip) => answer(&guarded(|| self.strip(clip))),
-            Request::Check(clip) => answer(&guarded(|| self.check(clip))),
+            Request::Label(clip) => reply(clip, || self.label(clip)),
+            Request::Strip(clip) => reply(clip, || self.strip(clip)),
+            Request::Check(clip) => reply(clip, || self.check(clip)),
         }
     }
 
@@ -130,16 +131,9 @@ fn save_strip(frames: &Frames, path: &Path) -> Result<()> {
     }
 }
 
-/// Runs `work`; a mistake of ours on one strange clip becomes that clip's error.
-fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result.map_err(|error| error.reason()),
-        Err(panic) => {
-            let text = panic.downcast_ref::<&str>().copied();
-            let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-            Err(format!("a mistake inside this program, please report it: {}", text.unwrap_or("no message")))
-        }
-    }
+/// Answers with what `work` on `clip` gives, or with the reason why it can't be done.
+fn reply<T: Serialize>(clip: &Clip, work: impl FnOnce() -> Result<T>) {
+    answer(&guard(&clip.path, work).map_err(|error| error.reason()));
 }
 
 fn answer(value: &impl Serialize) {
