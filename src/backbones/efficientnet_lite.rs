@@ -275,14 +275,14 @@ impl EfficientNetLite {
         Self::load_with(vb, variant, kernels, precision)
     }
 
-    /// As [`Self::load_in`], on given kernels.
+    /// As [`Self::load_in`], on given kernels, if this CPU has them.
     pub fn load_with(
         vb: VarBuilder,
         variant: LiteVariant,
         kernels: Kernels,
         precision: Precision,
     ) -> Result<Self> {
-        let vb = vb.set_dtype(DType::F32);
+        let (vb, kernels) = (vb.set_dtype(DType::F32), kernels.checked()?);
         let network = NormedNetwork::load(&vb, variant)?;
         let network = if kernels == Kernels::Plain || !vb.device().is_cpu() {
             Network::Plain(FoldedNetwork::of(&network)?)

@@ -53,9 +53,9 @@ impl I3d {
         Self::load_with(vb, Kernels::detect().map_err(candle_core::Error::wrap)?)
     }
 
-    /// As [`Self::load`], on given kernels.
+    /// As [`Self::load`], on given kernels, if this CPU has them.
     pub fn load_with(vb: VarBuilder, kernels: Kernels) -> Result<Self> {
-        let vb = vb.set_dtype(DType::F32);
+        let (vb, kernels) = (vb.set_dtype(DType::F32), kernels.checked()?);
         let layers = layers(&vb)?;
         let network = if kernels == Kernels::Plain || !vb.device().is_cpu() {
             let layers = layers.iter().map(|layer| layer.map(Folded::of));

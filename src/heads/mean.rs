@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 use candle_nn::{Linear, Module, VarBuilder};
 
-use super::{Dropout, masked_mean};
+use super::masked_mean;
 
 /// `features → mean over time → linear`; it can't tell one order of events from another.
 pub struct MeanHead {
@@ -37,12 +37,7 @@ impl MeanHead {
     /// `features`: `[B, T, D]`, padded behind `lengths`. Returns logits `[B, classes]`.
     ///
     /// Dropout stays off: the baseline is a plain linear layer. Only `pool = 1` can be trained.
-    pub fn forward_batch(
-        &self,
-        features: &Tensor,
-        lengths: &[usize],
-        _: Option<&mut Dropout>,
-    ) -> Result<Tensor> {
+    pub fn forward_batch(&self, features: &Tensor, lengths: &[usize]) -> Result<Tensor> {
         self.classifier.forward(&masked_mean(features, lengths)?)
     }
 }

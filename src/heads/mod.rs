@@ -43,7 +43,7 @@ impl Head {
     ) -> Result<Tensor> {
         match self {
             Self::Lstm(head) => head.forward(features, lengths, dropout),
-            Self::Mean(head) => head.forward_batch(features, lengths, dropout),
+            Self::Mean(head) => head.forward_batch(features, lengths),
         }
     }
 }

@@ -222,13 +222,7 @@ impl PackedConv {
             assert!(run.window == Window::POINT && !run.transposed, "bfloat16 is for 1×1 convolutions only");
             assert!(std::iter::zip(run.to.dims, run.from.dims).all(|(to, from)| to <= from), "input's size");
         }
-        // Threads write rows of their own only where rows don't overlap.
-        let Grid { dims, strides } = run.to;
-        let mut inner = self.cout;
-        for i in (0..4).rev().filter(|&i| dims[i] > 1) {
-            assert!(strides[i] >= inner, "output pixels overlap");
-            inner = dims[i] * strides[i];
-        }
+        run.to.check_apart(self.cout);
         if let Some((residual, grid)) = &run.residual {
             assert_eq!(grid.dims, run.to.dims, "residual's shape");
             assert!(residual.len() >= grid.len(self.cout), "residual's size");

@@ -91,7 +91,7 @@ impl DepthwiseConv {
             bias: self.bias.as_ptr(),
             clamp: run.activation.clamp(),
         };
-        // SAFETY: the slices' sizes were compared with the call above; Kernels::supported has seen
+        // SAFETY: the slices' sizes were compared with the call above; `Kernels::checked` has seen
         // the instructions.
         unsafe {
             match (self.kernel, self.stride) {

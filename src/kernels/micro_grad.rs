@@ -24,7 +24,7 @@ macro_rules! dispatch {
             unsafe fn avx2<$(const $c: usize),*>(call: &$call) {
                 unsafe { $ymm(call) }
             }
-            // SAFETY: the caller's; `Kernels` are only made where the CPU has the instructions.
+            // SAFETY: the caller's; `Kernels::checked` has seen the instructions.
             unsafe {
                 match kernels {
                     #[cfg(target_arch = "x86_64")]

@@ -11,30 +11,30 @@
 
 mod aligned;
 mod bf16;
-pub mod conv;
-pub mod depthwise;
-pub mod grad;
+pub(crate) mod conv;
+pub(crate) mod depthwise;
+pub(crate) mod grad;
 mod micro;
 mod micro_grad;
 mod numbers;
-pub mod ops;
+pub(crate) mod ops;
 #[cfg(test)]
 mod ops_tests;
 mod place;
 mod plain;
-pub mod pool;
+pub(crate) mod pool;
 mod shape;
 mod simd;
 #[cfg(test)]
 mod tests;
 mod volume;
-pub mod winograd;
+pub(crate) mod winograd;
 
-pub use aligned::AlignedBuf;
+pub(crate) use aligned::AlignedBuf;
 pub use bf16::Precision;
-pub use numbers::Numbers;
+pub(crate) use numbers::Numbers;
 pub(crate) use numbers::slice;
-pub use volume::{conv3d_plain, max_pool3d_plain, same_padding};
+pub(crate) use volume::{conv3d_plain, max_pool3d_plain};
 
 use crate::Error;
 
@@ -82,6 +82,11 @@ impl Kernels {
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
         }
+    }
+
+    /// These, if this CPU has their instructions: whoever is given `Kernels` to compute with relies on that.
+    pub(crate) fn checked(self) -> candle_core::Result<Self> {
+        if self.supported() { Ok(self) } else { candle_core::bail!("this CPU has no {}", self.name()) }
     }
 
     /// Whether this CPU has the instructions.

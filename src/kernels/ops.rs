@@ -2,8 +2,8 @@
 
 use super::conv::{Activation, Grid, PackedConv, Run, Window};
 use super::grad::{self, ConvGrad};
-use super::{Kernels, Numbers, pool, slice};
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use super::{Kernels, Numbers, slice};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 /// Parts of a batch whose gradients are summed apart: a fixed number, so that the result doesn't
@@ -29,15 +29,6 @@ pub fn conv(
     let op = ConvOp { kernels, stride, activation };
     let affine = Tensor::cat(&[scale, bias], 0)?;
     x.contiguous()?.apply_op3(&weight.contiguous()?, &affine, op)
-}
-
-/// The largest of each window, padding on the SAME rule counts as −∞: `x [N, D, H, W, C]` to
-/// `[N, D', H', W', C]`.
-///
-/// # Errors
-/// As [`conv()`].
-pub fn max_pool(kernels: Kernels, x: &Tensor, kernel: [usize; 3], stride: [usize; 3]) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(MaxPoolOp { kernels, kernel, stride })
 }
 
 struct ConvOp {
@@ -204,57 +195,5 @@ impl CustomOp3 for ConvOp {
             Some(Tensor::from_vec(grad_weight, weight.shape(), device)?),
             Some(Tensor::from_vec(grad_affine, 2 * cout, device)?),
         ))
-    }
-}
-
-struct MaxPoolOp {
-    kernels: Kernels,
-    kernel: [usize; 3],
-    stride: [usize; 3],
-}
-
-impl MaxPoolOp {
-    /// Input and output of one volume of the batch, and the batch's size.
-    fn sizes(&self, x: &[usize]) -> Result<(Window, Grid, Grid, usize)> {
-        match *x {
-            [n, d, h, w, channels] if n * d * h * w * channels > 0 => {
-                let (window, [to_d, to_h, to_w]) = Window::same(self.kernel, self.stride, [d, h, w]);
-                let from = Grid::dense([1, d, h, w], channels);
-                Ok((window, from, Grid::dense([1, to_d, to_h, to_w], channels), n))
-            }
-            _ => bail!("max pooling of {x:?}"),
-        }
-    }
-}
-
-impl CustomOp1 for MaxPoolOp {
-    fn name(&self) -> &'static str {
-        "max-pool"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (window, from, to, n) = self.sizes(layout.shape().dims())?;
-        let x = slice(x, layout)?;
-        let (volume, channels) = (to.strides[0], from.strides[3]);
-        let mut y = vec![0.0; n * volume];
-        for (x, y) in x.chunks_exact(from.strides[0]).zip(y.chunks_exact_mut(volume)) {
-            pool::max_pool(self.kernels, window, x, from, y, to);
-        }
-        let [_, d, h, w] = to.dims;
-        Ok((CpuStorage::F32(y), Shape::from((n, d, h, w, channels))))
-    }
-
-    /// Each gradient goes to the first of the largest, as in PyTorch.
-    fn bwd(&self, x: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let (window, from, to, _) = self.sizes(x.dims())?;
-        let grad = grad.contiguous()?;
-        let (input, output, grads) = (Numbers::of(x)?, Numbers::of(y)?, Numbers::of(&grad)?);
-        let mut grad_x = vec![0.0; input.len()];
-        grad_x
-            .par_chunks_exact_mut(from.strides[0])
-            .zip(input.par_chunks_exact(from.strides[0]))
-            .zip(output.par_chunks_exact(to.strides[0]).zip(grads.par_chunks_exact(to.strides[0])))
-            .for_each(|((grad_x, x), (y, grad))| pool::max_pool_grad(window, x, from, y, grad, to, grad_x));
-        Ok(Some(Tensor::from_vec(grad_x, x.shape(), x.device())?))
     }
 }

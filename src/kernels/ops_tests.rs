@@ -2,9 +2,8 @@
 //! differences.
 
 use super::conv::Activation;
-use super::{Kernels, conv3d_plain, max_pool3d_plain, ops};
+use super::{Kernels, conv3d_plain, ops};
 use candle_core::{DType, Device, Tensor, Var};
-use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -112,28 +111,4 @@ fn inputs_that_are_no_variables_get_no_gradient() {
     assert!(gradients.get(&x).is_none() && gradients.get(&weight).is_some());
     let wrong = random(&mut rng, &[3, 4, 1, 1, 1]);
     assert!(ops::conv(Kernels::Portable, &x, &wrong, (&scale, &bias), [1; 3], Activation::None).is_err());
-}
-
-#[test]
-fn max_pooling_sends_gradients_to_the_largest() {
-    let mut rng = ChaCha8Rng::seed_from_u64(8);
-    for (dims, kernel, stride) in [
-        ([4, 5, 6], [3, 3, 3], [1, 1, 1]),
-        ([5, 7, 3], [3, 3, 3], [2, 2, 2]),
-        ([2, 6, 6], [1, 3, 3], [1, 2, 2]),
-    ] {
-        // So far apart that no step makes another one the largest.
-        let shape = [2, dims[0], dims[1], dims[2], 18];
-        let mut numbers: Vec<f32> = (0..shape.iter().product()).map(|i: usize| i as f32 * 0.01).collect();
-        numbers.shuffle(&mut rng);
-        let x = Var::from_vec(numbers, &shape, &Device::Cpu).unwrap();
-        for kernels in fast() {
-            let y = ops::max_pool(kernels, &x, kernel, stride).unwrap();
-            for n in 0..2 {
-                let plain = max_pool3d_plain(&x.get(n).unwrap(), kernel, stride).unwrap();
-                assert_close(&y.get(n).unwrap(), &plain, "output");
-            }
-            check_slopes(&[&x], || ops::max_pool(kernels, &x, kernel, stride).unwrap());
-        }
-    }
 }

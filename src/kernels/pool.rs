@@ -19,7 +19,7 @@ pub fn max_pool(kernels: Kernels, window: Window, input: &[f32], from: Grid, out
     output[..to.len(channels)].par_chunks_exact_mut(row.max(1)).enumerate().for_each(|(i, output)| {
         let at = [i / height, i % height];
         match kernels {
-            // SAFETY: Kernels::supported has seen the instructions.
+            // SAFETY: `Kernels::checked` has seen the instructions.
             #[cfg(target_arch = "x86_64")]
             Kernels::Avx512 => unsafe { row_avx512(window, input, from, output, at) },
             // SAFETY: as above.
@@ -63,39 +63,6 @@ fn row_portable(window: Window, input: &[f32], from: Grid, output: &mut [f32], a
                         *best = if *value > *best { *value } else { *best };
                     }
                 }
-            }
-        }
-    }
-}
-
-/// Adds the gradient of one volume's pooling to `grad_x`: each `grad` goes to the first input of
-/// its window that equals the largest, `y`.
-pub fn max_pool_grad(
-    window: Window,
-    x: &[f32],
-    from: Grid,
-    y: &[f32],
-    grad: &[f32],
-    to: Grid,
-    grad_x: &mut [f32],
-) {
-    let channels = from.strides[3];
-    let [_, depth, height, width] = to.dims;
-    // The part of a window that lies inside the volume, along one axis.
-    let inside = |axis: usize, at: usize| {
-        let start = at * window.stride[axis];
-        let end = (start + window.kernel[axis]).saturating_sub(window.pad[axis]);
-        start.saturating_sub(window.pad[axis])..end.min(from.dims[axis + 1])
-    };
-    for (pixel, (y, grad)) in y.chunks_exact(channels).zip(grad.chunks_exact(channels)).enumerate() {
-        let at = [pixel / width / height % depth, pixel / width % height, pixel % width];
-        for (c, (largest, grad)) in y.iter().zip(grad).enumerate() {
-            let first = inside(0, at[0])
-                .flat_map(|z| inside(1, at[1]).map(move |y| z * from.strides[1] + y * from.strides[2]))
-                .flat_map(|row| inside(2, at[2]).map(move |x| row + x * channels + c))
-                .find(|&i| x[i] == *largest);
-            if let Some(i) = first {
-                grad_x[i] += grad;
             }
         }
     }

@@ -49,8 +49,14 @@ impl Grid {
         last + channels
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.pixels() == 0
+    /// Checks that pixels of `channels` numbers, and so rows of them, lie apart: threads that write rows of their
+    /// own then never meet.
+    pub fn check_apart(&self, channels: usize) {
+        let mut inner = channels;
+        for i in (0..4).rev().filter(|&i| self.dims[i] > 1) {
+            assert!(self.strides[i] >= inner, "output pixels overlap");
+            inner = self.dims[i] * self.strides[i];
+        }
     }
 }
 

@@ -80,6 +80,7 @@ impl WinogradConv {
         assert_eq!(to.dims, [1, planes, height, width], "output's shape");
         assert!(input.len() >= planes * height * width * self.cin, "input's size");
         assert!(output.len() >= to.len(self.cout), "output's size");
+        to.check_apart(self.cout);
         let output = SendPtr(output.as_mut_ptr());
         rayon::scope(|scope| {
             for first in (0..planes).step_by(PLANES) {
@@ -117,7 +118,7 @@ impl Strip<'_> {
         let inputs = scratch.inputs.at_least(POINTS * seen);
         let sums = scratch.sums.at_least(POINTS * made);
         match self.conv.kernels {
-            // SAFETY: Kernels::supported has seen the instructions.
+            // SAFETY: `Kernels::checked` has seen the instructions.
             #[cfg(target_arch = "x86_64")]
             Kernels::Avx512 => unsafe { inputs_avx512(&self, begin..end, inputs) },
             // SAFETY: as above.
