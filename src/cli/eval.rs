@@ -10,6 +10,7 @@ use classify::{Error, Result, files, run};
 
 use super::console::Verbosity;
 use super::model_args::ModelArgs;
+use super::sink::say;
 use super::{Console, Status, interrupt, shell};
 
 /// Measure a model on labelled clips
@@ -56,13 +57,22 @@ impl Args {
     /// Label the clips, compare with the truth.
     pub fn run(self, console: &Console) -> Result<Status> {
         console.set_verbosity(self.verbosity);
+        if let Some(dir) = self.report.as_ref().filter(|dir| dir.join("config.json").exists()) {
+            let reason = "is a model's folder, with a report of its own; name another with --report";
+            return Err(Error::Usage(format!("{}: {reason}", dir.display())));
+        }
         let classifier = self.model.load()?;
         let labels = classifier.config().id2label.clone();
         let settings = dataset::Options { labels: Some(labels), cut: false, ..Default::default() };
         let data = Dataset::open(&self.data, &settings)?;
         let mut warnings: Vec<String> = data.warnings.iter().map(ToString::to_string).collect();
-        let has_test = data.count(Split::Test) > 0;
+        let has_test = data.has(Split::Test);
         let part = self.split.unwrap_or(if has_test { Part::Test } else { Part::All });
+        if self.split.is_none() && data.split_given && !has_test {
+            let text =
+                "the data's split has no test part, so all clips are measured: some may have been trained on";
+            warnings.push(text.into());
+        }
         let wanted = |split: Split| match part {
             Part::All => true,
             Part::Train => split == Split::Train,
@@ -89,15 +99,16 @@ impl Args {
             return Ok(Status::Interrupted);
         }
         for problem in &evaluation.problems {
-            console.error(format!("{}: {}", problem.sample.path.display(), problem.reason));
+            console.error(problem);
+        }
+        let clips = samples.len() + unreadable.len();
+        if let Some(first) = evaluation.problems.first().filter(|_| evaluation.problems.len() == clips) {
+            let reason = format!("none of the {clips} clips to measure can be read; the first, {first}");
+            return Err(Error::data(&self.data, reason));
         }
         let metrics = &evaluation.metrics;
         warnings.extend(metrics.warnings());
         warnings.iter().for_each(|warning| console.warning(warning));
-        match self.format {
-            Format::Text => println!("{}", evaluation.text(name(part), &data.labels)),
-            Format::Json => println!("{}", evaluation.json(classifier.name(), name(part))),
-        }
         if let Some(dir) = &self.report {
             std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
             let head = classifier.config().head.name();
@@ -124,6 +135,10 @@ impl Args {
             files::write_atomically(&file, report.to_html().as_bytes())?;
             console.note(format!("report: {}", file.display()));
         }
+        say(&match self.format {
+            Format::Text => evaluation.text(name(part), &data.labels),
+            Format::Json => evaluation.json(classifier.name(), name(part)).to_string(),
+        })?;
         Ok(if metrics.errors > 0 { Status::SomeFailed } else { Status::Done })
     }
 }

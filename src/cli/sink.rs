@@ -42,6 +42,15 @@ impl Stdout {
     }
 }
 
+/// Writes a result that is for reading to standard output, with a line's end. Who has seen enough (`| head`) may go.
+pub fn say(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("standard output", error)),
+        _ => Ok(()),
+    }
+}
+
 /// An error where something stands at `path` that nobody said to replace.
 pub fn refuse_existing(path: &Path, force: bool) -> Result<()> {
     match path.symlink_metadata() {

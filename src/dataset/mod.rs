@@ -13,7 +13,7 @@ mod warning;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
@@ -30,8 +30,8 @@ pub struct Options {
     /// Regular expression with one capture over a clip's path as the list or folder names it: the
     /// capture is the clip's group. A list's own group column goes before it.
     pub group: Option<String>,
-    /// The label names to use, in order (a model's own, for evaluation); numbers count from 0.
-    /// Without it they are the data's own, sorted.
+    /// The label names to use, in order (a model's own, for evaluation). Where none of them is a number
+    /// itself, a number in the data counts from 0. Without it they are the data's own, sorted.
     pub labels: Option<Vec<String>>,
     /// Whether a missing validation part is cut from the training rows.
     pub cut: bool,
@@ -80,6 +80,12 @@ impl Problem {
     }
 }
 
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}: {}", self.sample.path.display(), self.reason)
+    }
+}
+
 /// Labelled clips, each in its part of the split.
 #[derive(Debug, Clone)]
 pub struct Dataset {
@@ -117,8 +123,9 @@ impl Dataset {
     /// Reads a folder with one folder a class, or a list (see the module's files for the forms).
     ///
     /// # Errors
-    /// [`Error::Data`] where nothing can be trained or evaluated: the path or list can't be read,
-    /// no usable clip, or a label that `options.labels` lacks; [`Error::Usage`] for a bad pattern.
+    /// [`Error::Io`] where the path can't be read; [`Error::Data`] where nothing can be trained or evaluated: a
+    /// list of no known form, no usable clip, or a label that `options.labels` lacks; [`Error::Usage`] for a bad
+    /// pattern.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
         let path = path.as_ref();
         let meta = fs::metadata(path).map_err(|e| Error::io(path, e))?;
@@ -151,10 +158,8 @@ impl Dataset {
         if samples.is_empty() {
             let first = &problems[0];
             let reason = format!(
-                "none of its {} clips can be read; the first, {}: {} (paths in a list are relative to the list's own folder)",
+                "none of its {} clips can be read; the first, {first} (paths in a list are relative to the list's own folder)",
                 problems.len(),
-                first.sample.path.display(),
-                first.reason
             );
             return Err(Error::data(path, reason));
         }
@@ -171,6 +176,7 @@ impl Dataset {
         };
         data.find_same_content();
         data.look_for_leaks();
+        data.look_for_lost_classes();
         if options.cut {
             data.look_at_classes()?;
             data.cut_validation(options);
@@ -183,6 +189,16 @@ impl Dataset {
         self.samples.iter().filter(move |s| s.split == split)
     }
 
+    /// Whether the data names clips for one part of the split, be it that none of them can be read.
+    pub fn has(&self, split: Split) -> bool {
+        self.part(split).next().is_some() || self.unreadable(split).next().is_some()
+    }
+
+    /// The clips of one part of the split that can't be read.
+    fn unreadable(&self, split: Split) -> impl Iterator<Item = &Problem> {
+        self.problems.iter().filter(move |p| p.sample.split == split)
+    }
+
     /// How many clips one part of the split has.
     pub fn count(&self, split: Split) -> usize {
         self.part(split).count()
@@ -193,12 +209,6 @@ impl Dataset {
         let mut counts = vec![0; self.labels.len()];
         self.part(split).for_each(|s| counts[s.label] += 1);
         counts
-    }
-
-    /// The set's name: the folder's, or the list's without its ending.
-    pub fn name(&self) -> String {
-        let stem = self.path.file_stem().unwrap_or(self.path.as_os_str());
-        stem.to_string_lossy().into_owned()
     }
 
     /// Puts byte-identical clips into one group and names those under two labels.
@@ -239,17 +249,34 @@ impl Dataset {
         }
     }
 
+    /// Names classes of whose clips none can be read.
+    fn look_for_lost_classes(&mut self) {
+        let mut lost = BTreeMap::new();
+        self.problems.iter().for_each(|p| *lost.entry(p.sample.label).or_insert(0) += 1);
+        lost.retain(|class, _| self.samples.iter().all(|s| s.label != *class));
+        let warning = |(class, clips): (usize, usize)| Warning::LostClass(self.labels[class].clone(), clips);
+        self.warnings.extend(lost.into_iter().map(warning));
+    }
+
     /// Names classes that can't be learnt or tested well.
     fn look_at_classes(&mut self) -> Result<()> {
         let parts = [Split::Train, Split::Val, Split::Test].map(|split| self.class_counts(split));
         let [train, val, test] = &parts;
-        match train.iter().filter(|clips| **clips > 0).count() {
-            0 => return Err(Error::data(&self.path, "no training clip in it")),
-            1 => {
-                let reason = "training clips of one class only; there must be two or more";
-                return Err(Error::data(&self.path, reason));
-            }
-            _ => {}
+        let too_few = match train.iter().filter(|clips| **clips > 0).count() {
+            0 => Some("no training clip in it"),
+            1 => Some("training clips of one class only; there must be two or more"),
+            _ => None,
+        };
+        if let Some(reason) = too_few {
+            // The others may be there, under another path.
+            let unreadable = match self.unreadable(Split::Train).next() {
+                Some(first) => {
+                    let clips = self.unreadable(Split::Train).count();
+                    format!("; {clips} training clips can't be read, the first, {first}")
+                }
+                None => String::new(),
+            };
+            return Err(Error::data(&self.path, format!("{reason}{unreadable}")));
         }
         for (class, label) in self.labels.iter().enumerate() {
             match train[class] {
@@ -289,8 +316,10 @@ fn label_indices(path: &Path, rows: &[Row], known: Option<&[String]>) -> Result<
         }
     };
     let index: HashMap<&str, usize> = labels.iter().map(String::as_str).zip(0..).collect();
+    // Where a class is called by a number, any number is a name: as an index it could mean another class.
+    let numbers_are_names = labels.iter().any(|label| label.parse::<f64>().is_ok());
     let find = |label: &str| {
-        let number = || label.parse().ok().filter(|n| *n < labels.len());
+        let number = || label.parse().ok().filter(|n| !numbers_are_names && *n < labels.len());
         index.get(label).copied().or_else(number)
     };
     let mut unknown = BTreeMap::new();

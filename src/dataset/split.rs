@@ -55,8 +55,14 @@ struct Unit {
 impl Dataset {
     /// Cuts the validation part where the data names none.
     pub(super) fn cut_validation(&mut self, options: &Options) {
-        if self.count(Split::Test) == 0 {
+        if !self.has(Split::Test) {
             self.warnings.push(Warning::NoTest);
+        }
+        for split in [Split::Val, Split::Test] {
+            let clips = self.unreadable(split).count();
+            if clips > 0 && self.count(split) == 0 {
+                self.warnings.push(Warning::LostPart(split, clips));
+            }
         }
         if self.count(Split::Val) > 0 {
             return;

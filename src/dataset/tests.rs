@@ -76,6 +76,32 @@ fn folders_named_after_the_split_are_no_classes() {
 }
 
 #[test]
+fn folders_without_a_video_do_not_make_the_parts_classes() {
+    let names = ["train/a/1.mp4", "train/b/2.mp4", "test/a/3.mp4", "annotations/boxes.json"];
+    let data = open(folder(&names.map(String::from)).path());
+    assert_eq!(data.labels, ["a", "b"]);
+    assert_eq!(data.class_counts(Split::Test), [1, 0]);
+    let said = |w: Warning| assert!(data.warnings.contains(&w), "{w} in {:?}", data.warnings);
+    said(Warning::EmptyClass("annotations".into()));
+    said(Warning::OtherFiles(1));
+    // Nor does a training part that is empty, where only the test is of interest.
+    let dir = folder(&["test/a/1.mp4".into()]);
+    fs::create_dir(dir.path().join("train")).unwrap();
+    let options = Options { labels: Some(vec!["a".into()]), cut: false, ..Options::default() };
+    let data = Dataset::open(dir.path(), &options).unwrap();
+    assert_eq!(data.class_counts(Split::Test), [1]);
+}
+
+#[test]
+fn videos_beside_the_parts_are_an_error_and_a_train_may_be_a_class() {
+    let names = ["train/a/1.mp4", "train/b/2.mp4", "test/a/3.mp4", "extra/4.mp4"];
+    let error = Dataset::open(folder(&names.map(String::from)).path(), &Options::default()).unwrap_err();
+    assert!(error.to_string().contains("videos in 'extra'"), "{error}");
+    let data = open(folder(&["car/1.mp4", "train/2.mp4"].map(String::from)).path());
+    assert_eq!(data.labels, ["car", "train"]);
+}
+
+#[test]
 fn what_is_odd_in_a_folder_is_said() {
     let mut names = ucf(&["a", "b"], 5, 1);
     names.extend(["lone/x.mp4", "b/notes.txt", "readme.md", ".git/x.mp4"].map(String::from));
@@ -146,6 +172,42 @@ fn lists_of_the_known_data_sets_are_read() {
     let data = Dataset::open(path, &options).unwrap();
     let labels: Vec<usize> = data.samples.iter().map(|s| s.label).collect();
     assert_eq!(labels, [2, 1]);
+}
+
+#[test]
+fn where_classes_are_called_by_numbers_a_number_is_no_index() {
+    let dir = folder(&["x.mp4", "y.mp4"].map(String::from));
+    let known = ["1", "3"].map(String::from).to_vec();
+    let options = Options { labels: Some(known), cut: false, ..Options::default() };
+    let data = Dataset::open(list(&dir, "a.txt", "x.mp4 3\ny.mp4 1\n"), &options).unwrap();
+    assert_eq!(data.samples.iter().map(|s| s.label).collect::<Vec<_>>(), [1, 0]);
+    let error = Dataset::open(list(&dir, "b.txt", "x.mp4 0\ny.mp4 1\n"), &options).unwrap_err();
+    assert!(error.to_string().contains("doesn't know: '0' (it knows: 1, 3)"), "{error}");
+}
+
+#[test]
+fn a_part_or_class_none_of_whose_clips_can_be_read_is_there_and_named() {
+    let dir = folder(&["1.mp4", "2.mp4", "3.mp4", "4.mp4"].map(String::from));
+    let text = "path,label,split\n1.mp4,a,train\n2.mp4,a,train\n3.mp4,b,train\n4.mp4,b,train\n\
+        gone.mp4,c,train\nlost/1.mp4,a,test\nlost/2.mp4,b,test\n";
+    let path = list(&dir, "clips.csv", text);
+    let data = open(&path);
+    assert!(data.has(Split::Test) && data.count(Split::Test) == 0);
+    let said = |w: &Warning| data.warnings.contains(w);
+    assert!(!said(&Warning::NoTest), "{:?}", data.warnings);
+    assert!(said(&Warning::LostPart(Split::Test, 2)), "{:?}", data.warnings);
+    assert!(said(&Warning::LostClass("c".into(), 1)), "{:?}", data.warnings);
+    assert_eq!(data.warnings.iter().filter(|w| matches!(w, Warning::LostClass(..))).count(), 1);
+    // A model's classes that the data has no clip of are not lost.
+    let known = ["a", "b", "c", "d"].map(String::from).to_vec();
+    let options = Options { labels: Some(known), cut: false, ..Options::default() };
+    let data = Dataset::open(&path, &options).unwrap();
+    assert!(data.has(Split::Test) && !data.has(Split::Val));
+    assert_eq!(data.warnings, [Warning::LostClass("c".into(), 1)]);
+    // Where too little is left to train, the error says why.
+    let path = list(&dir, "b.csv", "path,label\n1.mp4,a\n2.mp4,a\ngone.mp4,b\n");
+    let error = Dataset::open(path, &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("one class only") && error.contains("gone.mp4: no such file"), "{error}");
 }
 
 #[test]

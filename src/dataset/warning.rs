@@ -2,13 +2,19 @@
 
 use std::fmt;
 
+use super::Split;
+
 /// A warning whose text says what it means for the result, or what to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Warning {
-    /// A class folder without a video.
+    /// A folder of a class, or beside the classes, without a video.
     EmptyClass(String),
     /// A class with one clip to learn from.
     OneClip(String),
+    /// A class with so many clips of which none can be read.
+    LostClass(String, usize),
+    /// A given validation or test part with so many clips of which none can be read.
+    LostPart(Split, usize),
     /// A class that is tested but not trained.
     NoTrainingClip(String),
     /// Files in the folder that aren't clips of a class.
@@ -42,16 +48,31 @@ pub enum Warning {
     FewGroupsForFolds(Vec<String>),
 }
 
+/// What it means that no test clip is measured.
+const UNTESTED: &str =
+    "figures are of the validation part, which also chose the best epoch, so they are a little too good";
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Self::EmptyClass(label) => {
-                write!(f, "class folder '{label}' holds no video: left out")
+                write!(f, "folder '{label}' holds no video: left out")
             }
             Self::OneClip(label) => write!(
                 f,
                 "class '{label}' has one clip to learn from: it can't be validated; add clips or remove the class"
             ),
+            Self::LostClass(label, clips) => write!(
+                f,
+                "none of the {clips} clips of class '{label}' can be read: mend them or remove the class"
+            ),
+            Self::LostPart(split, clips) => {
+                let instead = match split {
+                    Split::Test => UNTESTED,
+                    _ => "another validation part is cut from the training clips",
+                };
+                write!(f, "none of the {clips} {} clips can be read: {instead}", split.name())
+            }
             Self::NoTrainingClip(label) => {
                 write!(f, "class '{label}' has no training clip: its clips will all be answered wrongly")
             }
@@ -98,10 +119,7 @@ impl fmt::Display for Warning {
             Self::NotValidated(labels) => {
                 write!(f, "no clip in the validation part for: {}", some_of(labels))
             }
-            Self::NoTest => write!(
-                f,
-                "no test clips are given: figures are of the validation part, which also chose the best epoch, so they are a little too good"
-            ),
+            Self::NoTest => write!(f, "no test clips are given: {UNTESTED}"),
             Self::FewGroupsForFolds(labels) => {
                 write!(f, "fewer groups than folds, so some folds lack a class, for: {}", some_of(labels))
             }

@@ -2,6 +2,7 @@
 
 mod bad_inputs;
 mod builder;
+mod evaluation;
 mod formats;
 mod inputs;
 mod interruption;
