@@ -46,9 +46,12 @@ impl Exposures {
         begun.chain([self.moment(self.next, 0)]).any(|moment| moment < end)
     }
 
-    /// The picture `rgb`, `width` pixels wide, is on screen until `end`. Returns the frames that it completes.
-    pub fn show(&mut self, rgb: &[u8], width: usize, end: f64) -> Vec<Exposure> {
-        while self.moment(self.next, 0) < end {
+    /// The next frame that is complete with the picture `rgb`, `width` pixels wide, on screen until `end`. To be
+    /// called until there is none: a still picture may be many frames, which are not made all at once.
+    pub fn show(&mut self, rgb: &[u8], width: usize, end: f64) -> Option<Exposure> {
+        let first = self.pending.front().map_or(self.next, |frame| frame.index);
+        let last = if self.moment(first, 2) < end { first } else { u64::MAX };
+        while self.next <= last && self.moment(self.next, 0) < end {
             self.begin(rgb);
         }
         let mut pending = std::mem::take(&mut self.pending);
@@ -57,8 +60,9 @@ impl Exposures {
                 self.expose(frame, rgb, width);
             }
         }
-        self.pending = pending.split_off(pending.iter().take_while(|frame| frame.channels == 3).count());
-        pending.into()
+        let complete = pending.front().is_some_and(|frame| frame.channels == 3);
+        self.pending = pending;
+        if complete { self.pending.pop_front() } else { None }
     }
 
     /// The video is over, `rgb` was its last picture: what is left of the frames that it shows.
@@ -108,7 +112,7 @@ mod tests {
         for i in 0..count {
             let end = seconds * (i + 1) as f64 / count as f64;
             if exposures.wants(end) {
-                done.extend(exposures.show(&[i as u8; 3], 1, end));
+                done.extend(std::iter::from_fn(|| exposures.show(&[i as u8; 3], 1, end)));
             }
         }
         done.extend(exposures.finish(&[count as u8 - 1; 3], 1, seconds));

@@ -136,7 +136,7 @@ pub fn watch(
         end = shown.end;
         if exposures.wants(shown.end) {
             walk.convert(&mut rgb);
-            for frame in exposures.show(&rgb, crop.width, shown.end) {
+            while let Some(frame) = exposures.show(&rgb, crop.width, shown.end) {
                 for segment in collector.take(&frame)? {
                     if !tell(Told::Segment(segment))? {
                         return Ok(walk.seen());

@@ -17,6 +17,8 @@ pub(super) struct Collector {
     missing: usize,
     /// Pictures that the decoder marked as damaged.
     pub damaged: usize,
+    /// Those of them that were taken for a wanted one.
+    pub damaged_shown: usize,
     /// Time spent on resizing and converting.
     pub resizing: Duration,
 }
@@ -32,7 +34,15 @@ pub(super) struct Wanted {
 impl Collector {
     pub fn new(wanted: impl IntoIterator<Item = i64>, converter: Converter) -> Self {
         let wanted: BTreeMap<_, _> = wanted.into_iter().map(|w| (w, Wanted::default())).collect();
-        Self { missing: wanted.len(), wanted, converter, held: None, damaged: 0, resizing: Duration::ZERO }
+        Self {
+            missing: wanted.len(),
+            wanted,
+            converter,
+            held: None,
+            damaged: 0,
+            damaged_shown: 0,
+            resizing: Duration::ZERO,
+        }
     }
 
     /// Whether each wanted picture itself has come.
@@ -42,9 +52,7 @@ impl Collector {
 
     /// The next picture on screen.
     pub fn take(&mut self, stamp: i64, frame: frame::Video) {
-        // SAFETY: a decoded frame is valid while borrowed.
-        let flags = unsafe { (*frame.as_ptr()).flags };
-        self.damaged += usize::from(flags & ffi::AV_FRAME_FLAG_CORRUPT != 0 || frame.is_corrupt());
+        self.damaged += usize::from(is_damaged(&frame));
         match self.held.take() {
             // What was wanted before the first picture gets the first.
             None => self.give(i64::MIN, stamp, stamp, &frame),
@@ -81,6 +89,7 @@ impl Collector {
                 if converted.is_err() {
                     return;
                 }
+                self.damaged_shown += usize::from(is_damaged(frame));
             }
             slot.pixels.clone_from(&pixels);
             slot.stamp = stamp;
@@ -110,6 +119,12 @@ impl Collector {
     pub fn wanted(&self) -> &BTreeMap<i64, Wanted> {
         &self.wanted
     }
+}
+
+fn is_damaged(frame: &frame::Video) -> bool {
+    // SAFETY: a decoded frame is valid while borrowed.
+    let flags = unsafe { (*frame.as_ptr()).flags };
+    flags & ffi::AV_FRAME_FLAG_CORRUPT != 0 || frame.is_corrupt()
 }
 
 /// Whether the picture of time `new` shows `wanted` better than the one of time `have`: the last that began
