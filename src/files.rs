@@ -2,6 +2,8 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::sync::OnceLock;
 
 use crate::{Error, Result};
 
@@ -63,12 +65,14 @@ impl Write for AtomicFile {
 
 #[cfg(unix)]
 fn umask() -> u32 {
-    // SAFETY: umask can't fail; it can only be read by setting it, so it is set back at once.
-    unsafe {
-        let mask = libc::umask(0o022);
+    // It can only be read by setting it: once, as a second thread would read what the first has set.
+    static MASK: OnceLock<u32> = OnceLock::new();
+    // SAFETY: umask can't fail, and it is set back at once.
+    *MASK.get_or_init(|| unsafe {
+        let mask = libc::umask(0o077);
         libc::umask(mask);
         mask as u32
-    }
+    })
 }
 
 #[cfg(test)]

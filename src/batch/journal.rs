@@ -143,20 +143,17 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
             synced: Instant::now(),
             result: PhantomData,
         };
+        let mut in_force = journal.read_lines(header)?;
         if fresh {
             journal.file.set_len(0).map_err(io)?;
+            (journal.len, journal.damaged, in_force) = (0, 0, false);
+            journal.rows.clear();
         }
-        let in_force = journal.read_lines(header)?;
         if !in_force {
             journal.add_line(header)?;
             journal.sync()?;
         }
         Ok(journal)
-    }
-
-    /// Whether a journal is at `path` already.
-    pub fn exists(path: &Path) -> bool {
-        std::fs::metadata(path).is_ok_and(|m| m.len() > 0)
     }
 
     /// Finds the rows that count, cuts off a torn last line, and says whether `header` is the last.

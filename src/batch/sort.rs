@@ -15,8 +15,6 @@ pub struct SortPlan {
     pub there: usize,
     /// The same for places at which something else stands.
     pub taken: Vec<(PathBuf, PathBuf)>,
-    /// Clips without a label, which stay where they are.
-    pub unlabelled: usize,
 }
 
 /// How a clip gets to its place.
@@ -34,10 +32,8 @@ impl SortPlan {
         let (mut plan, mut given) = (Self::default(), HashSet::new());
         for row in rows {
             let best = row.outcome.as_ref().ok().and_then(|clip| Some((clip, clip.labels.first()?)));
-            let Some((clip, best)) = best else {
-                plan.unlabelled += 1;
-                continue;
-            };
+            // Without a label it stays where it is.
+            let Some((clip, best)) = best else { continue };
             let folder = match clip.confident {
                 Some(false) => "not sure".into(),
                 _ => folder_name(&best.label),
@@ -170,7 +166,7 @@ mod tests {
         let sorted = folder.path().join("sorted");
         let plan = SortPlan::new(&sorted, &rows);
         assert!(!sorted.exists(), "planning does nothing");
-        assert_eq!((plan.new.len(), plan.unlabelled, plan.taken.len()), (3, 1, 0));
+        assert_eq!((plan.new.len(), plan.taken.len()), (3, 0));
         assert_eq!(plan.folders(), [("not sure".to_string(), 1), ("push_ups".into(), 2)].into());
         assert_eq!(plan.carry_out(How::Link, false).unwrap(), 3);
         let read = |name: &str| std::fs::read_to_string(sorted.join(name)).unwrap();

@@ -7,6 +7,9 @@
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
+#[cfg(unix)]
+use super::Status;
+
 /// What became of the copy.
 pub enum Ended {
     /// It said all there was to say, and ended with this status.
@@ -55,6 +58,10 @@ fn ended(status: std::process::ExitStatus, timeout: Duration) -> Ended {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
         (Some(code), _) => Ended::WithStatus(code as u8),
+        // Somebody ended it before it had a say in that.
+        (None, Some(libc::SIGINT | libc::SIGTERM | libc::SIGHUP)) => {
+            Ended::WithStatus(Status::Interrupted.code())
+        }
         (None, Some(libc::SIGALRM)) => Ended::Died(classify::worker::too_late(timeout)),
         _ => Ended::Died(classify::worker::crashed(status)),
     }

@@ -22,6 +22,7 @@ impl Status {
     pub fn of(error: &Error) -> Self {
         match error {
             Error::Clip { .. } => Self::SomeFailed,
+            Error::Interrupted(_) => Self::Interrupted,
             _ => Self::Refused,
         }
     }

@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use classify::dataset::{self, Dataset};
+use classify::metrics::mean_interval;
 use classify::model::{HeadConfig, LstmConfig};
 use classify::report::EventWriter;
 use classify::training::{Choice, Finetune, FinetuneDepth, TrainOptions, choose_backbone, finish, train};
 use classify::{Error, Result, memory, run};
 
 use super::console::Verbosity;
+use super::model_args::DeviceName;
+use super::sink::say;
 use super::training_progress::Progress;
 use super::{Console, Status, interrupt, shell};
 
@@ -32,10 +35,11 @@ pub struct Args {
     #[arg(long, value_name = "NAME|DIR", help_heading = "Model")]
     backbone: Option<String>,
     /// How much time to spend
-    #[arg(long, value_enum, default_value_t = Preset::Balanced)]
+    #[arg(long, value_enum, default_value_t = Preset::Balanced, conflicts_with_all = ["backbone", "finetune"])]
     preset: Preset,
     /// Minutes that looking at the clips may take, where the backbone is chosen by time [default: the preset's]
-    #[arg(long, value_name = "MINUTES", help_heading = "Model", value_parser = minutes)]
+    #[arg(long, value_name = "MINUTES", help_heading = "Model", value_parser = minutes,
+          conflicts_with_all = ["backbone", "finetune"])]
     budget: Option<f64>,
     /// Frames to look at in each window of a clip [default: the backbone's]
     #[arg(long, value_name = "N", help_heading = "Model", value_parser = count(10_000))]
@@ -48,7 +52,7 @@ pub struct Args {
     size: Option<u64>,
     /// Make each frame of the brightness at three moments so many seconds apart, instead of colours, so
     /// that an image network sees motion; for --finetune [default: the backbone's]
-    #[arg(long, value_name = "SECONDS", help_heading = "Model")]
+    #[arg(long, value_name = "SECONDS", help_heading = "Model", value_parser = lag)]
     luma_lag: Option<f64>,
     /// What reads the features over time
     #[arg(long, value_enum, default_value_t = HeadName::Lstm, help_heading = "Model")]
@@ -65,24 +69,21 @@ pub struct Args {
     /// The classifier reads the LSTM alone, without the features' mean beside it
     #[arg(long, help_heading = "Model")]
     no_skip: bool,
-    /// Train once more in the end, on training and validation clips together, for as long as validation
-    /// showed to be best [default: where the CNN stays as it is, as that takes seconds]
-    #[arg(long, overrides_with = "no_refit", help_heading = "Training")]
-    refit: bool,
-    /// Keep the model that was validated
+    /// Keep the model that was validated. Otherwise its head is learned once more in the end, on training and
+    /// validation clips together, for as long as validation showed to be best
     #[arg(long, help_heading = "Training")]
     no_refit: bool,
-    /// Most epochs
+    /// Most epochs of the head
     #[arg(long, value_name = "N", default_value_t = 40, help_heading = "Training", value_parser = count(100_000))]
     epochs: u64,
-    /// Clips a step
-    #[arg(long, value_name = "N", default_value_t = 32, help_heading = "Training", value_parser = count(100_000))]
-    batch: u64,
+    /// Clips a step [default: 32, with the CNN 8]
+    #[arg(long, value_name = "N", help_heading = "Training", value_parser = count(100_000))]
+    batch: Option<u64>,
     /// Highest learning rate; it rises to it, then falls to 0 along a cosine
-    #[arg(long, value_name = "RATE", default_value_t = 1e-3, help_heading = "Training")]
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3, help_heading = "Training", value_parser = rate)]
     learning_rate: f64,
     /// Shrinks the weights at each step by this share of the learning rate
-    #[arg(long, value_name = "RATE", default_value_t = 0.05, help_heading = "Training")]
+    #[arg(long, value_name = "RATE", default_value_t = 0.05, help_heading = "Training", value_parser = share)]
     weight_decay: f64,
     /// Share of values dropped in training
     #[arg(long, value_name = "SHARE", default_value_t = 0.5, help_heading = "Training", value_parser = share)]
@@ -91,41 +92,44 @@ pub struct Args {
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, help_heading = "Training", value_parser = share)]
     label_smoothing: f64,
     /// Mix pairs of clips, with shares drawn from Beta(A, A); 0 for none
-    #[arg(long, value_name = "A", default_value_t = 0.2, help_heading = "Training", value_parser = share)]
+    #[arg(long, value_name = "A", default_value_t = 0.2, help_heading = "Training", value_parser = mixup)]
     mixup: f64,
     /// How rare classes get their due
     #[arg(long, value_enum, default_value_t = Balance::Weights, help_heading = "Training")]
     balance: Balance,
-    /// Stop after so many epochs without a lower validation loss
-    #[arg(long, value_name = "EPOCHS", default_value_t = 15, help_heading = "Training", value_parser = count(100_000))]
-    patience: u64,
+    /// Stop after so many epochs without a lower validation loss [default: 15, with the CNN 8]
+    #[arg(long, value_name = "EPOCHS", help_heading = "Training", value_parser = count(100_000))]
+    patience: Option<u64>,
     /// Train the CNN, too, after the head
     #[arg(long, value_enum, default_value_t = Depth::None, help_heading = "Fine-tuning")]
     finetune: Depth,
     /// Epochs of CNN and head together
-    #[arg(long, value_name = "N", default_value_t = 14, help_heading = "Fine-tuning", value_parser = count(100_000))]
+    #[arg(long, value_name = "N", default_value_t = 14, help_heading = "Fine-tuning", value_parser = count(100_000),
+          requires = "finetune")]
     finetune_epochs: u64,
     /// Highest learning rate of the head
-    #[arg(long, value_name = "RATE", default_value_t = 8e-4, help_heading = "Fine-tuning")]
+    #[arg(long, value_name = "RATE", default_value_t = 8e-4, help_heading = "Fine-tuning", value_parser = rate,
+          requires = "finetune")]
     finetune_rate: f64,
     /// The CNN's share of that rate
-    #[arg(long, value_name = "SHARE", default_value_t = 0.5, help_heading = "Fine-tuning")]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, help_heading = "Fine-tuning", value_parser = rate,
+          requires = "finetune")]
     backbone_rate: f64,
     /// Frames see their neighbours inside the CNN, at no extra cost; for --finetune
-    #[arg(long, help_heading = "Fine-tuning")]
+    #[arg(long, help_heading = "Fine-tuning", requires = "finetune")]
     temporal_shift: bool,
     /// Frames that a step shows of each clip, a run from a random place: less time, and more ways to
     /// see a clip [default: all]
-    #[arg(long, value_name = "N", help_heading = "Fine-tuning", value_parser = count(10_000))]
+    #[arg(long, value_name = "N", help_heading = "Fine-tuning", value_parser = count(10_000), requires = "finetune")]
     shown: Option<u64>,
     /// Never mirror clips: left and right matter
-    #[arg(long, help_heading = "Fine-tuning")]
+    #[arg(long, help_heading = "Fine-tuning", requires = "finetune")]
     no_flip: bool,
     /// Train K times first, each time with another K-th of the training clips to validate on, and say how
     /// good and how even the results are: for sets too small for one validation part to tell
     #[arg(long, value_name = "K", help_heading = "Training", value_parser = count(100))]
     cross_validate: Option<u64>,
-    /// Every random choice comes from it
+    /// Every random choice in training comes from it
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
     seed: u64,
     /// Regular expression with one capture: a clip's group (its source video, camera or person)
@@ -134,6 +138,9 @@ pub struct Args {
     /// Cores to use [default: all]
     #[arg(long, value_name = "N", value_parser = count(1024))]
     threads: Option<u64>,
+    /// Where the CNN runs
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
     /// Where the clips' features are kept for the next run [default: the user's cache folder]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
@@ -216,6 +223,26 @@ fn minutes(text: &str) -> Result<f64, String> {
     if (0.0..=1e6).contains(&value) { Ok(value) } else { Err("must be between 0 and 1000000".into()) }
 }
 
+fn rate(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if value > 0.0 && value <= 1.0 { Ok(value) } else { Err("must be above 0 and at most 1".into()) }
+}
+
+/// Below, nothing is mixed, and shares so near to 0 can't be drawn.
+const LEAST_MIXUP: f64 = 0.01;
+
+fn mixup(text: &str) -> Result<f64, String> {
+    share(text).and_then(|value| match value == 0.0 || value >= LEAST_MIXUP {
+        true => Ok(value),
+        false => Err(format!("must be 0 or at least {LEAST_MIXUP}")),
+    })
+}
+
+fn lag(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if value > 0.0 && value <= 10.0 { Ok(value) } else { Err("must be above 0 and at most 10".into()) }
+}
+
 fn share(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if (0.0..1.0).contains(&value) { Ok(value) } else { Err("must be at least 0 and below 1".into()) }
@@ -226,16 +253,21 @@ impl Args {
     pub fn run(self, console: &Console) -> Result<Status> {
         memory::keep_for_training();
         console.set_verbosity(self.verbosity);
+        // What splits its work does so over the pool that it is called in.
+        run::pool(self.cores())?.install(|| self.train(console))
+    }
+
+    fn train(&self, console: &Console) -> Result<Status> {
         let start = Instant::now();
-        if self.output.join("config.json").exists() && !self.force && !self.resume {
-            let reason = "there is a model already; --force replaces it, --resume goes on with its training";
-            return Err(Error::model(&self.output, reason));
-        }
+        self.check_output()?;
         // The same validation clips whatever the seed, so that runs can be compared and chosen from.
         let settings = dataset::Options { group: self.group.clone(), ..Default::default() };
         let data = Dataset::open(&self.data, &settings)?;
         console.note(data.split_table().trim_end());
         data.warnings.iter().for_each(|warning| console.warning(warning));
+        for problem in &data.problems {
+            console.warning(format!("left out: {}: {}", problem.sample.path.display(), problem.reason));
+        }
 
         let choice = match (&self.backbone, self.finetune) {
             (Some(backbone), _) => Choice { backbone: backbone.clone(), reason: "as asked".into() },
@@ -250,8 +282,11 @@ impl Args {
             }
         };
         console.note(format!("backbone: {} ({})", choice.backbone, choice.reason));
-        let options = self.options(choice);
+        let options = self.options(choice)?;
         let checkpoints = self.output.join("checkpoints");
+        if checkpoints.exists() && !self.resume {
+            std::fs::remove_dir_all(&checkpoints).map_err(|e| Error::io(&checkpoints, e))?;
+        }
         std::fs::create_dir_all(&checkpoints).map_err(|e| Error::io(&checkpoints, e))?;
         let stop = interrupt::flag();
         let progress = Progress {
@@ -265,7 +300,8 @@ impl Args {
         }
         let outcome = train(&data, &options, &checkpoints, &stop, &progress)?;
         console.end_progress();
-        for problem in data.problems.iter().chain(&outcome.problems) {
+        outcome.warnings.iter().for_each(|warning| console.warning(warning));
+        for problem in &outcome.problems {
             console.warning(format!("left out: {}: {}", problem.sample.path.display(), problem.reason));
         }
         if stop.load(Ordering::Relaxed) {
@@ -285,9 +321,12 @@ impl Args {
                 problem.reason
             ));
         }
-        println!("{}", quoted.summary(part, data.labels.len()));
-        println!("model: {}", self.output.display());
-        println!("report: {}", self.output.join("report.html").display());
+        say(&format!(
+            "{}\nmodel: {}\nreport: {}",
+            quoted.summary(part, data.labels.len()),
+            self.output.display(),
+            self.output.join("report.html").display()
+        ))?;
         Ok(if stop.load(Ordering::Relaxed) {
             Status::Interrupted
         } else if data.problems.len() + outcome.problems.len() + quoted.problems.len() > 0 {
@@ -297,7 +336,29 @@ impl Args {
         })
     }
 
-    fn options(&self, choice: Choice) -> TrainOptions {
+    /// Refuses to replace a model, or what somebody else's folder has.
+    fn check_output(&self) -> Result<()> {
+        if self.force || self.resume {
+            return Ok(());
+        }
+        if self.output.join("config.json").exists() {
+            let reason = "there is a model already; --force replaces it, --resume goes on with its training";
+            return Err(Error::model(&self.output, reason));
+        }
+        match ["README.md", "report.html", "metrics.jsonl"]
+            .map(|name| self.output.join(name))
+            .iter()
+            .find(|f| f.exists())
+        {
+            Some(file) => Err(Error::Usage(format!(
+                "{}: exists already and would be replaced; name a folder of its own with -o, or --force",
+                file.display()
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn options(&self, choice: Choice) -> Result<TrainOptions> {
         let default = TrainOptions::default();
         let head = match self.head {
             HeadName::Mean => HeadConfig::Mean { pool: 1 },
@@ -312,13 +373,13 @@ impl Args {
         let (windows, size) = self.looks();
         let mut recipe = default.recipe;
         recipe.epochs = self.epochs as usize;
-        recipe.batch = self.batch as usize;
+        recipe.batch = self.batch.map_or(recipe.batch, |n| n as usize);
         recipe.learning_rate = self.learning_rate;
         recipe.weight_decay = self.weight_decay;
-        recipe.patience = self.patience as usize;
+        recipe.patience = self.patience.map_or(recipe.patience, |n| n as usize);
         recipe.balanced = self.balance == Balance::Sampling;
         recipe.seed = self.seed;
-        TrainOptions {
+        Ok(TrainOptions {
             backbone: choice.backbone,
             backbone_reason: choice.reason,
             frames: self.frames.map(|n| n as usize),
@@ -331,12 +392,13 @@ impl Args {
             mixup: self.mixup,
             class_weights: self.balance == Balance::Weights,
             temporal_shift: self.temporal_shift,
-            refit: self.refit || (self.finetune == Depth::None && !self.no_refit),
+            refit: !self.no_refit,
             finetune: self.finetune(),
             cache: if self.no_cache { None } else { self.cache.clone().or(default.cache) },
             threads: self.cores(),
+            device: self.device.open()?,
             resume: self.resume,
-        }
+        })
     }
 
     /// Windows and pixels a side; the preset's are meant for the network that it chooses.
@@ -370,24 +432,21 @@ impl Args {
             if stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            // The last stage that trained the model's own head.
-            let best = outcome.history.iter().rfind(|row| row.best && !row.is_baseline());
-            scores.extend(best.and_then(|row| row.validation).map(|v| (v.accuracy, v.macro_f1)));
+            let kept = outcome.kept().and_then(|row| outcome.history[row].validation);
+            scores.extend(kept.map(|v| (v.accuracy, v.macro_f1)));
         }
-        let shown = |of: fn(&(f64, f64)) -> f64| {
-            let values: Vec<f64> = scores.iter().map(of).collect();
-            let mean = values.iter().sum::<f64>() / values.len() as f64;
-            let squares = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>();
-            (mean, (squares / (values.len() as f64 - 1.0)).sqrt())
+        let (accuracy, f1): (Vec<f64>, Vec<f64>) = scores.into_iter().unzip();
+        let shown = |values: &[f64], unit: f64, digits: usize| {
+            let (mean, half) = mean_interval(values);
+            let half = half.map_or(String::new(), |half| format!(" ± {:.digits$}", unit * half));
+            format!("{:.digits$}{half}", unit * mean)
         };
-        let ((accuracy, spread), (f1, f1_spread)) = (shown(|s| s.0), shown(|s| s.1));
-        println!(
-            "{k} folds: {:.1} ± {:.1} % right, macro-F1 {f1:.3} ± {f1_spread:.3} (mean and deviation; each \
-             fold also chose its epoch, so they are a little too good)",
-            100.0 * accuracy,
-            100.0 * spread
-        );
-        Ok(())
+        say(&format!(
+            "{k} folds: {} % right, macro-F1 {} (mean and 95 % interval; each fold also chose its epoch, so they are a \
+             little too good)",
+            shown(&accuracy, 100.0, 1),
+            shown(&f1, 1.0, 3)
+        ))
     }
 
     fn cores(&self) -> usize {
@@ -404,6 +463,10 @@ impl Args {
         };
         finetune.recipe.epochs = self.finetune_epochs as usize;
         finetune.recipe.learning_rate = self.finetune_rate;
+        finetune.recipe.batch = self.batch.map_or(finetune.recipe.batch, |n| n as usize);
+        finetune.recipe.patience = self.patience.map_or(finetune.recipe.patience, |n| n as usize);
+        finetune.recipe.weight_decay = self.weight_decay;
+        finetune.recipe.balanced = self.balance == Balance::Sampling;
         finetune.recipe.seed = self.seed;
         finetune.backbone_rate = self.backbone_rate;
         finetune.augmentation.flip = !self.no_flip;

@@ -106,7 +106,7 @@ pub fn finish(
 
 /// What a refit was.
 const REFITTED: &str =
-    "on training and validation clips together; the validation figures are of the model before";
+    "the head, on training and validation clips together; the validation figures are of the model before";
 
 /// Every clip that could not be used, once: found at opening, in training or in measuring.
 fn problems(outcome: &TrainOutcome, data: &Dataset, figures: &Figures) -> Vec<Problem> {
@@ -235,9 +235,11 @@ fn card(
             row.iter().map(|n| if *n == 0 { String::new() } else { n.to_string() }).collect();
         let _ = writeln!(text, "| {i} {label} | {} |", cells.join(" | "));
     }
-    let _ = write!(
-        text,
-        "\n## Made by\n\n```sh\n{command}\n```\n\nThe figures again: `classify eval DATA --model {title}`.\n"
-    );
+    let _ = write!(text, "\n## Made by\n\n```sh\n{command}\n```\n");
+    if figures.test.is_some() {
+        let data = data.path.display();
+        let _ =
+            write!(text, "\nThe test figures again: `classify eval {data} --model {title} --split test`.\n");
+    }
     text
 }

@@ -29,6 +29,8 @@ pub struct Checkpoint {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Header {
     stage: String,
+    /// Of all that the run was asked for, and of its clips.
+    digest: String,
     recipe: Recipe,
     shapes: BTreeMap<String, Vec<usize>>,
 }
@@ -42,10 +44,10 @@ struct Progress {
 
 impl Checkpoint {
     /// The state before the first step.
-    pub(super) fn new(start: &Weights, recipe: &Recipe, stage: &str) -> Self {
+    pub(super) fn new(start: &Weights, recipe: &Recipe, stage: &str, digest: &str) -> Self {
         let shapes = start.0.iter().map(|(n, t)| (n.clone(), t.dims().to_vec())).collect();
         Self {
-            header: Header { stage: stage.into(), recipe: recipe.clone(), shapes },
+            header: Header { stage: stage.into(), digest: digest.into(), recipe: recipe.clone(), shapes },
             history: Vec::new(),
             average: start.0.clone(),
             best: start.0.clone(),
@@ -126,8 +128,8 @@ impl Checkpoint {
         if progress.header != fresh.header {
             return Err(Error::data(
                 path,
-                "the checkpoint was made with other settings or other classes; \
-                 resume with the same ones, or delete it to start anew",
+                "the checkpoint was made with other settings or other clips; \
+                 resume with the same ones, or leave out --resume to start anew",
             ));
         }
         let mut parts = BTreeMap::<String, BTreeMap<String, Tensor>>::new();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{D, Device, Tensor};
+use candle_core::{Device, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -93,9 +93,7 @@ impl Stage for FinetuneStage<'_> {
         let features = features.reshape((batch.len(), shown, features.dim(1)?))?;
         let mut dropout = Dropout::new(rng.random());
         let logits = self.logits(&all, &features, Some(&mut dropout))?;
-        let answers = logits.argmax(D::Minus1)?.to_vec1::<u32>()?;
-        let correct = std::iter::zip(answers, labels).filter(|(a, l)| *a as usize == *l).count();
-        Ok(Step { loss: cross_entropy(&logits, &targets)?, correct })
+        Ok(Step { loss: cross_entropy(&logits, &targets)?, correct: targets.correct(&logits)? })
     }
 
     fn validate(&self, weights: &Weights) -> Result<Validation> {

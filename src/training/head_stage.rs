@@ -75,9 +75,7 @@ impl Stage for HeadStage<'_> {
         }
         let mut dropout = Dropout::new(rng.random());
         let logits = self.logits(weights, &x, &lengths, Some(&mut dropout))?;
-        let answers = logits.argmax(D::Minus1)?.to_vec1::<u32>()?;
-        let correct = std::iter::zip(answers, labels).filter(|(a, l)| *a as usize == *l).count();
-        Ok(Step { loss: cross_entropy(&logits, &targets)?, correct })
+        Ok(Step { loss: cross_entropy(&logits, &targets)?, correct: targets.correct(&logits)? })
     }
 
     fn validate(&self, weights: &Weights) -> Result<Validation> {

@@ -3,24 +3,27 @@
 use candle_core::{D, Device, Result, Tensor};
 use candle_nn::ops::log_softmax;
 
-/// The wanted probabilities of a batch: `classes` a row, and the row's weight in the loss.
+/// What a batch shows: each class's share of a clip, `classes` a row, and the row's weight in the loss.
 #[derive(Debug, Clone)]
 pub struct Targets {
     pub rows: Vec<Vec<f32>>,
     pub weights: Vec<f32>,
+    /// How much of the wanted probability is spread over all classes.
+    smoothing: f32,
 }
 
 impl Targets {
-    /// One class a clip, `smoothing` of its probability shared among all (Szegedy et al., 2016).
+    /// One class a clip; `smoothing` of its probability is wanted of all alike (Szegedy et al., 2016).
     pub fn new(labels: &[usize], classes: usize, smoothing: f32, class_weights: &[f32]) -> Self {
         let row = |&label: &usize| {
-            let mut row = vec![smoothing / classes as f32; classes];
-            row[label] += 1.0 - smoothing;
+            let mut row = vec![0.0; classes];
+            row[label] = 1.0;
             row
         };
         Self {
             rows: labels.iter().map(row).collect(),
             weights: labels.iter().map(|&l| class_weights[l]).collect(),
+            smoothing,
         }
     }
 
@@ -34,12 +37,21 @@ impl Targets {
         Self {
             rows: other.iter().enumerate().map(row).collect(),
             weights: other.iter().enumerate().map(|(i, &j)| mix(self.weights[i], self.weights[j])).collect(),
+            smoothing: self.smoothing,
         }
+    }
+
+    /// How many clips `logits` `[B, classes]` are right about; a mixed clip counts by the answered class's share.
+    pub fn correct(&self, logits: &Tensor) -> Result<f64> {
+        let answers = logits.argmax(D::Minus1)?.to_vec1::<u32>()?;
+        Ok(std::iter::zip(&self.rows, answers).map(|(row, answer)| f64::from(row[answer as usize])).sum())
     }
 
     fn tensors(&self, device: &Device) -> Result<(Tensor, Tensor)> {
         let classes = self.rows.first().map_or(0, Vec::len);
         let rows = Tensor::from_vec(self.rows.concat(), (self.rows.len(), classes), device)?;
+        let rows =
+            rows.affine(f64::from(1.0 - self.smoothing), f64::from(self.smoothing) / classes as f64)?;
         Ok((rows, Tensor::from_slice(&self.weights, self.weights.len(), device)?))
     }
 }
@@ -78,5 +90,16 @@ mod tests {
     fn mixing_shares_rows() {
         let targets = Targets::new(&[0, 1], 2, 0.0, &[1.0, 1.0]).mix(&[1, 0], 0.75);
         assert_eq!(targets.rows, [[0.75, 0.25], [0.25, 0.75]]);
+        let logits = Tensor::new(&[[1f32, 0.0], [2.0, 1.0]], &Device::Cpu).unwrap();
+        assert_eq!(targets.correct(&logits).unwrap(), 1.0);
+    }
+
+    #[test]
+    fn smoothing_wants_a_little_of_every_class() {
+        let sure = [[9f32, 0.0]];
+        let (plain, smooth) = (Targets::new(&[0], 2, 0.0, &[1.0; 2]), Targets::new(&[0], 2, 0.1, &[1.0; 2]));
+        assert!((loss(&sure, &smooth) - loss(&sure, &plain) - 0.05 * 9.0).abs() < 1e-4);
+        let logits = Tensor::new(&sure, &Device::Cpu).unwrap();
+        assert_eq!(smooth.correct(&logits).unwrap(), 1.0);
     }
 }

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::kernels::Numbers;
-use candle_core::{Result, Tensor, Var, backprop::GradStore};
+use candle_core::{Device, Result, Tensor, Var, backprop::GradStore};
 use rayon::prelude::*;
+
+/// What to say of a run that is beyond hope.
+pub(super) const DIVERGED: &str =
+    "training diverged: its numbers are not finite any more; try a lower --learning-rate (--finetune-rate)";
 
 /// Values that one thread updates at a time.
 const CHUNK: usize = 1 << 14;
@@ -58,7 +62,7 @@ impl AdamW {
         let mut squares = 0.0;
         for var in self.vars.values() {
             if let Some(grad) = grads.get(var.as_tensor()) {
-                let grad = grad.contiguous()?;
+                let grad = grad.contiguous()?.to_device(&Device::Cpu)?;
                 // Collected first: added up in whatever order threads end, the sum would differ from run to run.
                 let parts: Vec<f32> =
                     Numbers::of(&grad)?.par_chunks(CHUNK).map(|g| g.iter().map(|g| g * g).sum()).collect();
@@ -67,9 +71,7 @@ impl AdamW {
         }
         let norm = squares.sqrt();
         if !norm.is_finite() {
-            candle_core::bail!(
-                "training diverged: the gradients are not finite; try a lower --learning-rate"
-            );
+            candle_core::bail!("{DIVERGED}");
         }
         let scale = if norm > clip_norm { clip_norm / norm } else { 1.0 };
         self.step += 1;
@@ -84,10 +86,10 @@ impl AdamW {
             let (Some(first), Some(second)) = (self.first.get_mut(name), self.second.get_mut(name)) else {
                 continue;
             };
-            let grad = grad.contiguous()?;
+            let (grad, old) = (grad.contiguous()?.to_device(&Device::Cpu)?, var.to_device(&Device::Cpu)?);
             let mut values = vec![0.0; grad.elem_count()];
             {
-                let (grad, old) = (Numbers::of(&grad)?, Numbers::of(var.as_tensor())?);
+                let (grad, old) = (Numbers::of(&grad)?, Numbers::of(&old)?);
                 // One pass over memory: with tensor operators it would be a dozen.
                 let moments = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
                 let old = grad.par_chunks(CHUNK).zip(old.par_chunks(CHUNK));

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::model::{HeadConfig, LstmConfig, Weights};
+use candle_core::Device;
+
+use crate::model::{HeadConfig, LstmConfig, ModelFolder, Weights};
+use crate::{Error, Result};
 
 /// Everything that `classify train` can be told.
 #[derive(Debug, Clone)]
@@ -24,17 +27,50 @@ pub struct TrainOptions {
     pub mixup: f64,
     pub class_weights: bool,
     /// Channels of each frame's features look at the neighbouring frames (temporal shift, Lin et al.
-    /// 2019); needs fine-tuning.
+    /// 2019), as they do anyway where the backbone was trained so; needs fine-tuning.
     pub temporal_shift: bool,
-    /// Train once more on training and validation clips together, as long as validation said.
+    /// Train the head once more, on training and validation clips together, as long as validation said. What the CNN
+    /// sees in clips that it was not tuned on is worth more to the head than what it sees in those that it knows.
     pub refit: bool,
     /// The second stage; without it the CNN stays as it is.
     pub finetune: Option<Finetune>,
     /// Where features are kept; `None` keeps none.
     pub cache: Option<PathBuf>,
     pub threads: usize,
+    /// Where the CNN looks at clips and is trained; heads on kept features are trained on the CPU.
+    pub device: Device,
     /// Go on from the checkpoint of a run that was ended.
     pub resume: bool,
+}
+
+impl TrainOptions {
+    /// Whether they can be met with the CNN of `base`, which has its frames, size and windows from them already.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] says which options don't go together.
+    pub(super) fn check(&self, base: &ModelFolder) -> Result<()> {
+        let usage = |reason: &str| Err(Error::Usage(reason.into()));
+        base.config.check()?;
+        if self.finetune.is_none() {
+            return match self.temporal_shift {
+                true => usage("--temporal-shift changes what the CNN sees: it needs --finetune"),
+                false => Ok(()),
+            };
+        }
+        let sampling = base.config.sampling;
+        if !base.config.backbone.is_trainable() {
+            return usage(
+                "--finetune trains image networks; a 3D network stays as it is: leave out --finetune",
+            );
+        }
+        if let HeadConfig::Mean { .. } = self.head {
+            return usage("--finetune trains the CNN together with an LSTM: leave out --head mean");
+        }
+        if sampling.windows != 1 || sampling.fps.is_some() {
+            return usage("--finetune takes one window, spread over the clip: leave out --windows");
+        }
+        Ok(())
+    }
 }
 
 /// How the CNN is trained together with the head.
@@ -141,6 +177,7 @@ impl Default for TrainOptions {
             finetune: None,
             cache: super::FeatureCache::default_folder(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+            device: Device::Cpu,
             resume: false,
         }
     }

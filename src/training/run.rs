@@ -35,15 +35,19 @@ pub struct TrainOutcome {
     pub history: Vec<Epoch>,
     /// Clips that could not be used.
     pub problems: Vec<Problem>,
+    /// What else went wrong without harm to the model.
+    pub warnings: Vec<String>,
 }
 
 /// Trains a model for the classes of `data` on the CNN of `options.backbone`.
 ///
 /// Reads training and validation clips only. Checkpoints go to `checkpoints`, where `options.resume`
-/// takes them up from. When `stop` is set, the best weights so far are returned.
+/// takes them up from; without it, those that are there are removed. When `stop` is set, the best weights so far are
+/// returned.
 ///
 /// # Errors
-/// Where no class has a usable clip, the backbone doesn't load or the loss is no number any more.
+/// [`Error::Interrupted`] where `stop` is set before an epoch is over; others where `options` ask for what can't be,
+/// no class has a usable clip, the backbone doesn't load or the loss is no number any more.
 pub fn train(
     data: &Dataset,
     options: &TrainOptions,
@@ -56,11 +60,18 @@ pub fn train(
     base.config.sampling.frames = options.frames.unwrap_or(base.config.sampling.frames);
     base.config.sampling.windows = options.windows.unwrap_or(base.config.sampling.windows);
     base.config.sampling.luma_lag = options.luma_lag.or(base.config.sampling.luma_lag);
-    base.config.backbone.set_temporal_shift(options.temporal_shift)?;
+    if options.temporal_shift {
+        base.config.backbone.set_temporal_shift(true)?;
+    }
     base.weights.0.retain(|name, _| name.starts_with("backbone."));
     base.config.id2label = data.labels.clone();
     base.config.calibration = None;
+    options.check(&base)?;
+    if !options.resume {
+        remove_checkpoints(checkpoints)?;
+    }
     let mut run = Run {
+        digest: digest(&base, data, options)?,
         data,
         options,
         checkpoints,
@@ -69,14 +80,19 @@ pub fn train(
         chosen: None,
         history: Vec::new(),
         problems: Vec::new(),
+        warnings: Vec::new(),
     };
-    let features = run.features(&base)?;
-    let mut folder = run.stages(base.clone(), &features)?;
+    let (mut folder, features) = run.stages(base)?;
+    if run.stopped() && run.history.is_empty() {
+        return Err(Error::Interrupted(
+            "no epoch is over, so there is no model yet; nothing was written".into(),
+        ));
+    }
     let mut before_refit = None;
     if options.refit && !run.stopped() {
         let history = run.history.clone();
         run.chosen = Some(history.clone());
-        let refitted = run.stages(base, &features);
+        let refitted = run.heads(folder.clone(), &features);
         if run.stopped() {
             // Half a refit is worth less than the model whose choices it follows; its epochs are no part of that.
             run.history = history;
@@ -84,20 +100,62 @@ pub fn train(
             before_refit = Some(std::mem::replace(&mut folder, refitted?));
         }
     }
-    Ok(TrainOutcome { folder, before_refit, history: run.history, problems: run.problems })
+    let Run { history, problems, warnings, .. } = run;
+    Ok(TrainOutcome { folder, before_refit, history, problems, warnings })
 }
 
 impl TrainOutcome {
     /// Which epoch of the history the model's weights are of.
     pub fn kept(&self) -> Option<usize> {
-        let older_head = self.before_refit.is_none() && !new_head_is_better(&self.history);
-        let kept = |row: &Epoch| row.best && !row.is_baseline() && !(older_head && row.stage == "new head");
+        let older_head = self.before_refit.is_none() && !head_is_better(&self.history);
+        let kept = |row: &Epoch| row.best && !row.is_baseline() && !(older_head && row.stage == "head");
         self.history.iter().rposition(kept)
     }
 }
 
+/// Those of an earlier run, lest this one, killed before it comes to a stage, be resumed with the other's.
+fn remove_checkpoints(folder: &Path) -> Result<()> {
+    let io = |e| Error::io(folder, e);
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        if path.extension().is_some_and(|ending| ending == "safetensors") {
+            std::fs::remove_file(&path).map_err(|e| Error::io(&path, e))?;
+        }
+    }
+    Ok(())
+}
+
+/// Changes whenever the run would go another way, but for where and how fast it goes.
+fn digest(base: &ModelFolder, data: &Dataset, options: &TrainOptions) -> Result<String> {
+    let asked = TrainOptions {
+        // Its features' digest says more.
+        backbone: String::new(),
+        backbone_reason: String::new(),
+        cache: None,
+        threads: 0,
+        device: Device::Cpu,
+        resume: false,
+        refit: false,
+        ..options.clone()
+    };
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(format!("{} {asked:?} {:?}", base.features_digest()?, data.labels).as_bytes());
+    for sample in data.samples.iter().filter(|sample| sample.split != Split::Test) {
+        let clip = (sample.path.file_name(), sample.label, sample.split);
+        hasher.update(format!("{clip:?}").as_bytes());
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Most epochs of the head that the CNN is tuned with.
+const FIRST_EPOCHS: usize = 4;
+
+/// Of each training and validation clip, `[windows, T', D]`.
+type Features = Vec<Result<Tensor>>;
+
 /// What the stages of a run share.
 struct Run<'a> {
+    digest: String,
     data: &'a Dataset,
     options: &'a TrainOptions,
     checkpoints: &'a Path,
@@ -107,6 +165,7 @@ struct Run<'a> {
     chosen: Option<Vec<Epoch>>,
     history: Vec<Epoch>,
     problems: Vec<Problem>,
+    warnings: Vec<String>,
 }
 
 /// Training and validation clips with their features.
@@ -118,34 +177,51 @@ struct Parts {
 }
 
 impl Run<'_> {
-    /// Every stage, from the CNN of `base` and the clips' `features` by it to the model.
-    fn stages(&mut self, mut base: ModelFolder, features: &[Result<Tensor>]) -> Result<ModelFolder> {
-        let options = self.options;
-        let mut parts = self.parts(features)?;
-        let lstm = match &options.head {
-            HeadConfig::Mean { .. } => None,
-            config => Some(self.lstm_head("head", config, &parts)?),
+    /// Every stage, from the CNN of `base` to the model, and the clips' features by its CNN as it is in the end.
+    fn stages(&mut self, base: ModelFolder) -> Result<(ModelFolder, Features)> {
+        let features = self.features(&base)?;
+        let Some(finetune) = &self.options.finetune else {
+            return Ok((self.heads(base, &features)?, features));
         };
-        base.config.head = options.head.clone();
-        base.weights.0.extend(lstm.into_iter().flat_map(|head| head.0));
-        if let Some(finetune) = &options.finetune
-            && !self.stopped()
-        {
-            self.finetune(&mut base, finetune, &parts)?;
-            base.weights = base.weights.rounded(&Device::Cpu)?;
-            if !self.stopped() {
-                parts = self.parts(&self.features(&base)?)?;
-                self.renew_head(&mut base, &parts)?;
+        let parts = self.parts(&features)?;
+        let mut model = base;
+        // It only has to lead the CNN the right way; a better one comes after.
+        let recipe =
+            Recipe { epochs: self.options.recipe.epochs.min(FIRST_EPOCHS), ..self.options.recipe.clone() };
+        let first = self.lstm_head("first head", &recipe, &parts)?;
+        model.config.head = self.options.head.clone();
+        model.weights.0.extend(first.0);
+        if !self.stopped() {
+            self.finetune(&mut model, finetune, &parts)?;
+        }
+        model.weights = model.weights.rounded(&Device::Cpu)?;
+        match self.features(&model) {
+            Ok(features) => Ok((self.heads(model, &features)?, features)),
+            Err(Error::Interrupted(_)) => Ok((model, features)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The heads on the `features` of a CNN that stays as it is from here on. One that `model` has been tuned with
+    /// stays where it is the better one.
+    fn heads(&mut self, mut model: ModelFolder, features: &[Result<Tensor>]) -> Result<ModelFolder> {
+        let parts = self.parts(features)?;
+        model.config.head = self.options.head.clone();
+        if let HeadConfig::Lstm(_) = model.config.head {
+            let head = self.lstm_head("head", &self.options.recipe, &parts)?;
+            if self.chosen.is_some() || head_is_better(&self.history) {
+                model.weights.0.retain(|name, _| !name.starts_with("head."));
+                model.weights.0.extend(head.0);
             }
         }
-        // The mean head, on the features as they are in the end: the baseline that every report shows.
-        if !self.stopped() || base.config.head == (HeadConfig::Mean { pool: 1 }) {
-            let name = if base.config.head.name() == "mean" { "head" } else { "baseline" };
+        // The mean head is the baseline that every report shows.
+        if !self.stopped() || model.config.head == (HeadConfig::Mean { pool: 1 }) {
+            let name = if model.config.head.name() == "mean" { "head" } else { "baseline" };
             let mean = self.mean_head(name, &parts)?.0.into_iter();
-            base.weights.0.extend(mean.map(|(tensor, t)| (tensor.replacen("head", name, 1), t)));
+            model.weights.0.extend(mean.map(|(tensor, t)| (tensor.replacen("head", name, 1), t)));
         }
-        base.weights = base.weights.rounded(&Device::Cpu)?;
-        Ok(base)
+        model.weights = model.weights.rounded(&Device::Cpu)?;
+        Ok(model)
     }
 
     /// In a refit, how many epochs `stage` takes: as many as it was trained for the first time, or
@@ -170,7 +246,7 @@ impl Run<'_> {
     }
 
     /// The features of the training and validation clips by the CNN of `model`, `[windows, T', D]` each.
-    fn features(&self, model: &ModelFolder) -> Result<Vec<Result<Tensor>>> {
+    fn features(&mut self, model: &ModelFolder) -> Result<Features> {
         let clips: Vec<PathBuf> = self.samples().iter().map(|s| s.path.clone()).collect();
         let mut bare = model.clone();
         // Only the CNN is asked; any head of the right shape will do.
@@ -180,15 +256,21 @@ impl Run<'_> {
             bare.config.backbone.load(bare.weights.var_builder(&Device::Cpu).pp("backbone"))?.feature_dim();
         let classes = bare.config.id2label.len();
         bare.weights.0.extend(init_head(&bare.config.head, dim, classes, 0, &Device::Cpu)?.0);
-        let classifier = Classifier::new(&bare, &Device::Cpu)?;
+        bare.weights = bare.weights.to_device(&self.options.device)?;
+        let classifier = Classifier::new(&bare, &self.options.device)?;
         let cache = self.options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
         self.observer.features(0, clips.len());
         let progress = |done| self.observer.features(done, clips.len());
         let features =
             extract(&classifier, &clips, cache.as_ref(), self.options.threads, self.stop, &progress);
         if self.stopped() {
-            let reason = "interrupted before there was a model; the features so far are kept";
-            return Err(Error::Usage(reason.into()));
+            return Err(Error::Interrupted("there is no model yet; nothing was written".into()));
+        }
+        if let Some(trouble) = cache.as_ref().and_then(FeatureCache::trouble) {
+            let warning = format!("features can't be kept for the next run: {trouble}");
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
         }
         Ok(features)
     }
@@ -215,7 +297,15 @@ impl Run<'_> {
         let [train, validation] = parts;
         let examples = |features: Vec<Tensor>, labels, name: &str| {
             if features.is_empty() {
-                return Err(Error::data(&self.data.path, format!("no usable {name} clip")));
+                let first = self.problems.first();
+                let why = first.map_or(String::new(), |problem| {
+                    format!(
+                        "; the first that can't be used, {}: {}",
+                        problem.sample.path.display(),
+                        problem.reason
+                    )
+                });
+                return Err(Error::data(&self.data.path, format!("no usable {name} clip{why}")));
             }
             Ok(Examples { features: Tensor::stack(&features, 0)?, labels })
         };
@@ -246,11 +336,9 @@ impl Run<'_> {
         let until = self.until(name, recipe);
         let name = &*if self.chosen.is_some() { format!("refit {name}") } else { name.to_owned() };
         let checkpoint = self.checkpoints.join(format!("{name}.safetensors"));
-        if !self.options.resume && checkpoint.exists() {
-            std::fs::remove_file(&checkpoint).map_err(|e| Error::io(&checkpoint, e))?;
-        }
         let trained = Trainer {
             name,
+            digest: &self.digest,
             recipe,
             until,
             checkpoint: Some(checkpoint),
@@ -264,8 +352,9 @@ impl Run<'_> {
     }
 
     /// An LSTM head on the features of a CNN that stays as it is.
-    fn lstm_head(&mut self, name: &str, config: &HeadConfig, parts: &Parts) -> Result<Weights> {
+    fn lstm_head(&mut self, name: &str, recipe: &Recipe, parts: &Parts) -> Result<Weights> {
         let (options, classes) = (self.options, self.classes());
+        let config = &options.head;
         let (mean, std) = normalisation(&parts.train)?;
         let norm = [("head.input_norm.mean".into(), mean), ("head.input_norm.std".into(), std)];
         let fixed = Weights(norm.into());
@@ -284,25 +373,9 @@ impl Run<'_> {
         };
         let dim = parts.train.features.dim(2)?;
         let start = init_head(config, dim, classes, options.recipe.seed, &Device::Cpu)?;
-        let mut head = self.trained(name, &stage, &start, &options.recipe, BTreeMap::new())?;
+        let mut head = self.trained(name, &stage, &start, recipe, BTreeMap::new())?;
         head.0.extend(fixed.0);
         Ok(head)
-    }
-
-    /// A head learned anew on what the CNN sees after fine-tuning. It often beats the one that was
-    /// learned along the way, on features that changed under it; the better of the two stays.
-    fn renew_head(&mut self, model: &mut ModelFolder, parts: &Parts) -> Result<()> {
-        let config = model.config.head.clone();
-        let HeadConfig::Lstm(_) = config else { return Ok(()) };
-        if self.chosen.as_ref().is_some_and(|history| !new_head_is_better(history)) {
-            return Ok(());
-        }
-        let renewed = self.lstm_head("new head", &config, parts)?;
-        if self.chosen.is_some() || new_head_is_better(&self.history) {
-            model.weights.0.retain(|name, _| !name.starts_with("head."));
-            model.weights.0.extend(renewed.0);
-        }
-        Ok(())
     }
 
     /// The mean head, trained on features brought to mean 0 and deviation 1, which then go into its weights.
@@ -355,8 +428,7 @@ impl Run<'_> {
             )
         };
         let train = decode(&parts.train_clips, 2 * frames, stored)?;
-        let validated = if self.chosen.is_none() { &parts.validation_clips[..] } else { &[] };
-        let validation = decode(validated, frames, size)?;
+        let validation = decode(&parts.validation_clips, frames, size)?;
         if self.stopped() {
             return Ok(());
         }
@@ -367,6 +439,7 @@ impl Run<'_> {
             let part = if finetune.trains(name, frozen_blocks) { &mut start } else { &mut fixed };
             part.0.insert(name.clone(), tensor.clone());
         }
+        let (start, fixed) = (start.to_device(&options.device)?, fixed.to_device(&options.device)?);
         let stage = FinetuneStage {
             backbone: &model.config.backbone,
             head: &model.config.head,
@@ -384,20 +457,20 @@ impl Run<'_> {
             mixup: options.mixup,
             frozen_blocks,
             shown: finetune.shown.unwrap_or(frames),
-            device: &Device::Cpu,
+            device: &options.device,
         };
         let rates = layer_rates(&start, finetune.backbone_rate, finetune.layer_decay);
         let best = self.trained("finetune", &stage, &start, &finetune.recipe, rates)?;
-        model.weights.0.extend(best.0);
+        model.weights.0.extend(best.to_device(&Device::Cpu)?.0);
         Ok(())
     }
 }
 
-/// Whether the head learned after fine-tuning validated better than the one learned along the way: by
+/// Whether the head learned in the end validated better than the one that the CNN was tuned with, if any: by
 /// macro-F1, as one that has seen stronger mixup is less sure of itself, which its loss would hold against it.
-fn new_head_is_better(history: &[Epoch]) -> bool {
+fn head_is_better(history: &[Epoch]) -> bool {
     let best = |stage: &str| history.iter().rfind(|row| row.stage == stage && row.best)?.validation;
-    matches!((best("new head"), best("finetune")), (Some(new), Some(old)) if new.macro_f1 > old.macro_f1)
+    best("finetune").is_none_or(|old| best("head").is_some_and(|new| new.macro_f1 > old.macro_f1))
 }
 
 /// Weights that make every class count the same in the loss, their mean over clips 1.

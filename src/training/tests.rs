@@ -83,6 +83,7 @@ impl Run<'_> {
             }
         };
         Trainer {
+            digest: "",
             name: "head",
             recipe: &self.recipe,
             until: self.until,

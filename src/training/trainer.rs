@@ -5,16 +5,17 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use candle_core::{Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::optimizer::DIVERGED;
 use super::{AdamW, AdamWConfig, Checkpoint, Schedule};
-use crate::Result;
 use crate::kernels::Numbers;
 use crate::model::Weights;
+use crate::{Error, Result};
 
 /// How long and how fast to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,8 +54,8 @@ pub trait Stage {
 pub struct Step {
     /// A scalar with its graph.
     pub loss: Tensor,
-    /// How many of the clips were right.
-    pub correct: usize,
+    /// How many of the clips were right ([`Targets::correct`](super::Targets::correct)).
+    pub correct: f64,
 }
 
 /// Result on the validation clips.
@@ -99,6 +100,8 @@ impl Epoch {
 pub struct Trainer<'a> {
     /// The stage's name, for progress, checkpoints and metrics.
     pub name: &'a str,
+    /// Changes whenever the run would: a checkpoint with another one is not taken up.
+    pub digest: &'a str,
     pub recipe: &'a Recipe,
     /// End after so many epochs and keep the last, where there is nothing to validate on; otherwise
     /// the best epoch is kept.
@@ -135,7 +138,7 @@ impl Trainer<'_> {
             ..Default::default()
         };
         let mut optimizer = AdamW::new(vars, rates, config)?;
-        let mut state = State::new(start, recipe, self.name);
+        let mut state = State::new(start, recipe, self.name, self.digest);
         if let Some(path) = self.checkpoint.as_ref().filter(|p| p.exists()) {
             state.checkpoint = Checkpoint::load(path, &state.checkpoint)?;
             state.checkpoint.restore(&mut optimizer)?;
@@ -151,7 +154,7 @@ impl Trainer<'_> {
             let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed);
             rng.set_stream(epoch as u64 + 1);
             let order = draw_epoch(stage.labels(), recipe.balanced, &mut rng);
-            let (mut loss_sum, mut correct) = (0.0, 0);
+            let (mut loss_sum, mut correct) = (0.0, 0.0);
             for (i, batch) in order.chunks(recipe.batch).enumerate() {
                 if self.stop.load(Ordering::Relaxed) {
                     return Ok(state.into_trained());
@@ -167,7 +170,7 @@ impl Trainer<'_> {
                 (self.on_step)(epoch + 1, i + 1, steps_an_epoch, loss);
             }
             let validation = match self.until {
-                None => Some(stage.validate(&Weights(state.checkpoint.average.clone()))?),
+                None => Some(finite(stage.validate(&Weights(state.checkpoint.average.clone()))?)?),
                 Some(_) => None,
             };
             let row = Epoch {
@@ -175,7 +178,7 @@ impl Trainer<'_> {
                 epoch: epoch + 1,
                 learning_rate: schedule.rate((epoch + 1) * steps_an_epoch - 1),
                 train_loss: loss_sum / order.len() as f64,
-                train_accuracy: correct as f64 / order.len() as f64,
+                train_accuracy: correct / order.len() as f64,
                 validation,
                 best: state.is_best(validation.as_ref()),
                 seconds: begin.elapsed().as_secs_f64(),
@@ -196,14 +199,22 @@ impl Trainer<'_> {
     }
 }
 
+/// Guards against weights that are no numbers any more, though their last gradients were.
+fn finite(validation: Validation) -> Result<Validation> {
+    match validation.loss.is_finite() {
+        true => Ok(validation),
+        false => Err(Error::Usage(DIVERGED.into())),
+    }
+}
+
 /// The checkpoint in the making.
 struct State {
     checkpoint: Checkpoint,
 }
 
 impl State {
-    fn new(start: &Weights, recipe: &Recipe, stage: &str) -> Self {
-        Self { checkpoint: Checkpoint::new(start, recipe, stage) }
+    fn new(start: &Weights, recipe: &Recipe, stage: &str, digest: &str) -> Self {
+        Self { checkpoint: Checkpoint::new(start, recipe, stage, digest) }
     }
 
     fn best(&self) -> Option<(usize, Option<&Validation>)> {
@@ -224,9 +235,10 @@ impl State {
         let step = optimizer.step as f64;
         let share = 1.0 - decay.min(step / (step + 10.0)) as f32;
         for (name, var) in &optimizer.vars {
-            let average = &self.checkpoint.average[name].contiguous()?;
+            let average = self.checkpoint.average[name].contiguous()?.to_device(&Device::Cpu)?;
+            let now = var.to_device(&Device::Cpu)?;
             let values: Vec<f32> = {
-                let (average, now) = (Numbers::of(average)?, Numbers::of(var.as_tensor())?);
+                let (average, now) = (Numbers::of(&average)?, Numbers::of(&now)?);
                 average.par_iter().zip(now.par_iter()).map(|(a, x)| a + (x - a) * share).collect()
             };
             let new = Tensor::from_vec(values, var.shape(), var.device())?;

@@ -83,7 +83,8 @@ fn interrupted_it_leaves_the_best_model_so_far() {
 fn interrupted_in_the_refit_it_leaves_the_validated_model() {
     let (clips, models) = (clips(), tempfile::tempdir().unwrap());
     let model = models.path().join("model");
-    let mut child = started(train(clips.path(), &model).arg("--refit"), &model, "refit finetune");
+    let run = train_head(clips.path(), &model, 300).args(["--patience", "300"]);
+    let mut child = started(run, &model, "refit head");
     // SAFETY: sends a signal to a process that we started and have not waited for.
     assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
     assert_eq!(child.wait().unwrap().code(), Some(130));
@@ -94,8 +95,10 @@ fn interrupted_in_the_refit_it_leaves_the_validated_model() {
 }
 
 /// Only the head, on the frozen CNN.
-fn train_head(clips: &Path, model: &Path) -> Run {
-    let settings = "--backbone imagenet-lite0 --frames 4 --size 64 --hidden 8 --epochs 3 --batch 4 --no-cache --threads 1";
+fn train_head(clips: &Path, model: &Path, epochs: usize) -> Run {
+    let settings = format!(
+        "--backbone imagenet-lite0 --frames 4 --size 64 --hidden 8 --epochs {epochs} --batch 4 --no-cache --threads 1"
+    );
     classify().arg("train").arg(clips).arg("-o").arg(model).args(settings.split_whitespace())
 }
 
@@ -110,8 +113,8 @@ fn stages(model: &Path) -> Vec<(String, bool)> {
 fn the_head_is_refitted_on_all_clips_as_long_as_validation_said() {
     let (clips, models) = (clips(), tempfile::tempdir().unwrap());
     let (refitted, plain) = (models.path().join("refitted"), models.path().join("plain"));
-    let with = train_head(clips.path(), &refitted).run().code(0);
-    let without = train_head(clips.path(), &plain).arg("--no-refit").run().code(0);
+    let with = train_head(clips.path(), &refitted, 3).run().code(0);
+    let without = train_head(clips.path(), &plain, 3).arg("--no-refit").run().code(0);
     // What is said is how good the validated model was.
     let verdict = |run: &str| run.lines().find(|line| line.starts_with("validation:")).map(str::to_owned);
     assert!(verdict(&with.stdout()).is_some());
@@ -132,15 +135,70 @@ fn the_head_is_refitted_on_all_clips_as_long_as_validation_said() {
     let weights = |model: &Path| fs::read(model.join("model.safetensors")).unwrap();
     assert!(weights(&refitted) != weights(&plain), "the refit changed nothing");
     let card = fs::read_to_string(refitted.join("README.md")).unwrap();
-    assert!(card.contains("| Refitted | on training and validation clips together"), "{card}");
+    assert!(card.contains("| Refitted | the head, on training and validation clips together"), "{card}");
 }
 
 #[test]
 fn cross_validation_says_how_even_the_results_are() {
     let (clips, models) = (clips(), tempfile::tempdir().unwrap());
     let model = models.path().join("model");
-    let ran = train_head(clips.path(), &model).args(["--cross-validate", "3"]).run().code(0);
+    let ran = train_head(clips.path(), &model, 3).args(["--cross-validate", "3"]).run().code(0);
     assert!(ran.stdout().starts_with("3 folds: "), "{}", ran.stdout());
     assert!(ran.stderr().contains("fold 3 of 3"), "{}", ran.stderr());
     assert!(model.join("model.safetensors").exists());
+}
+
+#[test]
+fn it_does_not_go_on_with_the_training_of_other_clips_or_settings() {
+    let (clips, models) = (clips(), tempfile::tempdir().unwrap());
+    let model = models.path().join("model");
+    train_head(clips.path(), &model, 3).run().code(0);
+    let weights = || fs::read(model.join("model.safetensors")).unwrap();
+    let before = weights();
+    let resumed = || train_head(clips.path(), &model, 3).arg("--resume");
+    resumed().args(["--mixup", "0.5"]).run().code(2).says(&["other settings or other clips"]);
+    assert!(weights() == before);
+    resumed().run().code(0);
+    assert!(weights() == before, "taken up with the same settings it ends the same");
+    fs::remove_file(clips.path().join("jump/v_jump_g01_c01.mp4")).unwrap();
+    resumed().run().code(2).says(&["other settings or other clips"]);
+}
+
+#[test]
+fn it_refuses_what_can_not_be_before_it_looks_at_a_clip() {
+    let (clips, models) = (clips(), tempfile::tempdir().unwrap());
+    let refused = |settings: &str, says: &str| {
+        let run = classify().arg("train").arg(clips.path()).arg("-o").arg(models.path().join("model"));
+        let ran = run.args(settings.split_whitespace()).run().code(2).says(&[says]);
+        assert!(!ran.stderr().contains("validation loss"), "{}", ran.stderr());
+    };
+    refused("--backbone kinetics400-i3d --finetune all", "a 3D network stays as it is");
+    refused("--finetune all --head mean", "leave out --head mean");
+    refused("--finetune all --windows 3", "leave out --windows");
+    refused("--backbone imagenet-lite0 --temporal-shift", "--finetune");
+    refused("--finetune all --preset best", "--preset");
+    refused("--backbone imagenet-lite0 --luma-lag 20", "at most 10");
+    refused("--backbone imagenet-lite0 --mixup 1e-15", "0 or at least");
+    refused("--backbone imagenet-lite0 --learning-rate nan", "above 0");
+}
+
+#[test]
+fn it_does_not_replace_what_lies_in_another_ones_folder() {
+    let (clips, project) = (clips(), tempfile::tempdir().unwrap());
+    let readme = project.path().join("README.md");
+    fs::write(&readme, "my project").unwrap();
+    train_head(clips.path(), project.path(), 3).run().code(2).says(&["README.md: exists already"]);
+    assert_eq!(fs::read_to_string(&readme).unwrap(), "my project");
+}
+
+#[test]
+fn a_cache_that_can_not_be_written_costs_a_warning() {
+    let (clips, models) = (clips(), tempfile::tempdir().unwrap());
+    let no_folder = models.path().join("file");
+    fs::write(&no_folder, "").unwrap();
+    let settings = "--backbone imagenet-lite0 --frames 4 --size 64 --epochs 1 --threads 1 --cache";
+    let run = classify().arg("train").arg(clips.path()).arg("-o").arg(models.path().join("model"));
+    let ran = run.args(settings.split_whitespace()).arg(&no_folder).run().code(0);
+    let warning = "features can't be kept for the next run";
+    assert_eq!(ran.stderr().matches(warning).count(), 1, "{}", ran.stderr());
 }
