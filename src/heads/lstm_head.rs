@@ -1,4 +1,4 @@
-//! The head of everything that `classify train` makes: LSTM over time, then a linear layer.
+//! The head of what `classify train` makes unless asked otherwise: LSTM over time, then a linear layer.
 
 use candle_core::{Result, Tensor};
 use candle_nn::{Linear, Module, VarBuilder};

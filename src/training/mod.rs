@@ -1,7 +1,7 @@
 //! Learning new labels from labelled clips.
 //!
-//! Two stages share one loop ([`Trainer`]): first the head on cached features of a frozen CNN,
-//! then, where asked for, CNN and head together on decoded frames.
+//! A head is learned on cached features of a frozen CNN; where fine-tuning is asked for, CNN and a first head are
+//! trained together on decoded frames before that. All stages (`stages.rs`) share one loop, [`Trainer`]'s.
 
 mod artifacts;
 mod augment;
@@ -18,6 +18,7 @@ mod optimizer;
 mod options;
 mod run;
 mod schedule;
+mod stages;
 mod trainer;
 
 use finetune_stage::block_of;
