@@ -157,17 +157,20 @@ impl Args {
         let mut out = Stdout(exporter);
         let clips: Arc<[PathBuf]> = inputs.clips.into();
         let pool = self.workers(clips.len(), settings.top, settings)?;
-        // Before a lone clip may crash this process: who finishes its work adds the row only.
-        let mut written = console.aside(|| out.header());
+        let mut written;
         let results = if clips.len() == 1 && !self.after.wants_rows() {
+            let device = self.model.device.open()?;
+            // Where the clip crashes this process, the one that it is a copy of adds the row only.
+            written = console.aside(|| out.header());
             lone::set_alarm(self.batch.timeout);
             let options = DecodeOptions { threads: settings.threads, ..DecodeOptions::default() };
             let ahead =
                 ReadAhead::start(&clips[0], model.config.sampling, model.preprocess.clone(), options)?;
-            run::label_read(self.load(model)?, clips[0].clone(), ahead, settings)?
+            run::label_read(Classifier::of_files(model, &device)?, clips[0].clone(), ahead, settings)?
         } else {
             // Each worker has a model of its own; this tells whether it can be had.
             drop(self.load(model)?);
+            written = console.aside(|| out.header());
             let work = clips.clone();
             let (workers, request) = (pool.clone(), self.after.request());
             let label = move |index: usize| workers.ask::<ClipLabels>(&request(&work[index]));

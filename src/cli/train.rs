@@ -100,7 +100,7 @@ pub struct Args {
     /// Stop after so many epochs without a lower validation loss [default: 15, with the CNN 8]
     #[arg(long, value_name = "EPOCHS", help_heading = "Training", value_parser = count(100_000))]
     patience: Option<u64>,
-    /// Train the CNN, too, after the head
+    /// Train the CNN, too, before the head
     #[arg(long, value_enum, default_value_t = Depth::None, help_heading = "Fine-tuning")]
     finetune: Depth,
     /// Epochs of CNN and head together
@@ -150,7 +150,7 @@ pub struct Args {
     /// Go on where a run with the same settings was ended
     #[arg(long)]
     resume: bool,
-    /// Replace the model in the output folder
+    /// Start anew where the output folder has a model, or an earlier run's checkpoints
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -283,7 +283,7 @@ impl Args {
         };
         console.note(format!("backbone: {} ({})", choice.backbone, choice.reason));
         let options = self.options(choice)?;
-        let checkpoints = self.output.join("checkpoints");
+        let checkpoints = self.checkpoints();
         if checkpoints.exists() && !self.resume {
             std::fs::remove_dir_all(&checkpoints).map_err(|e| Error::io(&checkpoints, e))?;
         }
@@ -292,7 +292,6 @@ impl Args {
         let progress = Progress {
             console,
             events: EventWriter::create(&self.output.join("events"))?.into(),
-            epochs: [self.epochs, self.finetune_epochs],
             begin: Instant::now().into(),
         };
         if let Some(k) = self.cross_validate {
@@ -336,7 +335,11 @@ impl Args {
         })
     }
 
-    /// Refuses to replace a model, or what somebody else's folder has.
+    fn checkpoints(&self) -> PathBuf {
+        self.output.join("checkpoints")
+    }
+
+    /// Refuses to replace a model, the work of a run that was ended, or what somebody else's folder has.
     fn check_output(&self) -> Result<()> {
         if self.force || self.resume {
             return Ok(());
@@ -345,11 +348,15 @@ impl Args {
             let reason = "there is a model already; --force replaces it, --resume goes on with its training";
             return Err(Error::model(&self.output, reason));
         }
-        match ["README.md", "report.html", "metrics.jsonl"]
-            .map(|name| self.output.join(name))
-            .iter()
-            .find(|f| f.exists())
-        {
+        let checkpoints = self.checkpoints();
+        if std::fs::read_dir(&checkpoints).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(Error::Usage(format!(
+                "{}: an earlier run left its checkpoints; --resume goes on from there, --force starts anew",
+                checkpoints.display()
+            )));
+        }
+        let ours = ["README.md", "report.html", "metrics.jsonl"].map(|name| self.output.join(name));
+        match ours.iter().find(|file| file.exists()) {
             Some(file) => Err(Error::Usage(format!(
                 "{}: exists already and would be replaced; name a folder of its own with -o, or --force",
                 file.display()
@@ -401,10 +408,9 @@ impl Args {
         })
     }
 
-    /// Windows and pixels a side; the preset's are meant for the network that it chooses.
+    /// Windows and pixels a side: as asked, else the preset's.
     fn looks(&self) -> (Option<usize>, Option<usize>) {
-        let chosen = self.backbone.is_none() && self.finetune == Depth::None;
-        let (windows, size) = self.preset.looks().filter(|_| chosen).unzip();
+        let (windows, size) = self.preset.looks().unzip();
         (self.windows.or(windows).map(|n| n as usize), self.size.or(size).map(|n| n as usize))
     }
 
@@ -425,12 +431,12 @@ impl Args {
                 fold.warnings.iter().for_each(|warning| progress.console.warning(warning));
             }
             progress.console.note(format!("fold {} of {k}", i + 1));
-            let checkpoints = self.output.join("checkpoints").join(format!("fold-{}-of-{k}", i + 1));
+            let checkpoints = self.checkpoints().join(format!("fold-{}-of-{k}", i + 1));
             std::fs::create_dir_all(&checkpoints).map_err(|e| Error::io(&checkpoints, e))?;
             let outcome = train(fold, options, &checkpoints, stop, progress)?;
             progress.console.end_progress();
             if stop.load(Ordering::Relaxed) {
-                return Ok(());
+                return Err(Error::Interrupted("in the folds; --resume goes on from there".into()));
             }
             let kept = outcome.kept().and_then(|row| outcome.history[row].validation);
             scores.extend(kept.map(|v| (v.accuracy, v.macro_f1)));

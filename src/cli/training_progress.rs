@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use classify::report::EventWriter;
-use classify::training::{Epoch, Observer};
+use classify::training::{Epoch, Observer, Pace};
 
 use super::Console;
 
@@ -12,8 +12,6 @@ use super::Console;
 pub struct Progress<'a> {
     pub console: &'a Console,
     pub events: Mutex<EventWriter>,
-    /// Most epochs of the head alone, and of CNN and head together.
-    pub epochs: [u64; 2],
     /// When the first step of the stage under way was done.
     pub begin: Mutex<Instant>,
 }
@@ -23,14 +21,13 @@ const TIMED_STEPS: usize = 10;
 
 impl Progress<'_> {
     /// Says how long a stage will take, where that is long enough to want to know.
-    fn estimate(&self, stage: &str, step: usize, steps: usize) {
+    fn estimate(&self, stage: &str, Pace { epochs, step, steps, .. }: Pace) {
         let mut begin = self.begin.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if step == 1 {
             *begin = Instant::now();
         }
         if step == TIMED_STEPS + 1 {
-            let epochs = self.epochs[usize::from(stage.ends_with("finetune"))];
-            let seconds = begin.elapsed().as_secs_f64() / TIMED_STEPS as f64 * (steps as u64 * epochs) as f64;
+            let seconds = begin.elapsed().as_secs_f64() / TIMED_STEPS as f64 * (steps * epochs) as f64;
             if seconds > 60.0 {
                 self.console.note(format!(
                     "{stage}: about {:.0} min for all {epochs} epochs, and the validation after each",
@@ -50,12 +47,13 @@ impl Observer for Progress<'_> {
         }
     }
 
-    fn step(&self, stage: &str, epoch: usize, step: usize, steps: usize, loss: f64) {
-        if epoch == 1 {
-            self.estimate(stage, step, steps);
+    fn step(&self, stage: &str, pace: Pace, loss: f64) {
+        if pace.epoch == 1 {
+            self.estimate(stage, pace);
         }
-        if step == 1 {
-            self.console.start_progress(steps, &format!("steps of epoch {epoch} ({stage}), loss {loss:.3}"));
+        if pace.step == 1 {
+            let what = format!("steps of epoch {} ({stage}), loss {loss:.3}", pace.epoch);
+            self.console.start_progress(pace.steps, &what);
         }
         self.console.step(0);
     }

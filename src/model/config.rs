@@ -140,6 +140,11 @@ impl BackboneConfig {
         TrainableEfficientNetLite::new(vb, variant, TrainOptions { frozen_blocks, temporal_shift })
     }
 
+    /// Whether frames see their neighbours.
+    pub fn temporal_shift(&self) -> bool {
+        self.lite().is_some_and(|(_, config)| config.temporal_shift)
+    }
+
     /// Whether [`Self::load_trainable`] can build it.
     pub fn is_trainable(&self) -> bool {
         self.lite().is_some()

@@ -151,7 +151,7 @@ fn facts(
                 FinetuneDepth::LastBlocks(n) => format!("the CNN's last {n} blocks"),
             },
             recipe.epochs,
-            if options.temporal_shift { ", with temporal shift" } else { "" },
+            if config.backbone.temporal_shift() { ", with temporal shift" } else { "" },
         ),
     };
     let clips = |split| data.count(split).to_string();

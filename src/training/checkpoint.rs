@@ -129,7 +129,7 @@ impl Checkpoint {
             return Err(Error::data(
                 path,
                 "the checkpoint was made with other settings or other clips; \
-                 resume with the same ones, or leave out --resume to start anew",
+                 resume with the same ones, or start anew with --force instead of --resume",
             ));
         }
         let mut parts = BTreeMap::<String, BTreeMap<String, Tensor>>::new();

@@ -1,4 +1,4 @@
-//! The second stage: CNN and head together, on decoded frames.
+//! CNN and head together, on decoded frames.
 
 use std::collections::BTreeMap;
 

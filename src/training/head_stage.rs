@@ -1,4 +1,4 @@
-//! The first stage: a head on the features of a frozen CNN.
+//! A head on the features of a CNN that stays as it is.
 
 use candle_core::{D, Device, IndexOp, Tensor};
 use candle_nn::ops::softmax;

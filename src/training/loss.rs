@@ -90,8 +90,8 @@ mod tests {
     fn mixing_shares_rows() {
         let targets = Targets::new(&[0, 1], 2, 0.0, &[1.0, 1.0]).mix(&[1, 0], 0.75);
         assert_eq!(targets.rows, [[0.75, 0.25], [0.25, 0.75]]);
-        let logits = Tensor::new(&[[1f32, 0.0], [2.0, 1.0]], &Device::Cpu).unwrap();
-        assert_eq!(targets.correct(&logits).unwrap(), 1.0);
+        let logits = Tensor::new(&[[1f32, 0.0], [1.0, 2.0]], &Device::Cpu).unwrap();
+        assert_eq!(targets.correct(&logits).unwrap(), 1.5);
     }
 
     #[test]

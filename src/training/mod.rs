@@ -38,7 +38,7 @@ pub use optimizer::{AdamW, AdamWConfig};
 pub use options::{Finetune, FinetuneDepth, TrainOptions};
 pub use run::{Observer, TrainOutcome, train};
 pub use schedule::Schedule;
-pub use trainer::{Epoch, Recipe, Stage, Step, Trainer, Validation};
+pub use trainer::{Epoch, Pace, Recipe, Stage, Step, Trainer, Validation};
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use candle_core::Device;
 
+use crate::error::words;
 use crate::model::{HeadConfig, LstmConfig, ModelFolder, Weights};
 use crate::{Error, Result};
 
@@ -21,7 +22,7 @@ pub struct TrainOptions {
     /// See [`Sampling`](crate::video::Sampling).
     pub luma_lag: Option<f64>,
     pub head: HeadConfig,
-    /// Of the first stage, the head on cached features.
+    /// Of the head on the features of the CNN as it is in the end.
     pub recipe: super::Recipe,
     pub label_smoothing: f32,
     pub mixup: f64,
@@ -32,7 +33,7 @@ pub struct TrainOptions {
     /// Train the head once more, on training and validation clips together, as long as validation said. What the CNN
     /// sees in clips that it was not tuned on is worth more to the head than what it sees in those that it knows.
     pub refit: bool,
-    /// The second stage; without it the CNN stays as it is.
+    /// Before that, CNN and a first head together; without it the CNN stays as it is.
     pub finetune: Option<Finetune>,
     /// Where features are kept; `None` keeps none.
     pub cache: Option<PathBuf>,
@@ -50,7 +51,7 @@ impl TrainOptions {
     /// [`Error::Usage`] says which options don't go together.
     pub(super) fn check(&self, base: &ModelFolder) -> Result<()> {
         let usage = |reason: &str| Err(Error::Usage(reason.into()));
-        base.config.check()?;
+        base.config.check().map_err(|e| Error::Usage(words(&e)))?;
         if self.finetune.is_none() {
             return match self.temporal_shift {
                 true => usage("--temporal-shift changes what the CNN sees: it needs --finetune"),
@@ -66,8 +67,13 @@ impl TrainOptions {
         if let HeadConfig::Mean { .. } = self.head {
             return usage("--finetune trains the CNN together with an LSTM: leave out --head mean");
         }
-        if sampling.windows != 1 || sampling.fps.is_some() {
-            return usage("--finetune takes one window, spread over the clip: leave out --windows");
+        if sampling.windows != 1 {
+            return usage("--finetune takes one window, spread over the clip: say --windows 1");
+        }
+        if sampling.fps.is_some() {
+            return usage(
+                "--finetune spreads its frames over the clip, and this backbone's config.json gives an fps",
+            );
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use candle_core::Device;
 
 use super::stages::{Run, head_is_better};
-use super::{Epoch, TrainOptions};
+use super::{Epoch, Pace, TrainOptions};
 use crate::dataset::{Dataset, Problem, Split};
 use crate::model::ModelFolder;
 use crate::{Error, Result};
@@ -16,7 +16,7 @@ pub trait Observer: Sync {
     /// `done` of `total` clips have their features; begins with 0.
     fn features(&self, done: usize, total: usize);
     /// A step of an epoch is done.
-    fn step(&self, stage: &str, epoch: usize, step: usize, steps: usize, loss: f64);
+    fn step(&self, stage: &str, pace: Pace, loss: f64);
     /// An epoch is done and validated.
     fn epoch(&self, row: &Epoch);
 }
@@ -56,13 +56,13 @@ pub fn train(
     base.config.sampling.frames = options.frames.unwrap_or(base.config.sampling.frames);
     base.config.sampling.windows = options.windows.unwrap_or(base.config.sampling.windows);
     base.config.sampling.luma_lag = options.luma_lag.or(base.config.sampling.luma_lag);
-    if options.temporal_shift {
-        base.config.backbone.set_temporal_shift(true)?;
-    }
     base.weights.0.retain(|name, _| name.starts_with("backbone."));
     base.config.id2label = data.labels.clone();
     base.config.calibration = None;
     options.check(&base)?;
+    if options.temporal_shift {
+        base.config.backbone.set_temporal_shift(true)?;
+    }
     if !options.resume {
         remove_checkpoints(checkpoints)?;
     }
@@ -80,9 +80,7 @@ pub fn train(
     };
     let (mut folder, features) = run.stages(base)?;
     if run.stopped() && run.history.is_empty() {
-        return Err(Error::Interrupted(
-            "no epoch is over, so there is no model yet; nothing was written".into(),
-        ));
+        return Err(Error::Interrupted("no epoch is over, so there is no model yet".into()));
     }
     let mut before_refit = None;
     if options.refit && !run.stopped() {
@@ -121,7 +119,7 @@ fn remove_checkpoints(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Changes whenever the run would go another way, but for where and how fast it goes.
+/// Changes whenever the run would go another way, but for where and how fast it goes. Clips go by their names.
 fn digest(base: &ModelFolder, data: &Dataset, options: &TrainOptions) -> Result<String> {
     let asked = TrainOptions {
         // Its features' digest says more.

@@ -132,13 +132,11 @@ impl Run<'_> {
         let features =
             extract(&classifier, &clips, cache.as_ref(), self.options.threads, self.stop, &progress);
         if self.stopped() {
-            return Err(Error::Interrupted("there is no model yet; nothing was written".into()));
+            let kept = if cache.is_some() { "; the features so far are kept for the next run" } else { "" };
+            return Err(Error::Interrupted(format!("there is no model yet{kept}")));
         }
         if let Some(trouble) = cache.as_ref().and_then(FeatureCache::trouble) {
-            let warning = format!("features can't be kept for the next run: {trouble}");
-            if !self.warnings.contains(&warning) {
-                self.warnings.push(warning);
-            }
+            self.warnings = vec![format!("features can't be kept for the next run: {trouble}")];
         }
         Ok(features)
     }
@@ -211,7 +209,7 @@ impl Run<'_> {
             until,
             checkpoint: Some(checkpoint),
             stop: self.stop,
-            on_step: &|epoch, step, steps, loss| self.observer.step(name, epoch, step, steps, loss),
+            on_step: &|pace, loss| self.observer.step(name, pace, loss),
             on_epoch: &|row| self.observer.epoch(row),
         }
         .run(stage, start, rates)?;
@@ -273,7 +271,7 @@ impl Run<'_> {
         fold_normalisation(&best, &mean, &std)
     }
 
-    /// Second stage: CNN and head together, on frames; puts the result into `model`.
+    /// CNN and head together, on frames; puts the result into `model`.
     fn finetune(&mut self, model: &mut ModelFolder, finetune: &Finetune, parts: &Parts) -> Result<()> {
         let (options, classes) = (self.options, self.classes());
         let frames = model.config.sampling.frames;

@@ -89,7 +89,7 @@ impl Run<'_> {
             until: self.until,
             checkpoint: self.checkpoint.map(Into::into),
             stop: &stop,
-            on_step: &|_, _, _, _| (),
+            on_step: &|_, _| (),
             on_epoch: &on_epoch,
         }
         .run(&stage, &init_head(&self.config, DIM, 2, 3, &Device::Cpu).unwrap(), Default::default())

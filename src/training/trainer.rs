@@ -1,4 +1,4 @@
-//! The loop that both stages of training share.
+//! The loop that all stages of training share.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -96,6 +96,17 @@ impl Epoch {
     }
 }
 
+/// How far a stage is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// The epoch under way, counted from 1, of at most `epochs`.
+    pub epoch: usize,
+    pub epochs: usize,
+    /// Steps done in it, of `steps`.
+    pub step: usize,
+    pub steps: usize,
+}
+
 /// Trains a stage's tensors.
 pub struct Trainer<'a> {
     /// The stage's name, for progress, checkpoints and metrics.
@@ -110,8 +121,8 @@ pub struct Trainer<'a> {
     pub checkpoint: Option<PathBuf>,
     /// Set from outside to end after the step under way; the best weights so far are returned.
     pub stop: &'a AtomicBool,
-    /// Called after every step with (epoch, steps done in it, steps an epoch, loss).
-    pub on_step: &'a dyn Fn(usize, usize, usize, f64),
+    /// Called after every step with the loss.
+    pub on_step: &'a dyn Fn(Pace, f64),
     /// Called after every epoch.
     pub on_epoch: &'a dyn Fn(&Epoch),
 }
@@ -167,7 +178,9 @@ impl Trainer<'_> {
                 state.average(&optimizer, recipe.average)?;
                 loss_sum += loss * batch.len() as f64;
                 correct += step.correct;
-                (self.on_step)(epoch + 1, i + 1, steps_an_epoch, loss);
+                let pace =
+                    Pace { epoch: epoch + 1, epochs: self.most_epochs(), step: i + 1, steps: steps_an_epoch };
+                (self.on_step)(pace, loss);
             }
             let validation = match self.until {
                 None => Some(finite(stage.validate(&Weights(state.checkpoint.average.clone()))?)?),
@@ -195,7 +208,11 @@ impl Trainer<'_> {
     fn finished(&self, state: &State) -> bool {
         let epochs = state.checkpoint.history.len();
         let stale = state.best().is_some_and(|(best, _)| epochs - 1 - best >= self.recipe.patience);
-        epochs >= self.until.unwrap_or(self.recipe.epochs) || stale
+        epochs >= self.most_epochs() || stale
+    }
+
+    fn most_epochs(&self) -> usize {
+        self.until.unwrap_or(self.recipe.epochs)
     }
 }
 

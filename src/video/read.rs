@@ -137,7 +137,7 @@ impl Reader<'_> {
                 warnings.push(reason::truncated(span.duration, claimed));
             }
             if collected.damaged_shown > 0 {
-                warnings.push(format!("damaged: {} of the frames are not whole", collected.damaged_shown));
+                warnings.push(format!("damaged: {} of its pictures are not whole", collected.damaged_shown));
             }
             let time_of = |stamp: i64| stamp.saturating_sub(span.first) as f64 * tick;
             let frames = self.assemble(collected, &wanted, span.duration, time_of)?;

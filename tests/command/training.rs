@@ -56,6 +56,7 @@ fn killed_while_fine_tuning_it_goes_on_to_the_same_weights() {
     child.kill().unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
     assert!(!killed.join("model.safetensors").exists());
+    train(clips.path(), &killed).run().code(2).says(&["--resume goes on from there"]);
     train(clips.path(), &killed).arg("--resume").run().code(0);
 
     let weights = |model: &Path| fs::read(model.join("model.safetensors")).unwrap();
@@ -174,7 +175,7 @@ fn it_refuses_what_can_not_be_before_it_looks_at_a_clip() {
     };
     refused("--backbone kinetics400-i3d --finetune all", "a 3D network stays as it is");
     refused("--finetune all --head mean", "leave out --head mean");
-    refused("--finetune all --windows 3", "leave out --windows");
+    refused("--finetune all --windows 3", "say --windows 1");
     refused("--backbone imagenet-lite0 --temporal-shift", "--finetune");
     refused("--finetune all --preset best", "--preset");
     refused("--backbone imagenet-lite0 --luma-lag 20", "at most 10");

@@ -37,14 +37,14 @@ impl TrainableEfficientNetLite {
         Self::with_kernels(vb, variant, options, kernels)
     }
 
-    /// As [`Self::new`], on given kernels.
+    /// As [`Self::new`], on given kernels, if this CPU has them.
     pub fn with_kernels(
         vb: VarBuilder,
         variant: LiteVariant,
         options: TrainOptions,
         kernels: Kernels,
     ) -> Result<Self> {
-        let kernels = if vb.device().is_cpu() { kernels } else { Kernels::Plain };
+        let kernels = if vb.device().is_cpu() { kernels.checked()? } else { Kernels::Plain };
         let vb = vb.set_dtype(DType::F32);
         Ok(Self { network: NormedNetwork::load(&vb, variant)?, kernels, options })
     }
