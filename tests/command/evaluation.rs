@@ -9,7 +9,8 @@ use crate::builder::{Ran, classify, sample};
 fn eval(more: &str) -> Ran {
     let dir = tempfile::tempdir().unwrap();
     let clip = |name: &str| fs::copy(sample("jumping_jacks.mp4"), dir.path().join(name)).unwrap();
-    (clip("learned.mp4"), clip("new.mp4"));
+    clip("learned.mp4");
+    clip("new.mp4");
     fs::write(dir.path().join("broken.mp4"), "no video").unwrap();
     let list = dir.path().join("clips.csv");
     fs::write(&list, format!("path,label,split\nlearned.mp4,0,train\n{more}")).unwrap();
