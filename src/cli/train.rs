@@ -218,34 +218,33 @@ fn count(most: u64) -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=most)
 }
 
-fn minutes(text: &str) -> Result<f64, String> {
+fn number(text: &str, fits: impl Fn(f64) -> bool, must: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.0..=1e6).contains(&value) { Ok(value) } else { Err("must be between 0 and 1000000".into()) }
+    if fits(value) { Ok(value) } else { Err(format!("must be {must}")) }
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    number(text, |x| (0.0..=1e6).contains(&x), "between 0 and 1000000")
 }
 
 fn rate(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if value > 0.0 && value <= 1.0 { Ok(value) } else { Err("must be above 0 and at most 1".into()) }
+    number(text, |x| x > 0.0 && x <= 1.0, "above 0 and at most 1")
 }
 
 /// Below, nothing is mixed, and shares so near to 0 can't be drawn.
 const LEAST_MIXUP: f64 = 0.01;
 
 fn mixup(text: &str) -> Result<f64, String> {
-    share(text).and_then(|value| match value == 0.0 || value >= LEAST_MIXUP {
-        true => Ok(value),
-        false => Err(format!("must be 0 or at least {LEAST_MIXUP}")),
-    })
+    share(text)?;
+    number(text, |x| x == 0.0 || x >= LEAST_MIXUP, &format!("0 or at least {LEAST_MIXUP}"))
 }
 
 fn lag(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if value > 0.0 && value <= 10.0 { Ok(value) } else { Err("must be above 0 and at most 10".into()) }
+    number(text, |x| x > 0.0 && x <= 10.0, "above 0 and at most 10")
 }
 
 fn share(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.0..1.0).contains(&value) { Ok(value) } else { Err("must be at least 0 and below 1".into()) }
+    number(text, |x| (0.0..1.0).contains(&x), "at least 0 and below 1")
 }
 
 impl Args {
@@ -266,7 +265,7 @@ impl Args {
         console.note(data.split_table().trim_end());
         data.warnings.iter().for_each(|warning| console.warning(warning));
         for problem in &data.problems {
-            console.warning(format!("left out: {}: {}", problem.sample.path.display(), problem.reason));
+            console.warning(format!("left out: {problem}"));
         }
 
         let choice = match (&self.backbone, self.finetune) {
@@ -301,7 +300,7 @@ impl Args {
         console.end_progress();
         outcome.warnings.iter().for_each(|warning| console.warning(warning));
         for problem in &outcome.problems {
-            console.warning(format!("left out: {}: {}", problem.sample.path.display(), problem.reason));
+            console.warning(format!("left out: {problem}"));
         }
         if stop.load(Ordering::Relaxed) {
             console.note("interrupted; measuring the best model so far");
@@ -314,11 +313,7 @@ impl Args {
         let (part, quoted) = figures.quoted();
         quoted.metrics.warnings().iter().for_each(|warning| console.warning(warning));
         for problem in &quoted.problems {
-            console.warning(format!(
-                "counted as wrong: {}: {}",
-                problem.sample.path.display(),
-                problem.reason
-            ));
+            console.warning(format!("counted as wrong: {problem}"));
         }
         say(&format!(
             "{}\nmodel: {}\nreport: {}",

@@ -164,13 +164,8 @@ impl Run<'_> {
         let examples = |features: Vec<Tensor>, labels, name: &str| {
             if features.is_empty() {
                 let first = self.problems.first();
-                let why = first.map_or(String::new(), |problem| {
-                    format!(
-                        "; the first that can't be used, {}: {}",
-                        problem.sample.path.display(),
-                        problem.reason
-                    )
-                });
+                let why =
+                    first.map_or(String::new(), |first| format!("; the first that can't be used, {first}"));
                 return Err(Error::data(&self.data.path, format!("no usable {name} clip{why}")));
             }
             Ok(Examples { features: Tensor::stack(&features, 0)?, labels })
