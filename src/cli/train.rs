@@ -125,6 +125,11 @@ pub struct Args {
     /// Never mirror clips: left and right matter
     #[arg(long, help_heading = "Fine-tuning", requires = "finetune")]
     no_flip: bool,
+    /// Show this share of the clips with what moves in them before another clip's background, so that places count
+    /// for less; for --luma-lag
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, help_heading = "Fine-tuning", value_parser = share,
+          requires = "finetune")]
+    swap_backgrounds: f64,
     /// Train K times first, each time with another K-th of the training clips to validate on, and say how
     /// good and how even the results are: for sets too small for one validation part to tell
     #[arg(long, value_name = "K", help_heading = "Training", value_parser = count(100))]
@@ -471,6 +476,7 @@ impl Args {
         finetune.recipe.seed = self.seed;
         finetune.backbone_rate = self.backbone_rate;
         finetune.augmentation.flip = !self.no_flip;
+        finetune.augmentation.background = self.swap_backgrounds;
         finetune.shown = self.shown.map(|n| n as usize);
         Some(finetune)
     }

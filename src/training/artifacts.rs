@@ -143,8 +143,8 @@ fn facts(
     };
     let tuned = match &options.finetune {
         None => "no, only the head is trained".into(),
-        Some(Finetune { depth, recipe, .. }) => format!(
-            "{}, up to {} epochs{}",
+        Some(Finetune { depth, recipe, augmentation, .. }) => format!(
+            "{}, up to {} epochs{}{}",
             match depth {
                 FinetuneDepth::AfterBlocks(0) => "the whole CNN".into(),
                 FinetuneDepth::AfterBlocks(n) => format!("the CNN but for the stem and {n} blocks"),
@@ -152,6 +152,7 @@ fn facts(
             },
             recipe.epochs,
             if config.backbone.temporal_shift() { ", with temporal shift" } else { "" },
+            if augmentation.background > 0.0 { ", on swapped backgrounds" } else { "" },
         ),
     };
     let clips = |split| data.count(split).to_string();

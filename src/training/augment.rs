@@ -12,6 +12,8 @@ pub struct Augmentation {
     pub flip: bool,
     /// Brightness and contrast change by up to this share.
     pub colour: f32,
+    /// Share of the clips that are shown before another clip's background.
+    pub background: f64,
 }
 
 /// The choices for one clip.
@@ -133,7 +135,7 @@ mod tests {
 
     #[test]
     fn random_views_stay_inside_and_frames_in_their_parts() {
-        let augmentation = Augmentation { least_crop: 0.5, flip: true, colour: 0.3 };
+        let augmentation = Augmentation { least_crop: 0.5, flip: true, colour: 0.3, background: 0.0 };
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let clip = clip(9);
         let mut flips = 0;

@@ -7,6 +7,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::background::swap_backgrounds;
 use super::head_stage::validation;
 use super::{Augmentation, FrameStore, Mixup, Stage, Step, Targets, Validation, View, cross_entropy};
 use crate::Result;
@@ -41,8 +42,8 @@ pub struct FinetuneStage<'a> {
 }
 
 impl FinetuneStage<'_> {
-    /// Network input `f32 [clips · T, size, size, 3]` of stored clips, each in its view.
-    fn input(&self, store: &FrameStore, clips: &[usize], views: &[View]) -> Result<Tensor> {
+    /// Stored clips, each in its view: `f32 [clips, T, size, size, 3]`.
+    fn pixels(&self, store: &FrameStore, clips: &[usize], views: &[View]) -> Result<Vec<f32>> {
         let size = self.preprocess.crop_size.height;
         let (slope, shift) = self.preprocess.slope_and_shift();
         let frames = views.first().map_or(0, |view| view.frames.len());
@@ -54,7 +55,13 @@ impl FinetuneStage<'_> {
                 Ok(())
             },
         )?;
-        Ok(Tensor::from_vec(input, (clips.len() * frames, size, size, 3), self.device)?)
+        Ok(input)
+    }
+
+    /// Network input `f32 [clips · T, size, size, 3]` of [`Self::pixels`].
+    fn input(&self, pixels: Vec<f32>) -> Result<Tensor> {
+        let size = self.preprocess.crop_size.height;
+        Ok(Tensor::from_vec(pixels, ((), size, size, 3), self.device)?)
     }
 
     fn logits(&self, weights: &Weights, features: &Tensor, dropout: Option<&mut Dropout>) -> Result<Tensor> {
@@ -80,7 +87,12 @@ impl Stage for FinetuneStage<'_> {
         let view =
             |_: &usize| View::random(self.augmentation, store.frames, self.frames, shown, store.size, rng);
         let views: Vec<View> = batch.iter().map(view).collect();
-        let mut input = self.input(self.train, batch, &views)?;
+        let mut pixels = self.pixels(self.train, batch, &views)?;
+        if self.augmentation.background > 0.0 {
+            let (size, chance) = (self.preprocess.crop_size.height, self.augmentation.background);
+            swap_backgrounds(&mut pixels, batch.len(), size, chance, rng);
+        }
+        let mut input = self.input(pixels)?;
         let labels: Vec<usize> = batch.iter().map(|&clip| self.labels[clip]).collect();
         let mut targets = Targets::new(&labels, self.classes, self.label_smoothing, self.class_weights);
         if let Some(mixup) = Mixup::draw(self.mixup, batch.len(), rng) {
@@ -102,8 +114,8 @@ impl Stage for FinetuneStage<'_> {
         let view = View::plain(self.validation.frames, self.frames, self.validation.size);
         let features: Vec<Tensor> = (0..self.validation_labels.len())
             .map(|clip| {
-                let input = self.input(self.validation, &[clip], std::slice::from_ref(&view))?;
-                Ok(backbone.forward(&input)?.detach())
+                let pixels = self.pixels(self.validation, &[clip], std::slice::from_ref(&view))?;
+                Ok(backbone.forward(&self.input(pixels)?)?.detach())
             })
             .collect::<Result<_>>()?;
         let logits = self.logits(&all, &Tensor::stack(&features, 0)?, None)?.detach();

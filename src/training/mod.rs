@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod augment;
+mod background;
 mod checkpoint;
 mod choice;
 mod features;

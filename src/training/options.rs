@@ -52,13 +52,16 @@ impl TrainOptions {
     pub(super) fn check(&self, base: &ModelFolder) -> Result<()> {
         let usage = |reason: &str| Err(Error::Usage(reason.into()));
         base.config.check().map_err(|e| Error::Usage(words(&e)))?;
-        if self.finetune.is_none() {
+        let Some(finetune) = &self.finetune else {
             return match self.temporal_shift {
                 true => usage("--temporal-shift changes what the CNN sees: it needs --finetune"),
                 false => Ok(()),
             };
-        }
+        };
         let sampling = base.config.sampling;
+        if finetune.augmentation.background > 0.0 && sampling.luma_lag.is_none() {
+            return usage("--swap-backgrounds looks for motion in the frames: it needs --luma-lag");
+        }
         if !base.config.backbone.is_trainable() {
             return usage(
                 "--finetune trains image networks; a 3D network stays as it is: leave out --finetune",
@@ -120,7 +123,7 @@ impl Default for Finetune {
             },
             backbone_rate: 0.5,
             layer_decay: 0.85,
-            augmentation: super::Augmentation { least_crop: 0.5, flip: true, colour: 0.3 },
+            augmentation: super::Augmentation { least_crop: 0.5, flip: true, colour: 0.3, background: 0.0 },
             shown: None,
         }
     }

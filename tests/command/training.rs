@@ -28,7 +28,8 @@ fn clips() -> tempfile::TempDir {
 
 fn train(clips: &Path, model: &Path) -> Run {
     let settings = "--backbone imagenet-lite0 --frames 4 --size 64 --hidden 8 --epochs 2 --batch 4 --finetune last \
-                    --finetune-epochs 8 --shown 3 --temporal-shift --luma-lag 0.1 --no-cache --threads 1";
+                    --finetune-epochs 8 --shown 3 --temporal-shift --luma-lag 0.1 --swap-backgrounds 0.5 \
+                    --no-cache --threads 1";
     classify().arg("train").arg(clips).arg("-o").arg(model).args(settings.split_whitespace())
 }
 
@@ -179,6 +180,7 @@ fn it_refuses_what_can_not_be_before_it_looks_at_a_clip() {
     refused("--backbone imagenet-lite0 --temporal-shift", "--finetune");
     refused("--finetune all --preset best", "--preset");
     refused("--backbone imagenet-lite0 --luma-lag 20", "at most 10");
+    refused("--backbone imagenet-lite0 --finetune last --swap-backgrounds 0.5", "needs --luma-lag");
     refused("--backbone imagenet-lite0 --mixup 1e-15", "0 or at least");
     refused("--backbone imagenet-lite0 --learning-rate nan", "above 0");
 }
