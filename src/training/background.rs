@@ -23,7 +23,7 @@ pub(super) fn swap_backgrounds(
     let choices: Vec<_> = (0..clips).map(|_| (rng.random_bool(chance), rng.random_range(MOVING))).collect();
     let before = pixels.to_vec();
     let clip = |i: usize| &before[i * before.len() / clips..][..before.len() / clips];
-    // Not the next one, which mixup takes.
+    // Not the next one where there are more, as that is the one which mixup takes.
     let step = (clips / 2).max(1);
     pixels.par_chunks_exact_mut(before.len() / clips).enumerate().for_each(|(i, out)| {
         let (swapped, share) = choices[i];

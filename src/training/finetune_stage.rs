@@ -48,14 +48,14 @@ impl FinetuneStage<'_> {
         let (slope, shift) = self.preprocess.slope_and_shift();
         let frames = views.first().map_or(0, |view| view.frames.len());
         let clip_len = frames * size * size * 3;
-        let mut input = vec![0.0; clips.len() * clip_len];
-        input.par_chunks_exact_mut(clip_len).zip(clips.par_iter().zip(views)).try_for_each(
-            |(input, (&clip, view))| -> Result<()> {
-                view.write(&store.read(clip)?, store.size, size, slope, shift, input);
+        let mut pixels = vec![0.0; clips.len() * clip_len];
+        pixels.par_chunks_exact_mut(clip_len).zip(clips.par_iter().zip(views)).try_for_each(
+            |(pixels, (&clip, view))| -> Result<()> {
+                view.write(&store.read(clip)?, store.size, size, slope, shift, pixels);
                 Ok(())
             },
         )?;
-        Ok(input)
+        Ok(pixels)
     }
 
     /// Network input `f32 [clips · T, size, size, 3]` of [`Self::pixels`].
