@@ -70,7 +70,8 @@ pub struct Args {
     #[arg(long, help_heading = "Model")]
     no_skip: bool,
     /// Keep the model that was validated. Otherwise its head is learned once more in the end, on training and
-    /// validation clips together, for as long as validation showed to be best
+    /// validation clips together, for as long as validation showed to be best; a head tuned with the CNN stays where it
+    /// validated better
     #[arg(long, help_heading = "Training")]
     no_refit: bool,
     /// Most epochs of the head

@@ -7,6 +7,8 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::blur::blur;
+
 /// Share of the picture that is taken for what moves.
 const MOVING: Range<f64> = 0.25..0.5;
 
@@ -58,22 +60,6 @@ fn moving(clip: &[f32], size: usize, share: f64) -> Vec<f32> {
     map.iter_mut().for_each(|x| *x = if *x > *threshold { 1.0 } else { 0.0 });
     blur(&mut map, size, size / 40);
     map
-}
-
-/// Each value of `map` `[size, size]` becomes the mean of those up to `radius` away, across and then down.
-fn blur(map: &mut [f32], size: usize, radius: usize) {
-    let mean = |line: &[f32], i: usize| {
-        let near = &line[i.saturating_sub(radius)..(i + radius + 1).min(size)];
-        near.iter().sum::<f32>() / near.len() as f32
-    };
-    for row in map.chunks_exact_mut(size) {
-        let line = row.to_vec();
-        row.iter_mut().enumerate().for_each(|(x, out)| *out = mean(&line, x));
-    }
-    for x in 0..size {
-        let line: Vec<f32> = (0..size).map(|y| map[y * size + x]).collect();
-        (0..size).for_each(|y| map[y * size + x] = mean(&line, y));
-    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,9 @@ pub struct FinetuneStage<'a> {
     pub labels: &'a [usize],
     pub validation: &'a FrameStore,
     pub validation_labels: &'a [usize],
-    pub augmentation: Augmentation,
+    pub augmentation: &'a Augmentation,
+    /// Whether a frame's channels are three moments one after another.
+    pub moments: bool,
     pub class_weights: &'a [f32],
     pub label_smoothing: f32,
     /// Mixup's Beta(α, α); 0 for none.
@@ -84,8 +86,9 @@ impl Stage for FinetuneStage<'_> {
 
     fn step(&self, weights: &Weights, batch: &[usize], rng: &mut ChaCha8Rng) -> Result<Step> {
         let (store, shown) = (self.train, self.shown.min(self.frames));
-        let view =
-            |_: &usize| View::random(self.augmentation, store.frames, self.frames, shown, store.size, rng);
+        let view = |_: &usize| {
+            View::random(self.augmentation, store.frames, self.frames, shown, store.size, self.moments, rng)
+        };
         let views: Vec<View> = batch.iter().map(view).collect();
         let mut pixels = self.pixels(self.train, batch, &views)?;
         if self.augmentation.background > 0.0 {

@@ -6,6 +6,8 @@
 mod artifacts;
 mod augment;
 mod background;
+mod blur;
+mod camera;
 mod checkpoint;
 mod choice;
 mod features;

@@ -30,8 +30,8 @@ pub struct TrainOptions {
     /// Channels of each frame's features look at the neighbouring frames (temporal shift, Lin et al.
     /// 2019), as they do anyway where the backbone was trained so; needs fine-tuning.
     pub temporal_shift: bool,
-    /// Train the head once more, on training and validation clips together, as long as validation said. What the CNN
-    /// sees in clips that it was not tuned on is worth more to the head than what it sees in those that it knows.
+    /// Train the head once more, on training and validation clips together, as long as validation said; but not one that
+    /// was tuned with the CNN, where it validated better than one learned after.
     pub refit: bool,
     /// Before that, CNN and a first head together; without it the CNN stays as it is.
     pub finetune: Option<Finetune>,
@@ -123,7 +123,14 @@ impl Default for Finetune {
             },
             backbone_rate: 0.5,
             layer_decay: 0.85,
-            augmentation: super::Augmentation { least_crop: 0.5, flip: true, colour: 0.3, background: 0.0 },
+            augmentation: super::Augmentation {
+                crop: 0.5..=1.5,
+                flip: true,
+                colour: 0.3,
+                lens: 0.8,
+                hand_held: 0.8,
+                background: 0.0,
+            },
             shown: None,
         }
     }

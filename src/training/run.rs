@@ -83,7 +83,9 @@ pub fn train(
         return Err(Error::Interrupted("no epoch is over, so there is no model yet".into()));
     }
     let mut before_refit = None;
-    if options.refit && !run.stopped() {
+    // A head that was tuned with the CNN has seen each clip in many ways, one learned after only as the CNN, which knows
+    // it by then, sees it as it is. Where the first is better, validation clips wouldn't make up for that.
+    if options.refit && !run.stopped() && head_is_better(&run.history) {
         let history = run.history.clone();
         run.chosen = Some(history.clone());
         let refitted = run.heads(folder.clone(), &features);

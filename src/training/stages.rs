@@ -271,7 +271,7 @@ impl Run<'_> {
         let (options, classes) = (self.options, self.classes());
         let frames = model.config.sampling.frames;
         let size = model.preprocess.crop_size.height;
-        let stored = (size as f64 / finetune.augmentation.least_crop.sqrt()).round() as usize;
+        let stored = (size as f64 / finetune.augmentation.crop.start().sqrt()).round() as usize;
         let decode = |clips: &[PathBuf], frames: usize, size: usize| -> Result<FrameStore> {
             let preprocess = model.preprocess.with_size(size);
             let luma_lag = model.config.sampling.luma_lag;
@@ -312,7 +312,8 @@ impl Run<'_> {
             labels: &parts.train.labels,
             validation: &validation,
             validation_labels: &parts.validation.labels,
-            augmentation: finetune.augmentation,
+            augmentation: &finetune.augmentation,
+            moments: model.config.sampling.luma_lag.is_some(),
             class_weights: &class_weights,
             label_smoothing: options.label_smoothing,
             mixup: options.mixup,
