@@ -29,10 +29,11 @@ impl Progress<'_> {
         if step == TIMED_STEPS + 1 {
             let seconds = begin.elapsed().as_secs_f64() / TIMED_STEPS as f64 * (steps * epochs) as f64;
             if seconds > 60.0 {
-                self.console.note(format!(
-                    "{stage}: about {:.0} min for all {epochs} epochs, and the validation after each",
-                    (seconds / 60.0).ceil()
-                ));
+                let validation =
+                    if stage.starts_with("refit ") { "" } else { ", and the validation after each" };
+                let minutes = (seconds / 60.0).ceil();
+                self.console
+                    .note(format!("{stage}: about {minutes} min for all {epochs} epochs{validation}"));
             }
         }
     }

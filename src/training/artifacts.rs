@@ -105,8 +105,17 @@ pub fn finish(
 }
 
 /// What a refit was.
-const REFITTED: &str =
-    "the head, on training and validation clips together; the validation figures are of the model before";
+fn refitted(outcome: &TrainOutcome) -> String {
+    let cnn = outcome.history.iter().any(|row| row.stage == "refit finetune");
+    let part = match (&outcome.before_refit, cnn) {
+        (None, _) => return "no".into(),
+        (Some(_), true) => "CNN and head",
+        (Some(_), false) => "the head",
+    };
+    format!(
+        "{part}, on training and validation clips together; the validation figures are of the model before"
+    )
+}
 
 /// Every clip that could not be used, once: found at opening, in training or in measuring.
 fn problems(outcome: &TrainOutcome, data: &Dataset, figures: &Figures) -> Vec<Problem> {
@@ -172,7 +181,7 @@ fn facts(
             ),
         ),
         ("Left out", format!("{} clips that can't be read", data.problems.len() + outcome.problems.len())),
-        ("Refitted", if outcome.before_refit.is_some() { REFITTED } else { "no" }.into()),
+        ("Refitted", refitted(outcome)),
         ("Epochs", outcome.history.iter().filter(|row| !row.is_baseline()).count().to_string()),
         ("Seed", options.recipe.seed.to_string()),
         ("Training time", format!("{}, {} threads", seconds(took.as_secs_f64()), options.threads)),

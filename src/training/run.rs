@@ -78,17 +78,20 @@ pub fn train(
         problems: Vec::new(),
         warnings: Vec::new(),
     };
-    let (mut folder, features) = run.stages(base)?;
+    let (mut folder, features) = run.stages(base.clone())?;
     if run.stopped() && run.history.is_empty() {
         return Err(Error::Interrupted("no epoch is over, so there is no model yet".into()));
     }
     let mut before_refit = None;
-    // A head that was tuned with the CNN has seen each clip in many ways, one learned after only as the CNN, which knows
-    // it by then, sees it as it is. Where the first is better, validation clips wouldn't make up for that.
-    if options.refit && !run.stopped() && head_is_better(&run.history) {
+    if options.refit && !run.stopped() {
         let history = run.history.clone();
         run.chosen = Some(history.clone());
-        let refitted = run.heads(folder.clone(), &features);
+        // A CNN knows its training clips; a head learned after it does best where it meets others, too, so the CNN stays
+        // as it is. A head that is better as it was tuned goes with its CNN: both are trained once more.
+        let refitted = match head_is_better(&history) {
+            true => run.heads(folder.clone(), &features),
+            false => run.stages(base).map(|(folder, _)| folder),
+        };
         if run.stopped() {
             // Half a refit is worth less than the model whose choices it follows; its epochs are no part of that.
             run.history = history;

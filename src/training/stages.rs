@@ -75,7 +75,8 @@ impl Run<'_> {
     pub fn heads(&mut self, mut model: ModelFolder, features: &[Result<Tensor>]) -> Result<ModelFolder> {
         let parts = self.parts(features)?;
         model.config.head = self.options.head.clone();
-        if let HeadConfig::Lstm(_) = model.config.head {
+        let learned = self.chosen.as_ref().is_none_or(|history| head_is_better(history));
+        if let (HeadConfig::Lstm(_), true) = (&model.config.head, learned) {
             let head = self.lstm_head("head", &self.options.recipe, &parts)?;
             if self.chosen.is_some() || head_is_better(&self.history) {
                 model.weights.0.retain(|name, _| !name.starts_with("head."));

@@ -141,6 +141,26 @@ fn the_head_is_refitted_on_all_clips_as_long_as_validation_said() {
 }
 
 #[test]
+fn a_head_no_better_than_the_tuned_one_leaves_the_refit_to_cnn_and_head() {
+    let (clips, models) = (clips(), tempfile::tempdir().unwrap());
+    let model = models.path().join("model");
+    train(clips.path(), &model).run().code(0);
+    let metrics = fs::read_to_string(model.join("metrics.jsonl")).unwrap();
+    let rows: Vec<serde_json::Value> =
+        metrics.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
+    let kept = |stage: &str| {
+        let row = rows.iter().rfind(|row| row["stage"] == stage && row["best"] == true).unwrap();
+        row["validation"]["macro_f1"].as_f64().unwrap()
+    };
+    // All pictures are the same, so that neither head is better.
+    assert_eq!(kept("head"), kept("finetune"));
+    let trained = |stage: &str| rows.iter().any(|row| row["stage"] == stage);
+    assert!(trained("refit finetune") && trained("refit baseline") && !trained("refit head"), "{metrics}");
+    let card = fs::read_to_string(model.join("README.md")).unwrap();
+    assert!(card.contains("| Refitted | CNN and head, on training and validation clips together"), "{card}");
+}
+
+#[test]
 fn cross_validation_says_how_even_the_results_are() {
     let (clips, models) = (clips(), tempfile::tempdir().unwrap());
     let model = models.path().join("model");
