@@ -70,8 +70,8 @@ pub struct Args {
     #[arg(long, help_heading = "Model")]
     no_skip: bool,
     /// Keep the model that was validated. Otherwise its head is learned once more in the end, on training and
-    /// validation clips together, for as long as validation showed to be best; and the CNN with it, where the head that
-    /// was tuned with it validated better than one learned after
+    /// validation clips together, for as many epochs as before; and the CNN with it, where the head that was tuned with
+    /// it validated no worse than one learned after
     #[arg(long, help_heading = "Training")]
     no_refit: bool,
     /// Most epochs of the head

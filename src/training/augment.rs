@@ -127,8 +127,8 @@ impl View {
 
     /// Writes one channel of the crop of a stored frame to `plane` `[target, target]`.
     fn cut(&self, stored: &[u8], size: usize, channel: usize, crop: Crop, target: usize, plane: &mut [f32]) {
-        // Bilinear, between the centres of stored pixels; the stored frame is hardly larger than the
-        // target, so that little is skipped.
+        // Bilinear, between the centres of stored pixels. Of a crop beyond the frame it skips every second pixel; a
+        // little noise is no harm to what is shown for practice.
         let axis = |start: f32, mirrored: bool| -> Vec<(usize, usize, f32)> {
             let scale = crop.side / target as f32;
             (0..target)

@@ -1,4 +1,4 @@
-//! Pictures out of focus.
+//! A box blur: for pictures out of focus, and for maps without speckles.
 
 /// Each value of `plane` `[size, size]` becomes the mean of those up to `radius` away, across and then down.
 pub(super) fn blur(plane: &mut [f32], size: usize, radius: usize) {

@@ -13,12 +13,15 @@ pub(super) struct Crop {
 
 /// Most that a camera pans from one frame to the next, across and down, as a share of the crop's side.
 const PAN: [f32; 2] = [0.04, 0.03];
-/// Most that it shakes between two moments, …
+/// Most that its shake takes a moment away from where it should be, as a share of the side. Each frame also drifts by up
+/// to twice that, …
 const SHAKE: f32 = 0.015;
-/// … and what is left of a shake's way in the next frame.
+/// … of which so much is left in the next one.
 const DRIFT: f32 = 0.8;
 /// Most that the crop's side grows or shrinks over eight frames, as a share of it.
 const ZOOM: f32 = 0.25;
+/// More frames than that are nearer to each other: they pan and zoom as far as so many.
+const FRAMES: usize = 16;
 /// How far into the time between two frames a frame's next moment is, about, where a clip takes some seconds.
 const MOMENT: f32 = 0.25;
 
@@ -28,11 +31,12 @@ pub(super) fn hand_held(crop: Crop, frames: usize, rng: &mut ChaCha8Rng) -> Vec<
     let mut share = |most: f32| rng.random_range(-most..=most) * rng.random::<f32>();
     let pan = PAN.map(|most| share(most) * crop.side);
     let (shake, zoom) = (share(SHAKE).abs() * crop.side, share(ZOOM));
+    let pace = FRAMES as f32 / frames.max(FRAMES) as f32;
     let mut drift = [0.0; 2];
     let frame = |i: usize| {
         drift = drift.map(|x| DRIFT * x + shake * rng.random_range(-2.0f32..=2.0));
         [-MOMENT, 0.0, MOMENT].map(|moment| {
-            let at = i as f32 + moment - (frames - 1) as f32 / 2.0;
+            let at = (i as f32 + moment - (frames - 1) as f32 / 2.0) * pace;
             let [x, y] = std::array::from_fn(|axis| {
                 pan[axis] * at + drift[axis] + shake * rng.random_range(-1.0f32..=1.0)
             });
@@ -51,6 +55,17 @@ pub(super) fn hand_held(crop: Crop, frames: usize, rng: &mut ChaCha8Rng) -> Vec<
 mod tests {
     use super::*;
     use rand::SeedableRng;
+
+    #[test]
+    fn however_many_frames_the_crop_stays_near() {
+        let (crop, mut rng) = (Crop { left: 0.0, top: 0.0, side: 100.0 }, ChaCha8Rng::seed_from_u64(0));
+        for frames in [1, 2, 16, 128, 1000] {
+            let crops =
+                (0..100).flat_map(|_| hand_held(crop, frames, &mut rng)).flatten().collect::<Vec<_>>();
+            assert_eq!(crops.len(), frames * 300);
+            assert!(crops.iter().all(|c| (70.0..130.0).contains(&c.side) && c.left.abs() < 70.0), "{frames}");
+        }
+    }
 
     #[test]
     fn moves_little_between_moments_and_more_over_the_clip() {

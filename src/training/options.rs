@@ -30,8 +30,8 @@ pub struct TrainOptions {
     /// Channels of each frame's features look at the neighbouring frames (temporal shift, Lin et al.
     /// 2019), as they do anyway where the backbone was trained so; needs fine-tuning.
     pub temporal_shift: bool,
-    /// Train once more, on training and validation clips together, as long as validation said: the head alone; or the
-    /// CNN and the head that is tuned with it, where that one validated better than one learned after.
+    /// Train once more, on training and validation clips together, for as many epochs as before: the head alone; or the
+    /// CNN and the head that is tuned with it, where that one validated no worse than one learned after.
     pub refit: bool,
     /// Before that, CNN and a first head together; without it the CNN stays as it is.
     pub finetune: Option<Finetune>,

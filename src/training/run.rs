@@ -87,16 +87,19 @@ pub fn train(
         let history = run.history.clone();
         run.chosen = Some(history.clone());
         // A CNN knows its training clips; a head learned after it does best where it meets others, too, so the CNN stays
-        // as it is. A head that is better as it was tuned goes with its CNN: both are trained once more.
+        // as it is. A head that is as good as it was tuned goes with its CNN: both are trained once more.
         let refitted = match head_is_better(&history) {
             true => run.heads(folder.clone(), &features),
             false => run.stages(base).map(|(folder, _)| folder),
         };
-        if run.stopped() {
-            // Half a refit is worth less than the model whose choices it follows; its epochs are no part of that.
-            run.history = history;
-        } else {
-            before_refit = Some(std::mem::replace(&mut folder, refitted?));
+        // Half a refit is worth less than the model whose choices it follows; its epochs are no part of that.
+        match refitted {
+            Ok(refitted) if !run.stopped() => before_refit = Some(std::mem::replace(&mut folder, refitted)),
+            Err(error) if !run.stopped() => {
+                run.history = history;
+                run.warnings.push(format!("the refit failed, the model before it is kept: {error}"));
+            }
+            _ => run.history = history,
         }
     }
     let Run { history, problems, warnings, .. } = run;

@@ -290,7 +290,9 @@ impl Run<'_> {
             )
         };
         let train = decode(&parts.train_clips, 2 * frames, stored)?;
-        let validation = decode(&parts.validation_clips, frames, size)?;
+        // Nothing validates a refit.
+        let validation_clips: &[PathBuf] = if self.chosen.is_some() { &[] } else { &parts.validation_clips };
+        let validation = decode(validation_clips, frames, size)?;
         if self.stopped() {
             return Ok(());
         }

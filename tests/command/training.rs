@@ -152,7 +152,7 @@ fn a_head_no_better_than_the_tuned_one_leaves_the_refit_to_cnn_and_head() {
         let row = rows.iter().rfind(|row| row["stage"] == stage && row["best"] == true).unwrap();
         row["validation"]["macro_f1"].as_f64().unwrap()
     };
-    // All pictures are the same, so that neither head is better.
+    // The clips of a class show the same: both heads know all of them.
     assert_eq!(kept("head"), kept("finetune"));
     let trained = |stage: &str| rows.iter().any(|row| row["stage"] == stage);
     assert!(trained("refit finetune") && trained("refit baseline") && !trained("refit head"), "{metrics}");
