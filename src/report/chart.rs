@@ -25,6 +25,8 @@ pub struct Chart<'a> {
 /// Size of the drawing, and the room that the axes take on the left, right, top and bottom.
 const SIZE: [f64; 2] = [520.0, 280.0];
 const ROOM: [f64; 4] = [48.0, 14.0, 22.0, 40.0];
+/// Width of a letter, about.
+const LETTER: f64 = 7.0;
 
 impl Chart<'_> {
     /// Draws the lines; values that are missing or no numbers leave a gap.
@@ -46,6 +48,7 @@ impl Chart<'_> {
         };
         let y = |value: f64| top + height * (high - value) / (high - low);
         let floor = top + height;
+        let border = |step: usize| (x(step) + x(step.saturating_sub(1).max(1))) / 2.0;
         html! {
             figure.chart {
                 figcaption {
@@ -63,10 +66,14 @@ impl Chart<'_> {
                         text x=(px(x(step))) y=(floor + 19.0) text-anchor="middle" { (step) }
                     }
                     text x=(left + width / 2.0) y=(SIZE[1] - 4.0) text-anchor="middle" { (self.step) }
-                    @for (step, name) in &self.borders {
-                        @let at = (x(*step) + x(step.saturating_sub(1).max(1))) / 2.0;
+                    @for (i, (step, name)) in self.borders.iter().enumerate() {
+                        @let at = border(*step);
                         line.border x1=(px(at)) x2=(px(at)) y1=(top) y2=(floor) {}
-                        text x=(px(at)) y=(top - 7.0) { (name) }
+                        // A part too short for its name goes without.
+                        @let room = self.borders.get(i + 1).map_or(f64::INFINITY, |(next, _)| border(*next) - at);
+                        @if room > LETTER * name.len() as f64 {
+                            text x=(px(at)) y=(top - 7.0) { (name) }
+                        }
                     }
                     @if let Some((step, why)) = self.mark {
                         line.mark x1=(px(x(step))) x2=(px(x(step))) y1=(top) y2=(floor) {}
@@ -160,5 +167,15 @@ mod tests {
             let svg = chart.draw(&[Line { name: "train", colour: "var(--one)", values }]).into_string();
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
+    }
+
+    #[test]
+    fn a_part_too_short_for_its_name_goes_without() {
+        let borders = vec![(5, "long"), (40, "short"), (42, "last")];
+        let chart = Chart { title: "Loss", step: "epoch", range: None, mark: None, borders };
+        let values = (0..60).map(|i| Some(f64::from(i))).collect();
+        let svg = chart.draw(&[Line { name: "train", colour: "var(--one)", values }]).into_string();
+        assert!(svg.contains(">long<") && svg.contains(">last<") && !svg.contains(">short<"), "{svg}");
+        assert_eq!(svg.matches("class=\"border\"").count(), 3);
     }
 }
