@@ -223,6 +223,19 @@ mod tests {
     }
 
     #[test]
+    fn crops_no_larger_than_the_frame_stay_inside_where_nobody_moves_the_camera() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let augmentation = Augmentation { crop: 0.5..=1.0, hand_held: 0.0, ..AUGMENTATION };
+        for _ in 0..200 {
+            let view = View::random(&augmentation, 9, 4, 4, SIZE, true, &mut rng);
+            for &Crop { left, top, side } in view.crops.iter().flatten() {
+                let inside = |start: f32| start >= 0.0 && start + side <= SIZE as f32 + 1e-3;
+                assert!(inside(left) && inside(top), "{view:?}");
+            }
+        }
+    }
+
+    #[test]
     fn colours_are_shown_at_one_moment() {
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         let augmentation = Augmentation { hand_held: 1.0, ..AUGMENTATION };
