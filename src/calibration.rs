@@ -25,17 +25,24 @@ fn total(logits: &[f32], top: f32, temperature: f64) -> f64 {
     logits.iter().map(|logit| (f64::from(logit - top) / temperature).exp()).sum()
 }
 
-/// Mean negative log-probability of the true classes.
-fn log_loss(known: &[Known], temperature: f64) -> f64 {
+/// Mean negative log-probability of the true classes, which hold with a probability of 1 − `doubt`; any class is as
+/// likely in the rest.
+fn log_loss(known: &[Known], temperature: f64, doubt: f64) -> f64 {
+    let of_class = |clip: &Known, class: usize| total(&clip.logits, clip.logits[class], temperature).ln();
     let loss = |clip: &Known| {
-        let truth = clip.logits[clip.class];
-        total(&clip.logits, truth, temperature).ln()
+        let classes = clip.logits.len();
+        let any = || (0..classes).map(|class| of_class(clip, class)).sum::<f64>() / classes as f64;
+        let rest = if doubt > 0.0 { doubt * any() } else { 0.0 };
+        (1.0 - doubt) * of_class(clip, clip.class) + rest
     };
     known.iter().map(loss).sum::<f64>() / known.len() as f64
 }
 
 /// The temperature, from 0.05 to 20, under which the true classes are likeliest; 1 for no clips.
-pub fn fit_temperature(known: &[Known]) -> f64 {
+///
+/// `doubt` is the share of clips that may be something else after all; 0 where there are many. Of a few that are all
+/// right it keeps the scores below 1 (as in Platt 1999, "Probabilistic Outputs for Support Vector Machines").
+pub fn fit_temperature(known: &[Known], doubt: f64) -> f64 {
     if known.is_empty() {
         return 1.0;
     }
@@ -43,7 +50,8 @@ pub fn fit_temperature(known: &[Known]) -> f64 {
     let (mut low, mut high) = (0.05f64.ln(), 20f64.ln());
     for _ in 0..60 {
         let third = (high - low) / 3.0;
-        if log_loss(known, (low + third).exp()) < log_loss(known, (high - third).exp()) {
+        let loss = |log: f64| log_loss(known, log.exp(), doubt);
+        if loss(low + third) < loss(high - third) {
             high -= third;
         } else {
             low += third;
@@ -65,7 +73,7 @@ pub fn threshold_for(none: &[f64], share: f64) -> f64 {
 /// Temperature and threshold, fitted on `known` clips and on the logits of clips that show `none`
 /// of the classes, at most `share` of which shall pass as confident.
 pub fn calibrate(known: &[Known], none: &[Vec<f32>], share: f64) -> Calibration {
-    let temperature = fit_temperature(known);
+    let temperature = fit_temperature(known, 0.0);
     let none: Vec<f64> = none.iter().filter_map(|l| best(l, temperature)).map(|(_, score)| score).collect();
     Calibration { temperature, threshold: threshold_for(&none, share) }
 }
@@ -103,9 +111,18 @@ mod tests {
     fn temperature_makes_scores_as_high_as_answers_are_right() {
         let known: Vec<Known> =
             (0..4).map(|i| Known { logits: vec![4.0, 0.0], class: usize::from(i == 3) }).collect();
-        let temperature = fit_temperature(&known);
+        let temperature = fit_temperature(&known, 0.0);
         assert!((temperature - 4.0 / 3f64.ln()).abs() < 1e-3, "{temperature}");
         assert!((best(&[4.0, 0.0], temperature).unwrap().1 - 0.75).abs() < 1e-4);
+    }
+
+    #[test]
+    fn doubt_keeps_scores_below_one() {
+        let known = vec![Known { logits: vec![1.0, 0.0], class: 0 }; 8];
+        let score = |doubt| best(&[1.0, 0.0], fit_temperature(&known, doubt)).unwrap().1;
+        assert!(score(0.0) > 0.999_999);
+        // Half of the doubt falls on the class itself.
+        assert!((score(0.1) - 0.95).abs() < 1e-4, "{}", score(0.1));
     }
 
     #[test]

@@ -182,6 +182,10 @@ fn facts(
         ),
         ("Left out", format!("{} clips that can't be read", data.problems.len() + outcome.problems.len())),
         ("Refitted", refitted(outcome)),
+        (
+            "Scores",
+            format!("logits over {:.2}, as the validation clips say (in the weights)", outcome.temperature),
+        ),
         ("Epochs", outcome.history.iter().filter(|row| !row.is_baseline()).count().to_string()),
         ("Seed", options.recipe.seed.to_string()),
         ("Training time", format!("{}, {} threads", seconds(took.as_secs_f64()), options.threads)),

@@ -22,6 +22,7 @@ mod options;
 mod run;
 mod schedule;
 mod stages;
+mod temper;
 mod trainer;
 
 use finetune_stage::block_of;

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use candle_core::Device;
 
 use super::stages::{Run, head_is_better};
+use super::temper::temper;
 use super::{Epoch, Pace, TrainOptions};
 use crate::dataset::{Dataset, Problem, Split};
 use crate::model::ModelFolder;
@@ -27,6 +28,8 @@ pub struct TrainOutcome {
     pub folder: ModelFolder,
     /// Where it was refitted: the model before, which alone can be measured on the validation clips.
     pub before_refit: Option<ModelFolder>,
+    /// What the logits of both were divided by, fitted on the validation clips.
+    pub temperature: f64,
     /// Every epoch of every stage.
     pub history: Vec<Epoch>,
     /// Clips that could not be used.
@@ -82,6 +85,7 @@ pub fn train(
     if run.stopped() && run.history.is_empty() {
         return Err(Error::Interrupted("no epoch is over, so there is no model yet".into()));
     }
+    let temperature = run.temperature(&folder, &features)?;
     let mut before_refit = None;
     if options.refit && !run.stopped() {
         let history = run.history.clone();
@@ -102,8 +106,12 @@ pub fn train(
             _ => run.history = history,
         }
     }
+    for model in [Some(&mut folder), before_refit.as_mut()].into_iter().flatten() {
+        temper(&mut model.weights, temperature)?;
+        model.weights = model.weights.rounded(&Device::Cpu)?;
+    }
     let Run { history, problems, warnings, .. } = run;
-    Ok(TrainOutcome { folder, before_refit, history, problems, warnings })
+    Ok(TrainOutcome { folder, before_refit, temperature, history, problems, warnings })
 }
 
 impl TrainOutcome {

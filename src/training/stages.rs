@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{Device, Tensor};
 
+use super::temper::temperature;
 use super::{
     Epoch, Examples, FeatureCache, Finetune, FinetuneStage, FrameStore, HeadStage, Observer, Recipe, Stage,
     TrainOptions, Trainer, extract, fold_normalisation, init_head, layer_rates, normalisation,
@@ -91,6 +92,16 @@ impl Run<'_> {
         }
         model.weights = model.weights.rounded(&Device::Cpu)?;
         Ok(model)
+    }
+
+    /// By how much the logits of `model`, whose CNN made `features`, are to be divided; 1 where training was ended in
+    /// its course.
+    pub fn temperature(&mut self, model: &ModelFolder, features: &[Result<Tensor>]) -> Result<f64> {
+        if self.stopped() {
+            return Ok(1.0);
+        }
+        let validation = self.parts(features)?.validation;
+        temperature(&model.config.head, &model.weights, self.classes(), &validation)
     }
 
     /// In a refit, how many epochs `stage` takes: as many as it was trained for the first time, or
