@@ -28,12 +28,11 @@ fn total(logits: &[f32], top: f32, temperature: f64) -> f64 {
 /// Mean negative log-probability of the true classes, which hold with a probability of 1 − `doubt`; any class is as
 /// likely in the rest.
 fn log_loss(known: &[Known], temperature: f64, doubt: f64) -> f64 {
-    let of_class = |clip: &Known, class: usize| total(&clip.logits, clip.logits[class], temperature).ln();
     let loss = |clip: &Known| {
-        let classes = clip.logits.len();
-        let any = || (0..classes).map(|class| of_class(clip, class)).sum::<f64>() / classes as f64;
-        let rest = if doubt > 0.0 { doubt * any() } else { 0.0 };
-        (1.0 - doubt) * of_class(clip, clip.class) + rest
+        let mean = clip.logits.iter().map(|&logit| f64::from(logit)).sum::<f64>() / clip.logits.len() as f64;
+        let truth = (1.0 - doubt) * f64::from(clip.logits[clip.class]) + doubt * mean;
+        let top = clip.logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        total(&clip.logits, top, temperature).ln() + (f64::from(top) - truth) / temperature
     };
     known.iter().map(loss).sum::<f64>() / known.len() as f64
 }

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Examples, Mixup, Stage, Step, Targets, Validation, cross_entropy};
 use crate::Result;
-use crate::heads::Dropout;
+use crate::heads::{Dropout, Head};
 use crate::metrics::{Answer, Metrics};
 use crate::model::{HeadConfig, Weights};
 
@@ -29,18 +29,11 @@ pub struct HeadStage<'a> {
 }
 
 impl HeadStage<'_> {
-    fn logits(
-        &self,
-        weights: &Weights,
-        x: &Tensor,
-        lengths: &[usize],
-        dropout: Option<&mut Dropout>,
-    ) -> Result<Tensor> {
-        let dim = x.dim(D::Minus1)?;
+    fn head(&self, weights: &Weights) -> Result<Head> {
         let mut all = weights.clone();
         all.0.extend(self.fixed.0.clone());
-        let head = self.config.load(dim, self.classes, all.var_builder(self.device).pp("head"))?;
-        Ok(head.forward_batch(x, lengths, dropout)?)
+        let dim = self.train.features.dim(D::Minus1)?;
+        Ok(self.config.load(dim, self.classes, all.var_builder(self.device).pp("head"))?)
     }
 
     /// Random runs of the clips' steps, moved to the front: features `[B, T, D]` and their lengths.
@@ -74,20 +67,26 @@ impl Stage for HeadStage<'_> {
             targets = targets.mix(&mixup.other, mixup.share);
         }
         let mut dropout = Dropout::new(rng.random());
-        let logits = self.logits(weights, &x, &lengths, Some(&mut dropout))?;
+        let logits = self.head(weights)?.forward_batch(&x, &lengths, Some(&mut dropout))?;
         Ok(Step { loss: cross_entropy(&logits, &targets)?, correct: targets.correct(&logits)? })
     }
 
     fn validate(&self, weights: &Weights) -> Result<Validation> {
-        let steps = self.validation.features.dim(1)?;
-        let mut logits = Vec::new();
-        for start in (0..self.validation.labels.len()).step_by(256) {
-            let count = 256.min(self.validation.labels.len() - start);
-            let x = self.validation.features.narrow(0, start, count)?.to_device(self.device)?;
-            logits.push(self.logits(weights, &x, &vec![steps; count], None)?.detach());
-        }
-        validation(&Tensor::cat(&logits, 0)?, &self.validation.labels, self.classes)
+        let logits = all_logits(&self.head(weights)?, self.validation, self.device)?;
+        validation(&logits, &self.validation.labels, self.classes)
     }
+}
+
+/// The logits `[clips, classes]` of whole clips, some hundreds at a time.
+pub(super) fn all_logits(head: &Head, clips: &Examples, device: &Device) -> Result<Tensor> {
+    let (count, steps, _) = clips.features.dims3()?;
+    let mut logits = Vec::new();
+    for start in (0..count).step_by(256) {
+        let batch = 256.min(count - start);
+        let x = clips.features.narrow(0, start, batch)?.to_device(device)?;
+        logits.push(head.forward_batch(&x, &vec![steps; batch], None)?.detach());
+    }
+    Ok(Tensor::cat(&logits, 0)?)
 }
 
 /// Scores of `logits` `[clips, classes]` against the true classes.

@@ -94,12 +94,8 @@ impl Run<'_> {
         Ok(model)
     }
 
-    /// By how much the logits of `model`, whose CNN made `features`, are to be divided; 1 where training was ended in
-    /// its course.
+    /// By how much the logits of `model`, whose CNN made `features`, are to be divided.
     pub fn temperature(&mut self, model: &ModelFolder, features: &[Result<Tensor>]) -> Result<f64> {
-        if self.stopped() {
-            return Ok(1.0);
-        }
         let validation = self.parts(features)?.validation;
         temperature(&model.config.head, &model.weights, self.classes(), &validation)
     }

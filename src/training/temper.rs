@@ -7,6 +7,7 @@
 use candle_core::Device;
 
 use super::Examples;
+use super::head_stage::all_logits;
 use crate::Result;
 use crate::calibration::{Known, fit_temperature};
 use crate::model::{HeadConfig, Weights};
@@ -18,13 +19,12 @@ pub(super) fn temperature(
     classes: usize,
     clips: &Examples,
 ) -> Result<f64> {
-    let (count, steps, dim) = clips.features.dims3()?;
-    let head = head.load(dim, classes, weights.var_builder(&Device::Cpu).pp("head"))?;
-    let logits = head.forward_batch(&clips.features, &vec![steps; count], None)?.to_vec2::<f32>()?;
+    let head = head.load(clips.features.dim(2)?, classes, weights.var_builder(&Device::Cpu).pp("head"))?;
+    let logits = all_logits(&head, clips, &Device::Cpu)?.to_vec2::<f32>()?;
     let known: Vec<Known> =
         std::iter::zip(logits, &clips.labels).map(|(logits, &class)| Known { logits, class }).collect();
     // A few clips that are all right don't say that every clip will be.
-    let doubt = 1.0 / (count + 2) as f64;
+    let doubt = 1.0 / (known.len() + 2) as f64;
     Ok(fit_temperature(&known, doubt))
 }
 
