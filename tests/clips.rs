@@ -15,10 +15,14 @@ fn sample(name: &str) -> PathBuf {
 }
 
 fn read(path: &Path, frames: usize, size: usize) -> classify::Result<Frames> {
+    read_as(path, frames, &Preprocess::new(size, 127.0, 128.0))
+}
+
+fn read_as(path: &Path, frames: usize, preprocess: &Preprocess) -> classify::Result<Frames> {
     let sampling = Sampling { windows: 1, frames, fps: None, luma_lag: None };
     let options =
         DecodeOptions { deadline: Some(Instant::now() + Duration::from_secs(60)), ..Default::default() };
-    read_frames(path, &sampling, &Preprocess::new(size, 127.0, 128.0), &options)
+    read_frames(path, &sampling, preprocess, &options)
 }
 
 fn good(name: &str, frames: usize, size: usize) -> Frames {
@@ -321,4 +325,33 @@ fn a_probe_tells_what_the_container_says() {
     let info = probe(&clip("counter.mp4")).unwrap();
     assert_eq!((info.fps, info.duration, info.rotation), (Some(25.0), Some(1.0), 0));
     assert!(probe(&clip("sound.wav")).is_err());
+}
+
+#[test]
+fn black_bars_are_cut_off_alike_from_all_pictures() {
+    let cut = Preprocess { cut_bars: true, ..Preprocess::new(64, 127.0, 128.0) };
+    for name in ["bars.mp4", "bars_ten_bits.mp4"] {
+        let frames = read_as(&clip(name), 10, &cut).unwrap();
+        // A black picture doesn't say what there is to cut; the ones after it do.
+        assert_colour(pixel(&frames, 0, 1, 1), [0, 0, 0]);
+        for frame in 5..10 {
+            let colours = [(1, 1), (62, 1), (1, 62), (62, 62)].map(|(x, y)| pixel(&frames, frame, x, y));
+            let quarters = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]];
+            colours.into_iter().zip(quarters).for_each(|(colour, quarter)| assert_colour(colour, quarter));
+        }
+    }
+    let whole = good("bars.mp4", 10, 64);
+    assert_colour(pixel(&whole, 7, 1, 1), [0, 0, 0]);
+    // Bars that are gone in the end are no bars.
+    let preprocess = Preprocess { cut_bars: false, ..cut.clone() };
+    let read = |preprocess| read_as(&clip("bars_open.mp4"), 15, preprocess).unwrap().pixels;
+    assert!(read(&cut) == read(&preprocess));
+    // What has no bars stays as it is.
+    let preprocess = [
+        Preprocess::new(96, 127.0, 128.0),
+        Preprocess { cut_bars: true, ..Preprocess::new(96, 127.0, 128.0) },
+    ];
+    let [plain, cut] =
+        preprocess.map(|preprocess| read_as(&sample("bikes.mp4"), 8, &preprocess).unwrap().pixels);
+    assert!(plain == cut);
 }

@@ -67,6 +67,7 @@ fn list() -> Result<String> {
 fn show(folder: &ModelFolder) -> String {
     let config = &folder.config;
     let crop = folder.preprocess.crop_size;
+    let bars = if folder.preprocess.cut_bars { ", black bars cut off" } else { "" };
     let labels = &config.id2label;
     let examples = labels.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
     let more = if labels.len() > 3 { ", …" } else { "" };
@@ -76,7 +77,7 @@ fn show(folder: &ModelFolder) -> String {
         ("head", config.head.name().into()),
         ("labels", format!("{} ({examples}{more})", labels.len())),
         ("frames", frames(config)),
-        ("size", format!("{}×{} pixels", crop.width, crop.height)),
+        ("size", format!("{}×{} pixels{bars}", crop.width, crop.height)),
     ];
     if let Some(calibration) = config.calibration {
         facts.push(("not sure", format!("below a score of {:.3}", calibration.threshold)));

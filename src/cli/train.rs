@@ -54,6 +54,9 @@ pub struct Args {
     /// that an image network sees motion; for --finetune [default: the backbone's]
     #[arg(long, value_name = "SECONDS", help_heading = "Model", value_parser = lag)]
     luma_lag: Option<f64>,
+    /// Cut off black bars around a clip's pictures first [default: as the backbone does]
+    #[arg(long, help_heading = "Model")]
+    cut_bars: bool,
     /// What reads the features over time
     #[arg(long, value_enum, default_value_t = HeadName::Lstm, help_heading = "Model")]
     head: HeadName,
@@ -394,6 +397,7 @@ impl Args {
             size,
             windows,
             luma_lag: self.luma_lag,
+            cut_bars: self.cut_bars,
             head,
             recipe,
             label_smoothing: self.label_smoothing as f32,

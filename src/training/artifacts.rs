@@ -150,6 +150,7 @@ fn facts(
         Some(lag) => format!("; brightness at three moments {lag} s apart instead of colours"),
         None => String::new(),
     };
+    let bars = if folder.preprocess.cut_bars { "; black bars cut off" } else { "" };
     let tuned = match &options.finetune {
         None => "no, only the head is trained".into(),
         Some(Finetune { depth, recipe, augmentation, .. }) => format!(
@@ -169,7 +170,7 @@ fn facts(
         ("Backbone", format!("{}, weights of `{}`", config.backbone.name(), options.backbone)),
         ("Why this backbone", options.backbone_reason.clone()),
         ("Head", head),
-        ("Frames", format!("{frames}, {0} × {0} pixels{colours}", folder.preprocess.crop_size.height)),
+        ("Frames", format!("{frames}, {0} × {0} pixels{colours}{bars}", folder.preprocess.crop_size.height)),
         ("Fine-tuned", tuned),
         (
             "Clips",
@@ -184,7 +185,10 @@ fn facts(
         ("Refitted", refitted(outcome)),
         (
             "Scores",
-            format!("logits over {:.2}, as the validation clips say (in the weights)", outcome.temperature),
+            match outcome.temperature {
+                Some(t) => format!("logits over {t:.2}, as the validation clips say; done in the weights"),
+                None => "as they are: training was ended early".into(),
+            },
         ),
         ("Epochs", outcome.history.iter().filter(|row| !row.is_baseline()).count().to_string()),
         ("Seed", options.recipe.seed.to_string()),

@@ -21,6 +21,8 @@ pub struct TrainOptions {
     pub windows: Option<usize>,
     /// See [`Sampling`](crate::video::Sampling).
     pub luma_lag: Option<f64>,
+    /// Cut off black bars even where the backbone doesn't.
+    pub cut_bars: bool,
     pub head: HeadConfig,
     /// Of the head on the features of the CNN as it is in the end.
     pub recipe: super::Recipe,
@@ -166,6 +168,7 @@ impl Default for TrainOptions {
             size: None,
             windows: None,
             luma_lag: None,
+            cut_bars: false,
             head: HeadConfig::Lstm(LstmConfig {
                 hidden_size: 256,
                 num_layers: 1,

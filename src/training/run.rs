@@ -28,8 +28,9 @@ pub struct TrainOutcome {
     pub folder: ModelFolder,
     /// Where it was refitted: the model before, which alone can be measured on the validation clips.
     pub before_refit: Option<ModelFolder>,
-    /// What the logits of both were divided by, fitted on the validation clips.
-    pub temperature: f64,
+    /// What the logits of both were divided by, fitted on the validation clips; not where training was ended in its
+    /// course.
+    pub temperature: Option<f64>,
     /// Every epoch of every stage.
     pub history: Vec<Epoch>,
     /// Clips that could not be used.
@@ -56,6 +57,7 @@ pub fn train(
 ) -> Result<TrainOutcome> {
     let mut base = ModelFolder::named(&options.backbone, &Device::Cpu)?;
     base.preprocess = options.size.map_or(base.preprocess.clone(), |size| base.preprocess.with_size(size));
+    base.preprocess.cut_bars |= options.cut_bars;
     base.config.sampling.frames = options.frames.unwrap_or(base.config.sampling.frames);
     base.config.sampling.windows = options.windows.unwrap_or(base.config.sampling.windows);
     base.config.sampling.luma_lag = options.luma_lag.or(base.config.sampling.luma_lag);
@@ -85,7 +87,7 @@ pub fn train(
     if run.stopped() && run.history.is_empty() {
         return Err(Error::Interrupted("no epoch is over, so there is no model yet".into()));
     }
-    let temperature = run.temperature(&folder, &features)?;
+    let temperature = if run.stopped() { None } else { Some(run.temperature(&folder, &features)?) };
     let mut before_refit = None;
     if options.refit && !run.stopped() {
         let history = run.history.clone();
@@ -106,9 +108,11 @@ pub fn train(
             _ => run.history = history,
         }
     }
-    for model in [Some(&mut folder), before_refit.as_mut()].into_iter().flatten() {
-        temper(&mut model.weights, temperature)?;
-        model.weights = model.weights.rounded(&Device::Cpu)?;
+    if let Some(temperature) = temperature {
+        for model in [Some(&mut folder), before_refit.as_mut()].into_iter().flatten() {
+            temper(&mut model.weights, temperature)?;
+            model.weights = model.weights.rounded(&Device::Cpu)?;
+        }
     }
     let Run { history, problems, warnings, .. } = run;
     Ok(TrainOutcome { folder, before_refit, temperature, history, problems, warnings })

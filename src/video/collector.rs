@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use ffmpeg_next::{ffi, frame};
 
 use super::Converter;
+use super::bars::Content;
 
 /// Takes decoded pictures in the order in which they are shown and converts the wanted ones.
 ///
@@ -95,6 +96,16 @@ impl Collector {
             slot.stamp = stamp;
             self.missing -= usize::from(stamp == *wanted);
         }
+    }
+
+    /// What lies inside black bars in all that was taken, where they are cut off.
+    pub fn content(&self) -> Option<Content> {
+        self.converter.content
+    }
+
+    /// Whether that was not known for the first ones taken, so that they were cut to something else.
+    pub fn cut_unevenly(&self) -> bool {
+        self.converter.cut_unevenly
     }
 
     /// What came, by what was wanted.

@@ -1,6 +1,7 @@
 //! From a file to the frames that a model sees.
 
 mod ahead;
+mod bars;
 mod collector;
 mod decoder;
 mod input;

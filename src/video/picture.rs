@@ -5,6 +5,7 @@ use std::ptr;
 
 use ffmpeg_next::{ffi, frame};
 
+use super::bars::Content;
 use super::{Orientation, Preprocess};
 
 /// Converts pictures; keeps FFmpeg's scaler as long as the pictures stay alike.
@@ -17,6 +18,11 @@ pub(super) struct Converter {
     orientation: Option<Orientation>,
     aspect: f64,
     colours: Colours,
+    /// What lies inside black bars in all pictures so far, where they are cut off.
+    pub content: Option<Content>,
+    /// Whether a picture was cut to something else.
+    pub cut_unevenly: bool,
+    converted: bool,
     scaler: *mut ffi::SwsContext,
     /// Green, blue and red planes as the scaler writes them, rows padded for its vector instructions.
     scratch: Vec<u8>,
@@ -55,18 +61,23 @@ struct Geometry {
 }
 
 impl Converter {
-    /// `aspect`: width by height of a pixel as the container says, 0 if it doesn't.
+    /// `aspect`: width by height of a pixel as the container says, 0 if it doesn't. `content`: what is known of it
+    /// already.
     pub fn new(
         preprocess: &Preprocess,
         orientation: Option<Orientation>,
         aspect: f64,
         colours: Colours,
+        content: Option<Content>,
     ) -> Self {
         Self {
             preprocess: preprocess.clone(),
             orientation,
             aspect,
             colours,
+            content,
+            cut_unevenly: false,
+            converted: false,
             scaler: ptr::null_mut(),
             scratch: Vec::new(),
         }
@@ -99,7 +110,16 @@ impl Converter {
         let line_sizes = raw.linesize.map(|size| size * step as c_int);
         let aspect = if self.aspect > 0.0 { self.aspect } else { ratio(raw.sample_aspect_ratio) };
         let aspect = plausible(aspect) * lines as f64 / height as f64;
-        let geometry = Geometry::new((width, lines), aspect, orientation.transposed, &self.preprocess, grid);
+        if self.preprocess.cut_bars {
+            // SAFETY: `layout` is that of the picture's format.
+            let content = unsafe { Content::with_picture(self.content, raw, layout, is_full_range(raw)) };
+            let or_whole = |content: Option<Content>| content.unwrap_or(Content::WHOLE);
+            self.cut_unevenly |= self.converted && or_whole(content) != or_whole(self.content);
+            self.content = content;
+        }
+        self.converted = true;
+        let content = self.content.unwrap_or(Content::WHOLE).pixels((width, lines), grid);
+        let geometry = Geometry::new(content, aspect, orientation.transposed, &self.preprocess, grid);
 
         let stride = geometry.scaled_width.next_multiple_of(64);
         let plane = stride * geometry.scaled_height;
@@ -209,9 +229,10 @@ impl Drop for Converter {
 impl Geometry {
     /// The middle of the picture that `preprocess` keeps: short side scaled, then cut.
     ///
-    /// `grid`: pixels that share one chroma sample, across and down; the part starts on it.
+    /// The picture's start and length across and down, in stored pixels. `grid`: pixels that share one chroma sample,
+    /// across and down; the part starts on it.
     fn new(
-        (width, height): (usize, usize),
+        [(left, width), (top, height)]: [(usize, usize); 2],
         aspect: f64,
         transposed: bool,
         preprocess: &Preprocess,
@@ -229,7 +250,7 @@ impl Geometry {
         let part_height = keep(scaled_height, height as f64);
         let (x, width) = place(part_width, width, grid.0);
         let (y, height) = place(part_height, height, grid.1);
-        Self { x, y, width, height, scaled_width, scaled_height }
+        Self { x: left + x, y: top + y, width, height, scaled_width, scaled_height }
     }
 }
 
@@ -303,7 +324,8 @@ mod tests {
     use super::*;
 
     fn parts(size: (usize, usize), aspect: f64, transposed: bool, preprocess: &Preprocess) -> [usize; 4] {
-        let g = Geometry::new(size, plausible(aspect), transposed, preprocess, (2, 2));
+        let whole = [(0, size.0), (0, size.1)];
+        let g = Geometry::new(whole, plausible(aspect), transposed, preprocess, (2, 2));
         assert!(g.x + g.width <= size.0 && g.y + g.height <= size.1, "{g:?}");
         [g.x, g.y, g.width, g.height]
     }

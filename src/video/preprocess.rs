@@ -8,6 +8,9 @@ use super::Frames;
 /// Resize, crop and normalisation, in the field names of the transformers library.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preprocess {
+    /// Black bars around the clip's pictures are cut off first; a field of our own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut_bars: bool,
     /// The upright picture's short side is scaled to this length, in pixels.
     pub size: ShortestEdge,
     /// Then this square is cut from the middle, in pixels.
@@ -33,6 +36,7 @@ impl Preprocess {
     /// Short side and square crop of `size` pixels, `(rgb − centre) / scale`.
     pub fn new(size: usize, centre: f64, scale: f64) -> Self {
         Self {
+            cut_bars: false,
             size: ShortestEdge { shortest_edge: size },
             crop_size: CropSize { height: size, width: size },
             rescale_factor: 1.0 / 255.0,

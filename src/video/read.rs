@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ffmpeg_next::Packet;
 
+use super::bars::Content;
 use super::collector::{Collector, Wanted};
 use super::input::{End, Input};
 use super::memory::Packets;
@@ -15,6 +16,8 @@ use crate::{Error, Result};
 
 /// Clips with up to this many bytes of video are decoded from memory.
 const SHORT: usize = 48 << 20;
+/// Pictures that tell where a film's bars are.
+const CONTENT_FRAMES: usize = 16;
 
 /// Reads the frames that a model sees: those on screen at the moments that `sampling` names, upright,
 /// at the size of `preprocess`.
@@ -30,6 +33,31 @@ pub fn read_frames(
     preprocess: &Preprocess,
     options: &DecodeOptions,
 ) -> Result<Frames> {
+    Ok(read(path, sampling, preprocess, options)?.0)
+}
+
+/// What lies inside black bars in pictures from all over the clip, where `preprocess` cuts them off.
+///
+/// # Errors
+/// As [`read_frames`].
+pub(super) fn read_content(
+    path: &Path,
+    preprocess: &Preprocess,
+    options: &DecodeOptions,
+) -> Result<Option<Content>> {
+    if !preprocess.cut_bars {
+        return Ok(None);
+    }
+    let sampling = Sampling { windows: 1, frames: CONTENT_FRAMES, fps: None, luma_lag: None };
+    Ok(read(path, &sampling, preprocess, options)?.1)
+}
+
+fn read(
+    path: &Path,
+    sampling: &Sampling,
+    preprocess: &Preprocess,
+    options: &DecodeOptions,
+) -> Result<(Frames, Option<Content>)> {
     if sampling.windows == 0 || sampling.frames == 0 {
         return Err(Error::Usage("no frames wanted: ask for at least one".into()));
     }
@@ -73,7 +101,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// A clip whose `packets` are all in memory.
-    fn short(&self, packets: Vec<Packet>, end: End) -> Result<Frames> {
+    fn short(&self, packets: Vec<Packet>, end: End) -> Result<(Frames, Option<Content>)> {
         let input = &self.input;
         if packets.is_empty() {
             return Err(Error::clip(&input.path, reason::no_packets(end)));
@@ -84,7 +112,13 @@ impl Reader<'_> {
         let (timeline, timed) = packets.timeline(input)?;
         let moments = self.sampling.moments(timeline.duration);
         let wanted: Vec<i64> = moments.iter().map(|t| timeline.stamps[timeline.at(*t)]).collect();
-        let collected = packets.decode(input, timed, || self.collector(&wanted))?;
+        let mut collected = packets.decode(input, timed, || self.collector(&wanted, None))?;
+        // All pictures of a clip are cut alike.
+        while collected.cut_unevenly() {
+            let (content, resizing) = (collected.content(), collected.resizing);
+            collected = packets.decode(input, timed, || self.collector(&wanted, content))?;
+            collected.resizing += resizing;
+        }
 
         let mut warnings = Vec::new();
         let (have, claimed) = (timeline.duration, input.duration().unwrap_or(0.0));
@@ -104,14 +138,16 @@ impl Reader<'_> {
             let place = timeline.stamps.partition_point(|s| *s < stamp);
             timeline.times[place.min(timeline.times.len() - 1)]
         };
+        let content = collected.content();
         let frames = self.assemble(collected, &wanted, timeline.duration, time_of)?;
-        Ok(Frames { warnings, ..frames })
+        Ok((Frames { warnings, ..frames }, content))
     }
 
     /// A video that is too long for memory, of which `head` is the beginning.
-    fn long(mut self, head: &[Packet]) -> Result<Frames> {
+    fn long(mut self, head: &[Packet]) -> Result<(Frames, Option<Content>)> {
         let tick = f64::from(self.input.time_base());
         let mut measured = false;
+        let mut content = None;
         let mut span = match Span::claimed(&self.input, head) {
             Some(span) => span,
             None => {
@@ -122,13 +158,17 @@ impl Reader<'_> {
         loop {
             let moments = self.sampling.moments(span.duration);
             let wanted: Vec<i64> = moments.iter().map(|t| span.stamp(*t, tick)).collect();
-            let mut collected = self.collector(&wanted);
+            let mut collected = self.collector(&wanted, content);
             let ended = stream::decode(&mut self.input, &span, self.threads, &mut collected)?;
             let last = wanted.iter().max().copied().unwrap_or(0);
             if !measured && ended.is_some_and(|seen| last.saturating_sub(seen) as f64 * tick > 1.0) {
                 // The container claims more than there is.
                 measured = true;
                 span = self.measure()?;
+                continue;
+            }
+            content = collected.content();
+            if collected.cut_unevenly() {
                 continue;
             }
             let mut warnings = Vec::new();
@@ -141,7 +181,7 @@ impl Reader<'_> {
             }
             let time_of = |stamp: i64| stamp.saturating_sub(span.first) as f64 * tick;
             let frames = self.assemble(collected, &wanted, span.duration, time_of)?;
-            return Ok(Frames { warnings, ..frames });
+            return Ok((Frames { warnings, ..frames }, content));
         }
     }
 
@@ -153,13 +193,13 @@ impl Reader<'_> {
         })
     }
 
-    fn collector(&self, wanted: &[i64]) -> Collector {
+    fn collector(&self, wanted: &[i64], content: Option<Content>) -> Collector {
         let stream = self.input.stream();
         // SAFETY: the stream belongs to the open input.
         let (orientation, aspect) =
             unsafe { (Orientation::of_stream(stream), ratio((*stream).sample_aspect_ratio)) };
         let colours = if self.sampling.moments_a_frame() == 3 { Colours::Luma } else { Colours::Rgb };
-        let converter = Converter::new(self.preprocess, orientation, aspect, colours);
+        let converter = Converter::new(self.preprocess, orientation, aspect, colours, content);
         Collector::new(wanted.iter().copied(), converter)
     }
 

@@ -9,6 +9,7 @@ use super::decoder::Decoder;
 use super::input::{End, Input};
 use super::memory::timestamp;
 use super::picture::{Colours, ratio};
+use super::read::read_content;
 use super::{Converter, DecodeOptions, Orientation, Preprocess, reason};
 use crate::{Error, Result};
 
@@ -65,10 +66,13 @@ impl Walk {
         // SAFETY: the stream belongs to the open input.
         let (orientation, aspect) =
             unsafe { (Orientation::of_stream(stream), ratio((*stream).sample_aspect_ratio)) };
+        let is_pipe = path == Path::new("-");
+        // Of a pipe, what is seen on the way has to do. What is wrong with a film is said by the walk itself.
+        let content = if is_pipe { None } else { read_content(path, preprocess, options).ok().flatten() };
         let decoder = Decoder::open(&input, options.threads, None)?;
         let clock = Clock::new(f64::from(input.time_base()), input.frame_rate());
         Ok(Self {
-            converter: Converter::new(preprocess, orientation, aspect, Colours::Rgb),
+            converter: Converter::new(preprocess, orientation, aspect, Colours::Rgb, content),
             decoder,
             input,
             ahead: VecDeque::new(),
@@ -79,7 +83,7 @@ impl Walk {
             pictures: 0,
             damaged: 0,
             until: 0.0,
-            is_pipe: path == Path::new("-"),
+            is_pipe,
         })
     }
 
@@ -256,5 +260,20 @@ mod tests {
         assert_eq!((seen.pictures, seen.warnings.len()), (250, 0));
         assert!((seen.duration - 10.0).abs() < 0.01, "{seen:?}");
         assert!(times.iter().all(|shown| (shown.end - shown.start - 0.04).abs() < 1e-6));
+    }
+
+    #[test]
+    fn bars_are_known_before_they_are_seen() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clips/bars.mp4");
+        let preprocess = Preprocess { cut_bars: true, ..Preprocess::new(32, 127.0, 128.0) };
+        let mut walk = Walk::open(&path, &preprocess, &DecodeOptions::default()).unwrap();
+        assert!(walk.converter.content.is_some());
+        let mut rgb = vec![0; 32 * 32 * 3];
+        while walk.step().unwrap().is_some() {
+            assert!(walk.convert(&mut rgb));
+        }
+        assert!(!walk.converter.cut_unevenly);
+        let [red, green, blue] = [rgb[0], rgb[1], rgb[2]];
+        assert!(red > 250 && green < 5 && blue < 5, "{red} {green} {blue}");
     }
 }

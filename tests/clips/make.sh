@@ -38,6 +38,15 @@ run -i quarters.mp4 -vf scale=64:128,setsar=2 $x264 -qp 4 wide_pixels.mp4
 run -i quarters.mp4 -vf scale=67:65:flags=neighbor,format=yuv444p -c:v libx264 -qp 4 -bitexact odd_size.mp4
 run -i quarters.mp4 -vf scale=67:65:flags=neighbor -c:v libvpx-vp9 -crf 10 -b:v 0 -pix_fmt yuv420p -bitexact odd_size.webm
 run -i quarters.mp4 -c:v libx264 -pix_fmt yuv420p10le -qp 4 -bitexact ten_bits.mp4
+# Half a second of black, then the quarters with black bars on all sides; and where the bars are gone in the end.
+barred() {
+    run -f lavfi -i "color=black:s=256x160:r=10:d=0.5" -stream_loop 4 -i quarters.mp4 \
+        -f lavfi -i "color=white:s=256x160:r=10:d=0.5" \
+        -filter_complex "[1]setpts=N/10/TB,fps=10,pad=256:160:64:16,setsar=1[q];$1" $x264 -pix_fmt $3 -qp 4 "$2"
+}
+barred "[0][q]concat" bars.mp4 yuv420p
+barred "[0][q]concat" bars_ten_bits.mp4 yuv420p10le
+barred "[0][q][2]concat=3" bars_open.mp4 yuv420p
 # A change of size in mid-stream: five pictures of 128×128, then five of 64×64.
 run -loop 1 -i quarters.mp4 -frames:v 5 $x264 -qp 4 a.h264 2>/dev/null || run -stream_loop 4 -i quarters.mp4 -frames:v 5 $x264 -qp 4 a.h264
 run -stream_loop 4 -i quarters.mp4 -frames:v 5 -vf scale=64:64 $x264 -qp 4 b.h264

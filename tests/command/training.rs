@@ -28,7 +28,7 @@ fn clips() -> tempfile::TempDir {
 
 fn train(clips: &Path, model: &Path) -> Run {
     let settings = "--backbone imagenet-lite0 --frames 4 --size 64 --hidden 8 --epochs 2 --batch 4 --finetune last \
-                    --finetune-epochs 8 --shown 3 --temporal-shift --luma-lag 0.1 --swap-backgrounds 0.5 \
+                    --finetune-epochs 8 --shown 3 --temporal-shift --luma-lag 0.1 --cut-bars --swap-backgrounds 0.5 \
                     --no-cache --threads 1";
     classify().arg("train").arg(clips).arg("-o").arg(model).args(settings.split_whitespace())
 }
@@ -77,6 +77,8 @@ fn interrupted_it_leaves_the_best_model_so_far() {
     // SAFETY: sends a signal to a process that we started and have not waited for.
     assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
     assert_eq!(child.wait().unwrap().code(), Some(130));
+    let card = fs::read_to_string(model.join("README.md")).unwrap();
+    assert!(card.contains("| Scores | as they are: training was ended early |"), "{card}");
     let ran = classify().arg("--model").arg(&model).arg(sample("jumping_jacks.mp4")).run().code(0);
     assert!(ran.stdout().contains("balance"), "{}", ran.stdout());
 }
@@ -157,7 +159,15 @@ fn a_head_no_better_than_the_tuned_one_leaves_the_refit_to_cnn_and_head() {
     let trained = |stage: &str| rows.iter().any(|row| row["stage"] == stage);
     assert!(trained("refit finetune") && trained("refit baseline") && !trained("refit head"), "{metrics}");
     let card = fs::read_to_string(model.join("README.md")).unwrap();
-    assert!(card.contains("| Refitted | CNN and head, on training and validation clips together"), "{card}");
+    for fact in [
+        "| Refitted | CNN and head, on training and validation clips together",
+        "| Scores | logits over ",
+        "instead of colours; black bars cut off |",
+    ] {
+        assert!(card.contains(fact), "{fact}: {card}");
+    }
+    let shown = classify().args(["models", "show"]).arg(&model).run().code(0);
+    assert!(shown.stdout().contains("64×64 pixels, black bars cut off"), "{}", shown.stdout());
 }
 
 #[test]
