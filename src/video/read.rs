@@ -16,8 +16,9 @@ use crate::{Error, Result};
 
 /// Clips with up to this many bytes of video are decoded from memory.
 const SHORT: usize = 48 << 20;
-/// Pictures that tell where a film's bars are.
+/// Pictures that tell where a film's bars are, and the bytes that may be read ahead for them.
 const CONTENT_FRAMES: usize = 16;
+const CONTENT_AHEAD: usize = 4 << 20;
 
 /// Reads the frames that a model sees: those on screen at the moments that `sampling` names, upright,
 /// at the size of `preprocess`.
@@ -33,7 +34,7 @@ pub fn read_frames(
     preprocess: &Preprocess,
     options: &DecodeOptions,
 ) -> Result<Frames> {
-    Ok(read(path, sampling, preprocess, options)?.0)
+    Ok(read(path, sampling, preprocess, options, SHORT)?.0)
 }
 
 /// What lies inside black bars in pictures from all over the clip, where `preprocess` cuts them off.
@@ -49,20 +50,22 @@ pub(super) fn read_content(
         return Ok(None);
     }
     let sampling = Sampling { windows: 1, frames: CONTENT_FRAMES, fps: None, luma_lag: None };
-    Ok(read(path, &sampling, preprocess, options)?.1)
+    Ok(read(path, &sampling, preprocess, options, CONTENT_AHEAD)?.1)
 }
 
+/// The frames, and what lies inside black bars. A clip with up to `memory` bytes of video is decoded from memory.
 fn read(
     path: &Path,
     sampling: &Sampling,
     preprocess: &Preprocess,
     options: &DecodeOptions,
+    memory: usize,
 ) -> Result<(Frames, Option<Content>)> {
     if sampling.windows == 0 || sampling.frames == 0 {
         return Err(Error::Usage("no frames wanted: ask for at least one".into()));
     }
     let mut input = Input::open(path, options.deadline)?;
-    let (packets, end) = read_packets(&mut input)?;
+    let (packets, end) = read_packets(&mut input, memory)?;
     let reader = Reader { input, sampling, preprocess, threads: options.threads };
     match end {
         Some(end) => reader.short(packets, end),
@@ -70,11 +73,11 @@ fn read(
     }
 }
 
-/// All packets and how they ended, or those that fit into memory.
-fn read_packets(input: &mut Input) -> Result<(Vec<Packet>, Option<End>)> {
+/// All packets and how they ended, or those that fit into `memory`, in bytes.
+fn read_packets(input: &mut Input, memory: usize) -> Result<(Vec<Packet>, Option<End>)> {
     let mut packets = Vec::new();
     let mut bytes = 0;
-    while bytes <= SHORT {
+    while bytes <= memory {
         match input.read()? {
             Ok(packet) => {
                 if reason::is_encrypted(&packet) {
