@@ -79,6 +79,7 @@ pub fn train(
         stop,
         observer,
         chosen: None,
+        temperature: None,
         history: Vec::new(),
         problems: Vec::new(),
         warnings: Vec::new(),
@@ -87,7 +88,6 @@ pub fn train(
     if run.stopped() && run.history.is_empty() {
         return Err(Error::Interrupted("no epoch is over, so there is no model yet".into()));
     }
-    let temperature = if run.stopped() { None } else { Some(run.temperature(&folder, &features)?) };
     let mut before_refit = None;
     if options.refit && !run.stopped() {
         let history = run.history.clone();
@@ -108,13 +108,13 @@ pub fn train(
             _ => run.history = history,
         }
     }
-    if let Some(temperature) = temperature {
+    if let Some(temperature) = run.temperature {
         for model in [Some(&mut folder), before_refit.as_mut()].into_iter().flatten() {
             temper(&mut model.weights, temperature)?;
             model.weights = model.weights.rounded(&Device::Cpu)?;
         }
     }
-    let Run { history, problems, warnings, .. } = run;
+    let Run { temperature, history, problems, warnings, .. } = run;
     Ok(TrainOutcome { folder, before_refit, temperature, history, problems, warnings })
 }
 

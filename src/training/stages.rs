@@ -32,6 +32,8 @@ pub(super) struct Run<'a> {
     pub observer: &'a dyn Observer,
     /// In a refit, the epochs of the run whose choices it follows: validation clips are training clips now.
     pub chosen: Option<Vec<Epoch>>,
+    /// By how much the logits of the model are to be divided, as the validation clips say.
+    pub temperature: Option<f64>,
     pub history: Vec<Epoch>,
     pub problems: Vec<Problem>,
     pub warnings: Vec<String>,
@@ -91,13 +93,12 @@ impl Run<'_> {
             model.weights.0.extend(mean.map(|(tensor, t)| (tensor.replacen("head", name, 1), t)));
         }
         model.weights = model.weights.rounded(&Device::Cpu)?;
+        // A refit has learned the clips that would say it.
+        if self.chosen.is_none() && !self.stopped() {
+            let (head, weights) = (&model.config.head, &model.weights);
+            self.temperature = Some(temperature(head, weights, self.classes(), &parts.validation)?);
+        }
         Ok(model)
-    }
-
-    /// By how much the logits of `model`, whose CNN made `features`, are to be divided.
-    pub fn temperature(&mut self, model: &ModelFolder, features: &[Result<Tensor>]) -> Result<f64> {
-        let validation = self.parts(features)?.validation;
-        temperature(&model.config.head, &model.weights, self.classes(), &validation)
     }
 
     /// In a refit, how many epochs `stage` takes: as many as it was trained for the first time, or
