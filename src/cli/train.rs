@@ -8,7 +8,9 @@ use classify::dataset::{self, Dataset};
 use classify::metrics::mean_interval;
 use classify::model::{HeadConfig, LstmConfig};
 use classify::report::EventWriter;
-use classify::training::{Choice, Finetune, FinetuneDepth, TrainOptions, choose_backbone, finish, train};
+use classify::training::{
+    self, Choice, Finetune, FinetuneDepth, TrainOptions, choose_backbone, finish, train,
+};
 use classify::{Error, Result, memory, run};
 
 use super::console::Verbosity;
@@ -217,10 +219,27 @@ enum Depth {
 enum Balance {
     /// A rare class's clips weigh more
     Weights,
+    /// A rare class's clips are drawn more often, and it has to win by a margin, the larger the fewer source videos it
+    /// has: for fine-tuning
+    Margins,
     /// A rare class's clips are drawn more often
     Sampling,
     /// Every clip counts the same
     None,
+}
+
+impl Balance {
+    fn in_draws(self) -> bool {
+        matches!(self, Self::Sampling | Self::Margins)
+    }
+
+    fn in_loss(self) -> training::Balance {
+        match self {
+            Self::Weights => training::Balance::Weights,
+            Self::Margins => training::Balance::Margins,
+            Self::Sampling | Self::None => training::Balance::None,
+        }
+    }
 }
 
 fn count(most: u64) -> clap::builder::RangedU64ValueParser {
@@ -388,7 +407,7 @@ impl Args {
         recipe.learning_rate = self.learning_rate;
         recipe.weight_decay = self.weight_decay;
         recipe.patience = self.patience.map_or(recipe.patience, |n| n as usize);
-        recipe.balanced = self.balance == Balance::Sampling;
+        recipe.balanced = self.balance.in_draws();
         recipe.seed = self.seed;
         Ok(TrainOptions {
             backbone: choice.backbone,
@@ -402,7 +421,7 @@ impl Args {
             recipe,
             label_smoothing: self.label_smoothing as f32,
             mixup: self.mixup,
-            class_weights: self.balance == Balance::Weights,
+            balance: self.balance.in_loss(),
             temporal_shift: self.temporal_shift,
             refit: !self.no_refit,
             finetune: self.finetune(),
@@ -477,7 +496,7 @@ impl Args {
         finetune.recipe.batch = self.batch.map_or(finetune.recipe.batch, |n| n as usize);
         finetune.recipe.patience = self.patience.map_or(finetune.recipe.patience, |n| n as usize);
         finetune.recipe.weight_decay = self.weight_decay;
-        finetune.recipe.balanced = self.balance == Balance::Sampling;
+        finetune.recipe.balanced = self.balance.in_draws();
         finetune.recipe.seed = self.seed;
         finetune.backbone_rate = self.backbone_rate;
         finetune.augmentation.flip = !self.no_flip;

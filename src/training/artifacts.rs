@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use candle_core::Device;
 
-use super::{Epoch, FeatureCache, Finetune, FinetuneDepth, TrainOptions, TrainOutcome};
+use super::{Balance, Epoch, FeatureCache, Finetune, FinetuneDepth, TrainOptions, TrainOutcome};
 use crate::dataset::{Dataset, Problem, Sample, Split};
 use crate::evaluation::{Evaluation, evaluate};
 use crate::model::{HeadConfig, LstmConfig, ModelFolder};
@@ -165,6 +165,14 @@ fn facts(
             if augmentation.background > 0.0 { ", on swapped backgrounds" } else { "" },
         ),
     };
+    let rare = match (options.balance, options.recipe.balanced) {
+        (Balance::Margins, _) => {
+            "drawn more often, and asked for a margin, by their share of the source videos"
+        }
+        (Balance::Weights, _) => "their clips weigh more",
+        (Balance::None, true) => "drawn more often",
+        (Balance::None, false) => "as the others",
+    };
     let clips = |split| data.count(split).to_string();
     vec![
         ("Backbone", format!("{}, weights of `{}`", config.backbone.name(), options.backbone)),
@@ -182,6 +190,7 @@ fn facts(
             ),
         ),
         ("Left out", format!("{} clips that can't be read", data.problems.len() + outcome.problems.len())),
+        ("Rare classes", rare.into()),
         ("Refitted", refitted(outcome)),
         (
             "Scores",

@@ -9,7 +9,9 @@ use rayon::prelude::*;
 
 use super::background::swap_backgrounds;
 use super::head_stage::validation;
-use super::{Augmentation, FrameStore, Mixup, Stage, Step, Targets, Validation, View, cross_entropy};
+use super::{
+    Augmentation, ClassBalance, FrameStore, Mixup, Stage, Step, Targets, Validation, View, cross_entropy,
+};
 use crate::Result;
 use crate::heads::Dropout;
 use crate::model::{BackboneConfig, HeadConfig, Weights};
@@ -32,7 +34,7 @@ pub struct FinetuneStage<'a> {
     pub augmentation: &'a Augmentation,
     /// Whether a frame's channels are three moments one after another.
     pub moments: bool,
-    pub class_weights: &'a [f32],
+    pub balance: &'a ClassBalance,
     pub label_smoothing: f32,
     /// Mixup's Beta(α, α); 0 for none.
     pub mixup: f64,
@@ -97,7 +99,7 @@ impl Stage for FinetuneStage<'_> {
         }
         let mut input = self.input(pixels)?;
         let labels: Vec<usize> = batch.iter().map(|&clip| self.labels[clip]).collect();
-        let mut targets = Targets::new(&labels, self.classes, self.label_smoothing, self.class_weights);
+        let mut targets = Targets::new(&labels, self.classes, self.label_smoothing, self.balance);
         if let Some(mixup) = Mixup::draw(self.mixup, batch.len(), rng) {
             input = mixup.tensor(&input.reshape((batch.len(), ()))?)?.reshape(input.shape())?;
             targets = targets.mix(&mixup.other, mixup.share);

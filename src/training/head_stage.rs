@@ -5,7 +5,7 @@ use candle_nn::ops::softmax;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Examples, Mixup, Stage, Step, Targets, Validation, cross_entropy};
+use super::{ClassBalance, Examples, Mixup, Stage, Step, Targets, Validation, cross_entropy};
 use crate::Result;
 use crate::heads::{Dropout, Head};
 use crate::metrics::{Answer, Metrics};
@@ -19,7 +19,7 @@ pub struct HeadStage<'a> {
     pub classes: usize,
     pub train: &'a Examples,
     pub validation: &'a Examples,
-    pub class_weights: &'a [f32],
+    pub balance: &'a ClassBalance,
     pub label_smoothing: f32,
     /// Mixup's Beta(α, α); 0 for none.
     pub mixup: f64,
@@ -60,7 +60,7 @@ impl Stage for HeadStage<'_> {
     fn step(&self, weights: &Weights, batch: &[usize], rng: &mut ChaCha8Rng) -> Result<Step> {
         let (mut x, mut lengths) = self.spans(batch, rng)?;
         let labels: Vec<usize> = batch.iter().map(|&clip| self.train.labels[clip]).collect();
-        let mut targets = Targets::new(&labels, self.classes, self.label_smoothing, self.class_weights);
+        let mut targets = Targets::new(&labels, self.classes, self.label_smoothing, self.balance);
         if let Some(mixup) = Mixup::draw(self.mixup, batch.len(), rng) {
             x = mixup.tensor(&x)?;
             lengths = mixup.other.iter().enumerate().map(|(i, &j)| lengths[i].max(lengths[j])).collect();
@@ -91,7 +91,7 @@ pub(super) fn all_logits(head: &Head, clips: &Examples, device: &Device) -> Resu
 
 /// Scores of `logits` `[clips, classes]` against the true classes.
 pub(super) fn validation(logits: &Tensor, labels: &[usize], classes: usize) -> Result<Validation> {
-    let targets = Targets::new(labels, classes, 0.0, &vec![1.0; classes]);
+    let targets = Targets::new(labels, classes, 0.0, &ClassBalance::even(classes));
     let loss = f64::from(cross_entropy(logits, &targets)?.to_scalar::<f32>()?);
     let scores = softmax(logits, D::Minus1)?.to_vec2::<f32>()?;
     let answers: Vec<Answer> = std::iter::zip(labels, scores)

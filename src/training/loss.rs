@@ -3,18 +3,22 @@
 use candle_core::{D, Device, Result, Tensor};
 use candle_nn::ops::log_softmax;
 
+use super::ClassBalance;
+
 /// What a batch shows: each class's share of a clip, `classes` a row, and the row's weight in the loss.
 #[derive(Debug, Clone)]
 pub struct Targets {
     pub rows: Vec<Vec<f32>>,
     pub weights: Vec<f32>,
+    /// What is added to each class's logit.
+    offsets: Vec<f32>,
     /// How much of the wanted probability is spread over all classes.
     smoothing: f32,
 }
 
 impl Targets {
     /// One class a clip; `smoothing` of its probability is wanted of all alike (Szegedy et al., 2016).
-    pub fn new(labels: &[usize], classes: usize, smoothing: f32, class_weights: &[f32]) -> Self {
+    pub fn new(labels: &[usize], classes: usize, smoothing: f32, balance: &ClassBalance) -> Self {
         let row = |&label: &usize| {
             let mut row = vec![0.0; classes];
             row[label] = 1.0;
@@ -22,7 +26,8 @@ impl Targets {
         };
         Self {
             rows: labels.iter().map(row).collect(),
-            weights: labels.iter().map(|&l| class_weights[l]).collect(),
+            weights: labels.iter().map(|&l| balance.weights[l]).collect(),
+            offsets: balance.offsets.clone(),
             smoothing,
         }
     }
@@ -37,6 +42,7 @@ impl Targets {
         Self {
             rows: other.iter().enumerate().map(row).collect(),
             weights: other.iter().enumerate().map(|(i, &j)| mix(self.weights[i], self.weights[j])).collect(),
+            offsets: self.offsets.clone(),
             smoothing: self.smoothing,
         }
     }
@@ -59,7 +65,8 @@ impl Targets {
 /// Mean cross-entropy of `logits` `[B, classes]`, a scalar.
 pub fn cross_entropy(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
     let (rows, weights) = targets.tensors(logits.device())?;
-    let losses = (rows * log_softmax(logits, D::Minus1)?)?.sum(1)?.neg()?;
+    let logits = logits.broadcast_add(&Tensor::new(&*targets.offsets, logits.device())?)?;
+    let losses = (rows * log_softmax(&logits, D::Minus1)?)?.sum(1)?.neg()?;
     (losses * &weights)?.sum_all()? / f64::from(targets.weights.iter().sum::<f32>().max(f32::MIN_POSITIVE))
 }
 
@@ -74,21 +81,29 @@ mod tests {
 
     #[test]
     fn even_logits_cost_ln_2() {
-        let targets = Targets::new(&[0], 2, 0.0, &[1.0, 1.0]);
+        let targets = Targets::new(&[0], 2, 0.0, &ClassBalance::even(2));
         assert!((loss(&[[3.0, 3.0]], &targets) - 2f32.ln()).abs() < 1e-6);
     }
 
     #[test]
     fn class_weights_shift_the_mean() {
+        let heavy = ClassBalance { weights: vec![1.0, 3.0], ..ClassBalance::even(2) };
         let right_then_wrong = [[9.0, 0.0], [9.0, 0.0]];
-        let even = loss(&right_then_wrong, &Targets::new(&[0, 1], 2, 0.0, &[1.0, 1.0]));
-        let second_heavy = loss(&right_then_wrong, &Targets::new(&[0, 1], 2, 0.0, &[1.0, 3.0]));
+        let even = loss(&right_then_wrong, &Targets::new(&[0, 1], 2, 0.0, &ClassBalance::even(2)));
+        let second_heavy = loss(&right_then_wrong, &Targets::new(&[0, 1], 2, 0.0, &heavy));
         assert!((even - 4.5).abs() < 0.01 && (second_heavy - 6.75).abs() < 0.01);
     }
 
     #[test]
+    fn an_offset_has_to_be_overcome() {
+        let offset = ClassBalance { offsets: vec![2.0, 0.0], ..ClassBalance::even(2) };
+        let loss_of = |labels: &[usize]| loss(&[[0.0, 2.0]], &Targets::new(labels, 2, 0.0, &offset));
+        assert!((loss_of(&[0]) - 2f32.ln()).abs() < 1e-6 && (loss_of(&[1]) - 2f32.ln()).abs() < 1e-6);
+    }
+
+    #[test]
     fn mixing_shares_rows() {
-        let targets = Targets::new(&[0, 1], 2, 0.0, &[1.0, 1.0]).mix(&[1, 0], 0.75);
+        let targets = Targets::new(&[0, 1], 2, 0.0, &ClassBalance::even(2)).mix(&[1, 0], 0.75);
         assert_eq!(targets.rows, [[0.75, 0.25], [0.25, 0.75]]);
         let logits = Tensor::new(&[[1f32, 0.0], [1.0, 2.0]], &Device::Cpu).unwrap();
         assert_eq!(targets.correct(&logits).unwrap(), 1.5);
@@ -97,7 +112,10 @@ mod tests {
     #[test]
     fn smoothing_wants_a_little_of_every_class() {
         let sure = [[9f32, 0.0]];
-        let (plain, smooth) = (Targets::new(&[0], 2, 0.0, &[1.0; 2]), Targets::new(&[0], 2, 0.1, &[1.0; 2]));
+        let (plain, smooth) = (
+            Targets::new(&[0], 2, 0.0, &ClassBalance::even(2)),
+            Targets::new(&[0], 2, 0.1, &ClassBalance::even(2)),
+        );
         assert!((loss(&sure, &smooth) - loss(&sure, &plain) - 0.05 * 9.0).abs() < 1e-4);
         let logits = Tensor::new(&sure, &Device::Cpu).unwrap();
         assert_eq!(smooth.correct(&logits).unwrap(), 1.0);

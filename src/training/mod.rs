@@ -6,6 +6,7 @@
 mod artifacts;
 mod augment;
 mod background;
+mod balance;
 mod blur;
 mod camera;
 mod checkpoint;
@@ -30,6 +31,7 @@ use mixup::Mixup;
 
 pub use artifacts::{Figures, finish};
 pub use augment::{Augmentation, View};
+pub use balance::{Balance, ClassBalance};
 pub use checkpoint::Checkpoint;
 pub use choice::{Choice, choose_backbone};
 pub use features::{Examples, FeatureCache, extract};

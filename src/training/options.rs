@@ -28,7 +28,7 @@ pub struct TrainOptions {
     pub recipe: super::Recipe,
     pub label_smoothing: f32,
     pub mixup: f64,
-    pub class_weights: bool,
+    pub balance: super::Balance,
     /// Channels of each frame's features look at the neighbouring frames (temporal shift, Lin et al.
     /// 2019), as they do anyway where the backbone was trained so; needs fine-tuning.
     pub temporal_shift: bool,
@@ -190,7 +190,7 @@ impl Default for TrainOptions {
             },
             label_smoothing: 0.1,
             mixup: 0.2,
-            class_weights: true,
+            balance: super::Balance::Weights,
             temporal_shift: false,
             refit: false,
             finetune: None,

@@ -1,5 +1,6 @@
 //! A training run, from the labelled clips to the model folder.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -154,8 +155,12 @@ fn digest(base: &ModelFolder, data: &Dataset, options: &TrainOptions) -> Result<
     };
     let mut hasher = blake3::Hasher::new();
     hasher.update(format!("{} {asked:?} {:?}", base.features_digest()?, data.labels).as_bytes());
+    let mut groups = BTreeMap::new();
     for sample in data.samples.iter().filter(|sample| sample.split != Split::Test) {
-        let clip = (sample.path.file_name(), sample.label, sample.split);
+        // By number: a group without a name of its own has its clip's path for one.
+        let next = groups.len();
+        let group = *groups.entry(&sample.group).or_insert(next);
+        let clip = (sample.path.file_name(), sample.label, sample.split, group);
         hasher.update(format!("{clip:?}").as_bytes());
     }
     Ok(hasher.finalize().to_hex().to_string())

@@ -8,8 +8,8 @@ use candle_core::{Device, Tensor};
 
 use super::temper::temperature;
 use super::{
-    Epoch, Examples, FeatureCache, Finetune, FinetuneStage, FrameStore, HeadStage, Observer, Recipe, Stage,
-    TrainOptions, Trainer, extract, fold_normalisation, init_head, layer_rates, normalisation,
+    ClassBalance, Epoch, Examples, FeatureCache, Finetune, FinetuneStage, FrameStore, HeadStage, Observer,
+    Recipe, Stage, TrainOptions, Trainer, extract, fold_normalisation, init_head, layer_rates, normalisation,
 };
 use crate::dataset::{Dataset, Problem, Sample, Split};
 use crate::model::{HeadConfig, ModelFolder, Weights};
@@ -39,15 +39,19 @@ pub(super) struct Run<'a> {
     pub warnings: Vec<String>,
 }
 
-/// Training and validation clips with their features.
-struct Parts {
-    train: Examples,
-    validation: Examples,
-    train_clips: Vec<PathBuf>,
-    validation_clips: Vec<PathBuf>,
+/// The clips that can be used.
+struct Parts<'a> {
+    train: Part<'a>,
+    validation: Part<'a>,
 }
 
-impl Run<'_> {
+/// Training or validation clips with their features.
+struct Part<'a> {
+    samples: Vec<&'a Sample>,
+    examples: Examples,
+}
+
+impl<'a> Run<'a> {
     /// Every stage, from the CNN of `base` to the model, and the clips' features by its CNN as it is in the end.
     pub fn stages(&mut self, base: ModelFolder) -> Result<(ModelFolder, Features)> {
         let features = self.features(&base)?;
@@ -96,7 +100,7 @@ impl Run<'_> {
         // A refit has learned the clips that would say it.
         if self.chosen.is_none() && !self.stopped() {
             let (head, weights) = (&model.config.head, &model.weights);
-            self.temperature = Some(temperature(head, weights, self.classes(), &parts.validation)?);
+            self.temperature = Some(temperature(head, weights, self.classes(), &parts.validation.examples)?);
         }
         Ok(model)
     }
@@ -118,7 +122,7 @@ impl Run<'_> {
     }
 
     /// The training and validation clips.
-    fn samples(&self) -> Vec<&Sample> {
+    fn samples(&self) -> Vec<&'a Sample> {
         self.data.samples.iter().filter(|s| s.split != Split::Test).collect()
     }
 
@@ -151,18 +155,17 @@ impl Run<'_> {
     }
 
     /// Training and validation clips, with their features in the order of `samples`.
-    fn parts(&mut self, features: &[Result<Tensor>]) -> Result<Parts> {
+    fn parts(&mut self, features: &[Result<Tensor>]) -> Result<Parts<'a>> {
         let mut problems = Vec::new();
-        let mut parts = [(); 2].map(|()| (Vec::new(), Vec::new(), Vec::new()));
+        let mut parts = [(); 2].map(|()| (Vec::new(), Vec::new()));
         for (sample, features) in std::iter::zip(self.samples(), features) {
             match features {
                 Ok(features) => {
                     let validates = sample.split != Split::Train;
                     let trains = !validates || self.chosen.is_some();
                     for (part, _) in parts.iter_mut().zip([trains, validates]).filter(|(_, takes)| *takes) {
-                        part.0.push(features.flatten_to(1)?);
-                        part.1.push(sample.label);
-                        part.2.push(sample.path.clone());
+                        part.0.push(sample);
+                        part.1.push(features.flatten_to(1)?);
                     }
                 }
                 Err(e) => problems.push(Problem::new(sample, e)),
@@ -170,29 +173,22 @@ impl Run<'_> {
         }
         self.problems = problems;
         let [train, validation] = parts;
-        let examples = |features: Vec<Tensor>, labels, name: &str| {
+        let part = |(samples, features): (Vec<&'a Sample>, Vec<Tensor>), name: &str| {
             if features.is_empty() {
                 let first = self.problems.first();
                 let why =
                     first.map_or(String::new(), |first| format!("; the first that can't be used, {first}"));
                 return Err(Error::data(&self.data.path, format!("no usable {name} clip{why}")));
             }
-            Ok(Examples { features: Tensor::stack(&features, 0)?, labels })
+            let labels = samples.iter().map(|sample| sample.label).collect();
+            Ok(Part { samples, examples: Examples { features: Tensor::stack(&features, 0)?, labels } })
         };
-        Ok(Parts {
-            train: examples(train.0, train.1, "training")?,
-            validation: examples(validation.0, validation.1, "validation")?,
-            train_clips: train.2,
-            validation_clips: validation.2,
-        })
+        Ok(Parts { train: part(train, "training")?, validation: part(validation, "validation")? })
     }
 
-    fn class_weights(&self, labels: &[usize]) -> Vec<f32> {
-        if self.options.class_weights {
-            class_weights(labels, self.classes())
-        } else {
-            vec![1.0; self.classes()]
-        }
+    fn balance(&self, train: &Part) -> ClassBalance {
+        let videos = train.samples.iter().map(|sample| (sample.label, sample.group.as_str()));
+        ClassBalance::new(self.options.balance, videos, self.classes())
     }
 
     fn trained(
@@ -225,23 +221,23 @@ impl Run<'_> {
     fn lstm_head(&mut self, name: &str, recipe: &Recipe, parts: &Parts) -> Result<Weights> {
         let (options, classes) = (self.options, self.classes());
         let config = &options.head;
-        let (mean, std) = normalisation(&parts.train)?;
+        let (mean, std) = normalisation(&parts.train.examples)?;
         let norm = [("head.input_norm.mean".into(), mean), ("head.input_norm.std".into(), std)];
         let fixed = Weights(norm.into());
-        let class_weights = self.class_weights(&parts.train.labels);
+        let balance = self.balance(&parts.train);
         let stage = HeadStage {
             config,
             fixed: &fixed,
             classes,
-            train: &parts.train,
-            validation: &parts.validation,
-            class_weights: &class_weights,
+            train: &parts.train.examples,
+            validation: &parts.validation.examples,
+            balance: &balance,
             label_smoothing: options.label_smoothing,
             mixup: options.mixup,
             min_span: 0.75,
             device: &Device::Cpu,
         };
-        let dim = parts.train.features.dim(2)?;
+        let dim = parts.train.examples.features.dim(2)?;
         let start = init_head(config, dim, classes, options.recipe.seed, &Device::Cpu)?;
         let mut head = self.trained(name, &stage, &start, recipe, BTreeMap::new())?;
         head.0.extend(fixed.0);
@@ -251,20 +247,20 @@ impl Run<'_> {
     /// The mean head, trained on features brought to mean 0 and deviation 1, which then go into its weights.
     fn mean_head(&mut self, name: &str, parts: &Parts) -> Result<Weights> {
         let (options, classes) = (self.options, self.classes());
-        let (mean, std) = normalisation(&parts.train)?;
+        let (mean, std) = normalisation(&parts.train.examples)?;
         let normed = |examples: &Examples| -> Result<Examples> {
             let features = examples.features.broadcast_sub(&mean)?.broadcast_div(&std)?;
             Ok(Examples { features, labels: examples.labels.clone() })
         };
-        let class_weights = self.class_weights(&parts.train.labels);
+        let balance = self.balance(&parts.train);
         let config = HeadConfig::Mean { pool: 1 };
         let stage = HeadStage {
             config: &config,
             fixed: &Weights::default(),
             classes,
-            train: &normed(&parts.train)?,
-            validation: &normed(&parts.validation)?,
-            class_weights: &class_weights,
+            train: &normed(&parts.train.examples)?,
+            validation: &normed(&parts.validation.examples)?,
+            balance: &balance,
             label_smoothing: options.label_smoothing,
             mixup: options.mixup,
             min_span: 0.75,
@@ -281,14 +277,15 @@ impl Run<'_> {
         let frames = model.config.sampling.frames;
         let size = model.preprocess.crop_size.height;
         let stored = (size as f64 / finetune.augmentation.crop.start().sqrt()).round() as usize;
-        let decode = |clips: &[PathBuf], frames: usize, size: usize| -> Result<FrameStore> {
+        let decode = |samples: &[&Sample], frames: usize, size: usize| -> Result<FrameStore> {
+            let clips: Vec<PathBuf> = samples.iter().map(|sample| sample.path.clone()).collect();
             let preprocess = model.preprocess.with_size(size);
             let luma_lag = model.config.sampling.luma_lag;
             let sampling = Sampling { windows: 1, frames, fps: None, luma_lag };
             self.observer.features(0, clips.len());
             let progress = |done| self.observer.features(done, clips.len());
             FrameStore::decode(
-                clips,
+                &clips,
                 sampling,
                 &preprocess,
                 self.checkpoints,
@@ -297,14 +294,14 @@ impl Run<'_> {
                 &progress,
             )
         };
-        let train = decode(&parts.train_clips, 2 * frames, stored)?;
+        let train = decode(&parts.train.samples, 2 * frames, stored)?;
         // Nothing validates a refit.
-        let validation_clips: &[PathBuf] = if self.chosen.is_some() { &[] } else { &parts.validation_clips };
-        let validation = decode(validation_clips, frames, size)?;
+        let validation: &[&Sample] = if self.chosen.is_some() { &[] } else { &parts.validation.samples };
+        let validation = decode(validation, frames, size)?;
         if self.stopped() {
             return Ok(());
         }
-        let class_weights = self.class_weights(&parts.train.labels);
+        let balance = self.balance(&parts.train);
         let frozen_blocks = finetune.frozen_blocks(&model.weights);
         let (mut start, mut fixed) = (Weights::default(), Weights::default());
         for (name, tensor) in &model.weights.0 {
@@ -320,12 +317,12 @@ impl Run<'_> {
             preprocess: &model.preprocess,
             frames,
             train: &train,
-            labels: &parts.train.labels,
+            labels: &parts.train.examples.labels,
             validation: &validation,
-            validation_labels: &parts.validation.labels,
+            validation_labels: &parts.validation.examples.labels,
             augmentation: &finetune.augmentation,
             moments: model.config.sampling.luma_lag.is_some(),
-            class_weights: &class_weights,
+            balance: &balance,
             label_smoothing: options.label_smoothing,
             mixup: options.mixup,
             frozen_blocks,
@@ -344,12 +341,4 @@ impl Run<'_> {
 pub(super) fn head_is_better(history: &[Epoch]) -> bool {
     let best = |stage: &str| history.iter().rfind(|row| row.stage == stage && row.best)?.validation;
     best("finetune").is_none_or(|old| best("head").is_some_and(|new| new.macro_f1 > old.macro_f1))
-}
-
-/// Weights that make every class count the same in the loss, their mean over clips 1.
-fn class_weights(labels: &[usize], classes: usize) -> Vec<f32> {
-    let mut counts = vec![0usize; classes];
-    labels.iter().for_each(|&label| counts[label] += 1);
-    let present = counts.iter().filter(|&&n| n > 0).count();
-    counts.iter().map(|&n| labels.len() as f32 / (present * n.max(1)) as f32).collect()
 }

@@ -31,9 +31,11 @@ pub(super) fn temperature(
 /// Divides the logits of `head.*` by `temperature`.
 pub(super) fn temper(weights: &mut Weights, temperature: f64) -> Result<()> {
     for name in ["head.classifier.weight", "head.classifier.bias"] {
-        if let Some(tensor) = weights.0.get_mut(name) {
-            *tensor = (&*tensor / temperature)?;
-        }
+        let tensor = weights
+            .0
+            .get_mut(name)
+            .ok_or_else(|| candle_core::Error::CannotFindTensor { path: name.into() })?;
+        *tensor = (&*tensor / temperature)?;
     }
     Ok(())
 }

@@ -70,7 +70,7 @@ impl Run<'_> {
             classes: 2,
             train: &train,
             validation: &validation,
-            class_weights: &[1.0, 1.0],
+            balance: &ClassBalance::even(2),
             label_smoothing: 0.1,
             mixup: 0.0,
             min_span: 1.0,
