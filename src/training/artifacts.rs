@@ -166,12 +166,14 @@ fn facts(
         ),
     };
     let rare = match (options.balance, options.recipe.balanced) {
-        (Balance::Margins, _) => {
-            "drawn more often, and asked for a margin, by their share of the source videos"
+        (Balance::Margins, true) => {
+            "drawn as often as others; the fewer source videos, the larger the margin they had to win by"
         }
-        (Balance::Weights, _) => "their clips weigh more",
-        (Balance::None, true) => "drawn more often",
-        (Balance::None, false) => "as the others",
+        (Balance::Margins, false) => "the fewer source videos, the larger the margin they had to win by",
+        (Balance::Weights, true) => "drawn as often as others, and their clips weigh more",
+        (Balance::Weights, false) => "their clips weigh more",
+        (Balance::None, true) => "drawn as often as others",
+        (Balance::None, false) => "as others",
     };
     let clips = |split| data.count(split).to_string();
     vec![

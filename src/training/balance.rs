@@ -20,7 +20,7 @@ pub enum Balance {
 pub struct ClassBalance {
     /// What a clip counts in the loss; 1 on average over clips.
     pub weights: Vec<f32>,
-    /// What is added to the logit while training; 0 where all classes have as many clips.
+    /// What is added to the logit while training; 0 where all classes have as many source videos.
     pub offsets: Vec<f32>,
 }
 

@@ -8,7 +8,7 @@ use candle_core::Device;
 
 use super::stages::{Run, head_is_better};
 use super::temper::temper;
-use super::{Epoch, Pace, TrainOptions};
+use super::{Balance, Epoch, Pace, TrainOptions};
 use crate::dataset::{Dataset, Problem, Split};
 use crate::model::ModelFolder;
 use crate::{Error, Result};
@@ -159,7 +159,8 @@ fn digest(base: &ModelFolder, data: &Dataset, options: &TrainOptions) -> Result<
     for sample in data.samples.iter().filter(|sample| sample.split != Split::Test) {
         // By number: a group without a name of its own has its clip's path for one.
         let next = groups.len();
-        let group = *groups.entry(&sample.group).or_insert(next);
+        let number = || *groups.entry(&sample.group).or_insert(next);
+        let group = (options.balance == Balance::Margins).then(number);
         let clip = (sample.path.file_name(), sample.label, sample.split, group);
         hasher.update(format!("{clip:?}").as_bytes());
     }
