@@ -228,16 +228,13 @@ enum Balance {
     None,
 }
 
-impl Balance {
-    fn in_draws(self) -> bool {
-        matches!(self, Self::Sampling | Self::Margins)
-    }
-
-    fn in_loss(self) -> training::Balance {
-        match self {
-            Self::Weights => training::Balance::Weights,
-            Self::Margins => training::Balance::Margins,
-            Self::Sampling | Self::None => training::Balance::None,
+impl From<Balance> for training::Balance {
+    fn from(balance: Balance) -> Self {
+        match balance {
+            Balance::Weights => Self::Weights,
+            Balance::Margins => Self::Margins,
+            Balance::Sampling => Self::Sampling,
+            Balance::None => Self::None,
         }
     }
 }
@@ -407,7 +404,6 @@ impl Args {
         recipe.learning_rate = self.learning_rate;
         recipe.weight_decay = self.weight_decay;
         recipe.patience = self.patience.map_or(recipe.patience, |n| n as usize);
-        recipe.balanced = self.balance.in_draws();
         recipe.seed = self.seed;
         Ok(TrainOptions {
             backbone: choice.backbone,
@@ -421,7 +417,7 @@ impl Args {
             recipe,
             label_smoothing: self.label_smoothing as f32,
             mixup: self.mixup,
-            balance: self.balance.in_loss(),
+            balance: self.balance.into(),
             temporal_shift: self.temporal_shift,
             refit: !self.no_refit,
             finetune: self.finetune(),
@@ -496,7 +492,6 @@ impl Args {
         finetune.recipe.batch = self.batch.map_or(finetune.recipe.batch, |n| n as usize);
         finetune.recipe.patience = self.patience.map_or(finetune.recipe.patience, |n| n as usize);
         finetune.recipe.weight_decay = self.weight_decay;
-        finetune.recipe.balanced = self.balance.in_draws();
         finetune.recipe.seed = self.seed;
         finetune.backbone_rate = self.backbone_rate;
         finetune.augmentation.flip = !self.no_flip;

@@ -165,15 +165,13 @@ fn facts(
             if augmentation.background > 0.0 { ", on swapped backgrounds" } else { "" },
         ),
     };
-    let rare = match (options.balance, options.recipe.balanced) {
-        (Balance::Margins, true) => {
+    let rare = match options.balance {
+        Balance::Weights => "their clips weigh more",
+        Balance::Margins => {
             "drawn as often as others; the fewer source videos, the larger the margin they had to win by"
         }
-        (Balance::Margins, false) => "the fewer source videos, the larger the margin they had to win by",
-        (Balance::Weights, true) => "drawn as often as others, and their clips weigh more",
-        (Balance::Weights, false) => "their clips weigh more",
-        (Balance::None, true) => "drawn as often as others",
-        (Balance::None, false) => "as others",
+        Balance::Sampling => "drawn as often as others",
+        Balance::None => "as others",
     };
     let clips = |split| data.count(split).to_string();
     vec![

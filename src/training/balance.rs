@@ -1,21 +1,30 @@
-//! What the loss does for classes with few clips or few source videos.
+//! What training does for classes with few clips or few source videos.
 
 use std::collections::BTreeSet;
 
-/// How rare classes get their due in the loss.
+/// How rare classes get their due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Balance {
     /// A rare class's clips weigh more, so that every class counts the same.
     Weights,
-    /// A rare class has to win by a margin while training: each class's logit is raised there by the logarithm of its
+    /// All classes are drawn as often, and a rare one has to win by a margin while training: each class's logit is raised there by the logarithm of its
     /// share of the source videos (logit adjustment, Menon et al. 2021, arXiv:2007.07314; there by its share of the
     /// clips). Weights do little once all clips are learned by heart; the margin stays.
     Margins,
+    /// All classes are drawn as often.
+    Sampling,
     /// Every clip counts the same.
     None,
 }
 
-/// [`Balance`] in numbers, one of each kind a class.
+impl Balance {
+    /// Whether classes are drawn as often as each other, instead of clips.
+    pub fn draws_classes(self) -> bool {
+        matches!(self, Self::Margins | Self::Sampling)
+    }
+}
+
+/// [`Balance`] in the loss, a number of each kind a class.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassBalance {
     /// What a clip counts in the loss; 1 on average over clips.
@@ -41,7 +50,7 @@ impl ClassBalance {
                     ..Self::even(classes)
                 }
             }
-            Balance::None => Self::even(classes),
+            Balance::Sampling | Balance::None => Self::even(classes),
         }
     }
 

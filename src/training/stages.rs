@@ -206,6 +206,7 @@ impl<'a> Run<'a> {
             name,
             digest: &self.digest,
             recipe,
+            balanced: self.options.balance.draws_classes(),
             until,
             checkpoint: Some(checkpoint),
             stop: self.stop,

@@ -41,7 +41,6 @@ fn recipe(epochs: usize) -> Recipe {
         clip_norm: 5.0,
         average: 0.9,
         patience: 100,
-        balanced: false,
         seed: 7,
     }
 }
@@ -86,6 +85,7 @@ impl Run<'_> {
             digest: "",
             name: "head",
             recipe: &self.recipe,
+            balanced: false,
             until: self.until,
             checkpoint: self.checkpoint.map(Into::into),
             stop: &stop,

@@ -33,8 +33,6 @@ pub struct Recipe {
     pub average: f64,
     /// Stop after so many epochs without a lower validation loss.
     pub patience: usize,
-    /// Draw classes evenly instead of clips.
-    pub balanced: bool,
     pub seed: u64,
 }
 
@@ -114,6 +112,8 @@ pub struct Trainer<'a> {
     /// Changes whenever the run would: a checkpoint with another one is not taken up.
     pub digest: &'a str,
     pub recipe: &'a Recipe,
+    /// Draw classes evenly instead of clips.
+    pub balanced: bool,
     /// End after so many epochs and keep the last, where there is nothing to validate on; otherwise
     /// the best epoch is kept.
     pub until: Option<usize>,
@@ -164,7 +164,7 @@ impl Trainer<'_> {
             let begin = Instant::now();
             let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed);
             rng.set_stream(epoch as u64 + 1);
-            let order = draw_epoch(stage.labels(), recipe.balanced, &mut rng);
+            let order = draw_epoch(stage.labels(), self.balanced, &mut rng);
             let (mut loss_sum, mut correct) = (0.0, 0.0);
             for (i, batch) in order.chunks(recipe.batch).enumerate() {
                 if self.stop.load(Ordering::Relaxed) {
