@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 pub enum Balance {
     /// A rare class's clips weigh more, so that every class counts the same.
     Weights,
-    /// All classes are drawn as often, and a rare one has to win by a margin while training: each class's logit is raised there by the logarithm of its
-    /// share of the source videos (logit adjustment, Menon et al. 2021, arXiv:2007.07314; there by its share of the
-    /// clips). Weights do little once all clips are learned by heart; the margin stays.
+    /// All classes are drawn as often, and a rare one has to win by a margin while training: each class's logit is
+    /// raised there by the logarithm of its share of the source videos (logit adjustment, Menon et al. 2021,
+    /// arXiv:2007.07314; there by its share of the clips). Weights do little once all clips are learned by heart; the
+    /// margin stays.
     Margins,
     /// All classes are drawn as often.
     Sampling,
