@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Parser;
-use classify::dataset::{Dataset, Options, Sample, Split};
+use classify::learning::dataset::{Dataset, Options, Sample, Split};
 use classify::{Error, Result};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;

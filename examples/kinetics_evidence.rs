@@ -20,8 +20,10 @@ use std::{
 use candle_core::Device;
 use classify::{
     Classifier, Error, Result,
-    calibration::{self, Known},
-    metrics::{Answer, Metrics},
+    learning::{
+        calibration::{self, Known},
+        metrics::{Answer, Metrics},
+    },
     model::{Calibration, ModelFiles, ModelFolder},
     video::DecodeOptions,
 };

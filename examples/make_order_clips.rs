@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Parser;
-use classify::dataset::{Dataset, Options, Sample, Split};
+use classify::learning::dataset::{Dataset, Options, Sample, Split};
 use classify::{Error, Result};
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use classify::run::{self, Settings};
-use classify::worker::{Pool, Request, Setup};
+use classify::bulk::worker::{Pool, Request, Setup};
+use classify::bulk::{self, Settings};
 use classify::{Classifier, ClipLabels};
 
 const MODEL: &str = "imagenet-lite0";
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for round in 1..=3 {
         let (start, before) = (Instant::now(), processor_time());
         let classifier = Arc::new(Classifier::named(MODEL, &candle_core::Device::Cpu)?);
-        let good = run::label(classifier, clips.clone(), &settings)?.filter(Result::is_ok).count();
+        let good = bulk::label(classifier, clips.clone(), &settings)?.filter(Result::is_ok).count();
         say("threads", round, good, start.elapsed(), processor_time() - before);
         let (start, before) = (Instant::now(), processor_time());
         let good = in_processes(&program, &clips, &settings)?;
@@ -49,7 +49,7 @@ fn in_processes(program: &Path, clips: &Arc<[PathBuf]>, settings: &Settings) -> 
     let pool = Pool::new(program, setup, Duration::from_secs(60));
     let work = clips.clone();
     let label = move |i: usize| pool.ask::<ClipLabels>(&Request::label(&work[i]));
-    Ok(run::in_order(clips.len(), settings, label)?.filter(Result::is_ok).count())
+    Ok(bulk::in_order(clips.len(), settings, label)?.filter(Result::is_ok).count())
 }
 
 fn say(how: &str, round: usize, good: usize, wall: Duration, processor: Duration) {

@@ -7,11 +7,11 @@ use candle_core::{Device, Tensor};
 use candle_nn::ops::softmax;
 use serde::{Deserialize, Serialize};
 
-use crate::backbones::Backbone;
 use crate::error::words;
-use crate::heads::{Head, MeanHead};
 use crate::kernels::{Kernels, Precision};
 use crate::model::{self, Calibration, ModelConfig, ModelFiles, ModelFolder};
+use crate::networks::backbones::Backbone;
+use crate::networks::heads::{Head, MeanHead};
 use crate::video::{self, DecodeOptions, Frames, Preprocess};
 use crate::{Error, Result};
 
@@ -30,7 +30,7 @@ pub struct Classifier {
 /// What a clip shows, best label first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClipLabels {
-    #[serde(with = "crate::batch::paths::exact")]
+    #[serde(with = "crate::files::paths::exact")]
     pub path: PathBuf,
     /// Every label of the model, by falling score.
     pub labels: Vec<Label>,

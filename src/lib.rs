@@ -4,8 +4,8 @@
 //!
 //! 1. [`video`]: open the file, plan which moments to look at, decode them and bring them
 //!    upright, to one size and to RGB: [`video::Frames`], `u8 [windows, T, H, W, 3]`.
-//! 2. [`backbones`]: a CNN turns each window of frames into feature vectors `[T', D]`.
-//! 3. [`heads`]: an LSTM reads the features in order of time and yields the clip's logits.
+//! 2. [`networks::backbones`]: a CNN turns each window of frames into feature vectors `[T', D]`.
+//! 3. [`networks::heads`]: an LSTM reads the features in order of time and yields the clip's logits.
 //! 4. [`Classifier`] holds the three together, as a model folder ([`model`]) describes them.
 //!
 //! Training, evaluation and inference all take this way; none has a copy of its own.
@@ -22,30 +22,19 @@
 //! # }
 //! ```
 
-pub mod backbones;
-pub mod batch;
-pub mod calibration;
+pub mod bulk;
 mod classifier;
-pub mod dataset;
+pub mod cli;
 mod error;
-pub mod evaluation;
-pub mod export;
 pub mod files;
-pub mod filmstrip;
-pub mod heads;
-pub mod inputs;
 pub mod kernels;
+pub mod learning;
 pub mod memory;
-pub mod metrics;
 pub mod model;
+pub mod networks;
 pub mod output;
-pub mod overlay;
-pub mod report;
-pub mod run;
 pub mod timeline;
-pub mod training;
 pub mod video;
-pub mod worker;
 
 pub use classifier::{Classifier, ClipLabels, Label, Timings};
 pub use error::{Error, Result};

@@ -6,10 +6,12 @@ use candle_core::{DType, Device, Tensor, Var, safetensors};
 use candle_nn::VarBuilder;
 use classify::{
     Classifier,
-    backbones::{Backbone, I3d},
-    heads::Lstm,
     kernels::Kernels,
     model::ModelFolder,
+    networks::{
+        backbones::{Backbone, I3d},
+        heads::Lstm,
+    },
     video::Frames,
 };
 

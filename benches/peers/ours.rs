@@ -3,12 +3,14 @@
 use super::{Result, median};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{VarBuilder, VarMap};
-use classify::backbones::{Backbone, EfficientNetLite, LiteVariant, TrainOptions, TrainableEfficientNetLite};
-use classify::heads::Head;
 use classify::kernels::{Kernels, Precision};
+use classify::learning::training::{AdamW, AdamWConfig};
 use classify::memory;
 use classify::model::ModelFolder;
-use classify::training::{AdamW, AdamWConfig};
+use classify::networks::backbones::{
+    Backbone, EfficientNetLite, LiteVariant, TrainOptions, TrainableEfficientNetLite,
+};
+use classify::networks::heads::Head;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -76,7 +78,7 @@ impl Volume {
 
     /// The same network for the peer.
     pub fn export(&self, path: &Path) -> Result<()> {
-        Ok(std::fs::write(path, classify::export::onnx(&self.folder)?)?)
+        Ok(std::fs::write(path, classify::model::export::onnx(&self.folder)?)?)
     }
 
     pub fn logits(&mut self) -> Result<f64> {
@@ -220,7 +222,7 @@ pub fn machine() -> String {
     let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
     let kernels = Kernels::detect().map_or("unknown", Kernels::name);
     let precision = precision().map_or("unknown", Precision::name);
-    let threads = classify::run::available_threads();
+    let threads = classify::bulk::available_threads();
     format!("{}, {threads} cores, kernels {kernels}, {precision}", name.unwrap_or("unknown processor"))
 }
 

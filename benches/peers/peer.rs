@@ -23,7 +23,7 @@ impl Peer {
         let mut child = Command::new(python)
             .args(["-W", "ignore"])
             .arg(script("peer.py"))
-            .env("THREADS", classify::run::available_threads().to_string())
+            .env("THREADS", classify::bulk::available_threads().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

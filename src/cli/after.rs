@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use classify::batch::{How, SortPlan};
-use classify::files::write_atomically;
-use classify::output::Row;
-use classify::report::BatchReport;
-use classify::run::{self, Settings};
-use classify::worker::{Pool, Request};
-use classify::{Error, Result};
+use crate::bulk::worker::{Pool, Request};
+use crate::bulk::{self, Settings};
+use crate::bulk::{How, SortPlan};
+use crate::files::write_atomically;
+use crate::output::Row;
+use crate::output::pages::BatchReport;
+use crate::{Error, Result};
 
 use super::Console;
 
@@ -95,18 +95,18 @@ impl AfterArgs {
         let (clips, to, workers) = (lacking.clone(), dir.to_owned(), pool.clone());
         let make = move |i: usize| workers.ask::<()>(&Request::strip(&clips[i], strip(&to, &clips[i])));
         // One that can't be had leaves its card without a picture.
-        run::in_order(lacking.len(), settings, make)?.for_each(drop);
+        bulk::in_order(lacking.len(), settings, make)?.for_each(drop);
 
         let inline = rows.len() <= INLINE;
         let source = |path: &Path| {
             let file = strip(dir, path);
             if inline {
-                return std::fs::read(&file).ok().map(|jpeg| classify::report::data_url(&jpeg));
+                return std::fs::read(&file).ok().map(|jpeg| crate::output::pages::data_url(&jpeg));
             }
             let name = file.file_name()?.to_string_lossy().into_owned();
             file.exists().then(|| format!("strips/{name}"))
         };
-        let title = format!("Labels of {}", classify::report::count(rows.len(), "clip"));
+        let title = format!("Labels of {}", crate::output::pages::count(rows.len(), "clip"));
         let page = BatchReport { title: &title, model, rows, strip: &source }.html();
         write_atomically(&dir.join("index.html"), page.as_bytes())?;
         if inline {

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use classify::batch::{Shard, Trust, read_list};
-use classify::inputs::Inputs;
-use classify::{Error, Result};
+use crate::bulk::Inputs;
+use crate::bulk::{Shard, Trust, read_list};
+use crate::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Many clips")]

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use classify::output::one_line;
-use classify::run::{self, Settings};
-use classify::worker::{Checked, Pool, Request, Setup};
-use classify::{Error, Result};
+use crate::bulk::worker::{Checked, Pool, Request, Setup};
+use crate::bulk::{self, Settings};
+use crate::output::one_line;
+use crate::{Error, Result};
 
 use super::batch_args::{InputArgs, timeout};
 use super::console::Verbosity;
@@ -42,7 +42,7 @@ impl Args {
         console.set_verbosity(self.verbosity);
         let inputs = self.inputs.find(&self.paths)?;
         let clips: Arc<[PathBuf]> = inputs.clips.into();
-        let threads = self.threads.map_or_else(run::available_threads, |n| n as usize);
+        let threads = self.threads.map_or_else(bulk::available_threads, |n| n as usize);
         let settings = Settings { threads, stop: interrupt::flag(), ..Settings::default() };
         let setup = Setup::without_model(settings.threads_each(clips.len()));
         let pool = Pool::of_this_program(setup, self.timeout)?;
@@ -50,7 +50,7 @@ impl Args {
         let work = clips.clone();
         let check = move |i: usize| pool.ask::<Checked>(&Request::check(&work[i]));
         let (mut broken, mut damaged, mut done) = (0, 0, 0);
-        for (path, result) in clips.iter().zip(run::in_order(clips.len(), &settings, check)?) {
+        for (path, result) in clips.iter().zip(bulk::in_order(clips.len(), &settings, check)?) {
             let line = match &result {
                 Ok(Checked { pictures, duration_s, warnings }) if self.json => serde_json::json!({
                     "path": path.to_string_lossy(), "frames": pictures, "duration_s": duration_s,

@@ -2,9 +2,9 @@
 
 use std::io::{Write, stdout};
 
+use crate::{Error, Result};
 use clap::CommandFactory;
 use clap_complete::Shell;
-use classify::{Error, Result};
 
 use super::{Cli, Status};
 

@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::output::one_line;
 use anstyle::{AnsiColor, Style};
-use classify::output::one_line;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();

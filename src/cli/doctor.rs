@@ -5,10 +5,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use crate::kernels::{Kernels, Precision};
+use crate::model::{DEFAULT_MODEL, embedded_models};
+use crate::{Classifier, Result, bulk, video};
 use anstyle::{AnsiColor, Style};
-use classify::kernels::{Kernels, Precision};
-use classify::model::{DEFAULT_MODEL, embedded_models};
-use classify::{Classifier, Result, run, video};
 use etcetera::BaseStrategy;
 
 use super::Status;
@@ -103,7 +103,7 @@ fn processor(report: &mut Report) {
         }
         Err(error) => report.wrong.push(error.to_string()),
     }
-    report.fact("threads", run::available_threads());
+    report.fact("threads", bulk::available_threads());
     for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS", "CLASSIFY_KERNELS", "CLASSIFY_PRECISION"] {
         if let Some(value) = std::env::var_os(name) {
             report.fact("set", format!("{name}={}", value.display()));

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use classify::dataset::{self, Dataset, Problem, Sample, Split};
-use classify::evaluation::evaluate;
-use classify::report::TrainingReport;
-use classify::{Error, Result, files, run};
+use crate::learning::dataset::{self, Dataset, Problem, Sample, Split};
+use crate::learning::evaluation::evaluate;
+use crate::learning::report::TrainingReport;
+use crate::{Error, Result, bulk, files};
 
 use super::console::Verbosity;
 use super::model_args::ModelArgs;
@@ -85,7 +85,7 @@ impl Args {
             return Err(Error::data(&self.data, format!("no {} clips in it", name(part))));
         }
         let stop = interrupt::flag();
-        let threads = self.threads.map_or_else(run::available_threads, |n| n as usize);
+        let threads = self.threads.map_or_else(bulk::available_threads, |n| n as usize);
         console.start_progress(samples.len(), "clips");
         let progress = |done: usize| {
             if done > 0 {

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::model::{ModelFolder, export};
+use crate::{Result, files};
 use candle_core::Device;
-use classify::model::ModelFolder;
-use classify::{Result, export, files};
 
 use super::console::Verbosity;
 use super::sink::refuse_existing;

@@ -4,8 +4,9 @@ use std::io::Cursor;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use classify::video::{DecodeOptions, read_frames};
-use classify::{Error, Result, files, filmstrip, run};
+use crate::output::filmstrip;
+use crate::video::{DecodeOptions, read_frames};
+use crate::{Error, Result, bulk, files};
 use image::ImageFormat;
 
 use super::console::Verbosity;
@@ -50,7 +51,7 @@ impl Args {
             None => (),
         }
         let model = self.model.files()?;
-        let options = DecodeOptions { threads: run::available_threads(), ..DecodeOptions::default() };
+        let options = DecodeOptions { threads: bulk::available_threads(), ..DecodeOptions::default() };
         let frames = read_frames(&self.clip, &model.config.sampling, &model.preprocess, &options)?;
         for warning in &frames.warnings {
             console.warning(format!("{}: {warning}", self.clip.display()));

@@ -5,16 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use classify::batch::{self, Header, Run, Step};
-use classify::files::AtomicFile;
-use classify::inputs::Inputs;
-use classify::model::ModelFiles;
-use classify::output::{Exporter, Format, Row};
-use classify::run::{self, Settings};
-use classify::timeline::TimelineFormat;
-use classify::video::{DecodeOptions, ReadAhead};
-use classify::worker::{Pool, Setup};
-use classify::{Classifier, ClipLabels, Error, Result};
+use crate::bulk::Inputs;
+use crate::bulk::worker::{Pool, Setup};
+use crate::bulk::{self, Header, Run, Settings, Step};
+use crate::files::AtomicFile;
+use crate::model::ModelFiles;
+use crate::output::{Exporter, Format, Row};
+use crate::timeline::TimelineFormat;
+use crate::video::{DecodeOptions, ReadAhead};
+use crate::{Classifier, ClipLabels, Error, Result};
 
 use super::after::AfterArgs;
 use super::batch_args::BatchArgs;
@@ -104,7 +103,7 @@ impl Args {
         let model = self.files()?;
         let top = self.top.map_or(format.default_top(), |top| top as usize);
         let exporter = format.exporter(top, model.config.calibration.is_some());
-        let threads = self.threads.map_or_else(run::available_threads, |n| n as usize);
+        let threads = self.threads.map_or_else(bulk::available_threads, |n| n as usize);
         let settings = Settings { threads, top, stop: interrupt::flag() };
         if inputs.clips.len() > 1 || inputs.folders > 0 {
             console.start_progress(inputs.clips.len(), "clips");
@@ -127,7 +126,7 @@ impl Args {
             refuse_existing(output, self.force)?;
         }
         let films = self.batch.inputs.find(&self.paths)?.clips;
-        let threads = self.threads.map_or_else(run::available_threads, |n| n as usize);
+        let threads = self.threads.map_or_else(bulk::available_threads, |n| n as usize);
         let target = Target { format, output: self.output.as_deref(), threads };
         self.timeline.run(|| self.load(self.files()?), &films, &target, console)
     }
@@ -166,7 +165,7 @@ impl Args {
             let options = DecodeOptions { threads: settings.threads, ..DecodeOptions::default() };
             let ahead =
                 ReadAhead::start(&clips[0], model.config.sampling, model.preprocess.clone(), options)?;
-            run::label_read(Classifier::of_files(model, &device)?, clips[0].clone(), ahead, settings)?
+            bulk::label_read(Classifier::of_files(model, &device)?, clips[0].clone(), ahead, settings)?
         } else {
             // Each worker has a model of its own; this tells whether it can be had.
             drop(self.load(model)?);
@@ -174,7 +173,7 @@ impl Args {
             let work = clips.clone();
             let (workers, request) = (pool.clone(), self.after.request());
             let label = move |index: usize| workers.ask::<ClipLabels>(&request(&work[index]));
-            run::in_order(clips.len(), settings, label)?
+            bulk::in_order(clips.len(), settings, label)?
         };
         let mut rows = Vec::new();
         for (path, result) in clips.iter().zip(results) {
@@ -302,7 +301,7 @@ impl Args {
     /// Refuses to replace what nobody said to replace.
     fn check_output(&self) -> Result<()> {
         let Some(output) = &self.output else { return Ok(()) };
-        let journal = batch::journal_path(output);
+        let journal = bulk::journal_path(output);
         let unfinished = journal.exists();
         if unfinished && !self.batch.trust().resume && !self.force {
             return Err(Error::Usage(format!(

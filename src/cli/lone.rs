@@ -25,7 +25,7 @@ pub fn copy(timeout: Duration) -> Option<Ended> {
     match split()? {
         Side::Original(status) => Some(ended(status, timeout)),
         Side::Copy => {
-            classify::memory::keep_for_clips();
+            crate::memory::keep_for_clips();
             None
         }
     }
@@ -62,8 +62,8 @@ fn ended(status: std::process::ExitStatus, timeout: Duration) -> Ended {
         (None, Some(libc::SIGINT | libc::SIGTERM | libc::SIGHUP)) => {
             Ended::WithStatus(Status::Interrupted.code())
         }
-        (None, Some(libc::SIGALRM)) => Ended::Died(classify::worker::too_late(timeout)),
-        _ => Ended::Died(classify::worker::crashed(status)),
+        (None, Some(libc::SIGALRM)) => Ended::Died(crate::bulk::worker::too_late(timeout)),
+        _ => Ended::Died(crate::bulk::worker::crashed(status)),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::{Error, Result};
 use clap::CommandFactory;
-use classify::{Error, Result};
 
 use super::completions::print;
 use super::{Cli, Status};

@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use classify::batch::{self, read_list};
-use classify::files::AtomicFile;
-use classify::inputs::Inputs;
-use classify::output::Format;
-use classify::{Error, Result};
+use crate::bulk::Inputs;
+use crate::bulk::{self, read_list};
+use crate::files::AtomicFile;
+use crate::output::Format;
+use crate::{Error, Result};
 
 use super::sink::refuse_existing;
 use super::{Console, Status};
@@ -51,7 +51,7 @@ impl Args {
             expected.extend(read_list(list, self.null)?);
         }
         let expected = (!expected.is_empty()).then(|| Inputs::find(&expected).clips);
-        let merged = batch::merge(&self.parts, expected.as_deref())?;
+        let merged = bulk::merge(&self.parts, expected.as_deref())?;
 
         let clips = || merged.rows.iter().filter_map(|row| row.outcome.as_ref().ok());
         let top = clips().map(|clip| clip.labels.len()).max().unwrap_or(1);

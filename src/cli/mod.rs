@@ -26,19 +26,21 @@ mod train;
 mod training_progress;
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::LazyLock;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use classify::Result;
-use classify::video::VIDEO_EXTENSIONS;
+use crate::Result;
+use crate::bulk::worker;
+use crate::video::VIDEO_EXTENSIONS;
 
-pub use console::Console;
-pub use status::Status;
+use console::Console;
+use status::Status;
 
 static VERSION: LazyLock<String> =
-    LazyLock::new(|| format!("{}\nFFmpeg {}", env!("CARGO_PKG_VERSION"), classify::video::ffmpeg_version()));
+    LazyLock::new(|| format!("{}\nFFmpeg {}", env!("CARGO_PKG_VERSION"), crate::video::ffmpeg_version()));
 
 static AFTER_HELP: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -65,7 +67,7 @@ static AFTER_HELP: LazyLock<String> = LazyLock::new(|| {
     disable_help_subcommand = true,
     max_term_width = 100
 )]
-pub struct Cli {
+struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
@@ -86,9 +88,25 @@ enum Command {
     Man(man::Args),
 }
 
+/// Reads the arguments, does what they ask, prints the error, and returns the status to end with.
+pub fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|first| first == worker::ARGUMENT) {
+        return worker::serve();
+    }
+    let console = Console::new();
+    let status = match parse(&console) {
+        Ok(cli) => cli.run(&console).unwrap_or_else(|error| {
+            console.error(&error);
+            Status::of(&error)
+        }),
+        Err(status) => status,
+    };
+    status.into()
+}
+
 impl Cli {
     /// Does what was asked.
-    pub fn run(self, console: &Console) -> Result<Status> {
+    fn run(self, console: &Console) -> Result<Status> {
         keep_candle_off_the_cores();
         match self.command {
             None => self.label.run(console),
@@ -107,7 +125,7 @@ impl Cli {
 }
 
 /// The arguments, or the status to end with where they are wrong or ask for help.
-pub fn parse(console: &Console) -> Result<Cli, Status> {
+fn parse(console: &Console) -> Result<Cli, Status> {
     Cli::try_parse().map_err(|error| {
         // A closed pipe leaves nobody to tell.
         let _ = error.print();

@@ -1,8 +1,8 @@
 //! Which model, and how it looks at a clip: the same for every command that uses one.
 
+use crate::model::{DEFAULT_MODEL, ModelFiles};
+use crate::{Classifier, Error, Result};
 use candle_core::Device;
-use classify::model::{DEFAULT_MODEL, ModelFiles};
-use classify::{Classifier, Error, Result};
 
 /// The model and how it looks at a clip.
 #[derive(Debug, clap::Args)]

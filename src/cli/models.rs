@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
+use crate::Result;
+use crate::model::{DEFAULT_MODEL, ModelConfig, ModelFolder, embedded_models};
+use crate::video::Sampling;
 use candle_core::Device;
-use classify::Result;
-use classify::model::{DEFAULT_MODEL, ModelConfig, ModelFolder, embedded_models};
-use classify::video::Sampling;
 
 use super::Status;
 use super::completions::print;

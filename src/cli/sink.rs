@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use classify::output::{Exporter, Row};
-use classify::{Error, Result};
+use crate::output::{Exporter, Row};
+use crate::{Error, Result};
 
 /// Results on their way to standard output, in whole lines.
 pub struct Stdout(pub Box<dyn Exporter>);

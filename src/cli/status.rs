@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use classify::Error;
+use crate::Error;
 
 /// The exit status of every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

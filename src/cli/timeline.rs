@@ -4,10 +4,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use classify::files::AtomicFile;
-use classify::timeline::{self, Options, Segment, TimelineFormat, Told};
-use classify::video::Shown;
-use classify::{Classifier, Error, Result, overlay};
+use crate::files::AtomicFile;
+use crate::timeline::{self, Options, Segment, TimelineFormat, Told, overlay};
+use crate::video::Shown;
+use crate::{Classifier, Error, Result};
 
 use super::lone::{self, Ended};
 use super::{Console, Status, interrupt};
@@ -138,7 +138,7 @@ impl TimelineArgs {
         let name = if film == Path::new("-") { Path::new("standard input") } else { film };
         let for_people = target.format == TimelineFormat::Text;
         if for_people {
-            out.write(&format!("{}\n", classify::output::one_line(&name.to_string_lossy())), console)?;
+            out.write(&format!("{}\n", crate::output::one_line(&name.to_string_lossy())), console)?;
         }
         let mut bar = Bar::default();
         let (mut segments, mut number): (Vec<Segment>, usize) = (Vec::new(), 0);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use classify::{ClipLabels, Error, Timings};
+use crate::{ClipLabels, Error, Timings};
 
 use super::{Console, Status};
 

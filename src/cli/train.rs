@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use classify::dataset::{self, Dataset};
-use classify::metrics::mean_interval;
-use classify::model::{HeadConfig, LstmConfig};
-use classify::report::EventWriter;
-use classify::training::{
+use crate::learning::dataset::{self, Dataset};
+use crate::learning::metrics::mean_interval;
+use crate::learning::report::EventWriter;
+use crate::learning::training::{
     self, Choice, Finetune, FinetuneDepth, TrainOptions, choose_backbone, finish, train,
 };
-use classify::{Error, Result, memory, run};
+use crate::model::{HeadConfig, LstmConfig};
+use crate::{Error, Result, bulk, memory};
 
 use super::console::Verbosity;
 use super::model_args::DeviceName;
@@ -278,7 +278,7 @@ impl Args {
         memory::keep_for_training();
         console.set_verbosity(self.verbosity);
         // What splits its work does so over the pool that it is called in.
-        run::pool(self.cores())?.install(|| self.train(console))
+        bulk::pool(self.cores())?.install(|| self.train(console))
     }
 
     fn train(&self, console: &Console) -> Result<Status> {
@@ -476,7 +476,7 @@ impl Args {
     }
 
     fn cores(&self) -> usize {
-        self.threads.map_or_else(run::available_threads, |n| n as usize)
+        self.threads.map_or_else(bulk::available_threads, |n| n as usize)
     }
 
     fn finetune(&self) -> Option<Finetune> {

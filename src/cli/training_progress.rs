@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 use std::time::Instant;
 
-use classify::report::EventWriter;
-use classify::training::{Epoch, Observer, Pace};
+use crate::learning::report::EventWriter;
+use crate::learning::training::{Epoch, Observer, Pace};
 
 use super::Console;
 

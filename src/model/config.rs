@@ -6,11 +6,11 @@ use candle_core::{Result, bail};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use crate::backbones::{
+use crate::kernels::Precision;
+use crate::networks::backbones::{
     Backbone, EfficientNetLite, I3d, LiteVariant, TrainOptions, TrainableEfficientNetLite,
 };
-use crate::heads::{Head, LstmHead, MeanHead};
-use crate::kernels::Precision;
+use crate::networks::heads::{Head, LstmHead, MeanHead};
 use crate::video::Sampling;
 
 /// What a model is made of, how it looks at a clip, and what its outputs mean.

@@ -9,6 +9,7 @@
 
 mod config;
 mod embedded;
+pub mod export;
 mod folder;
 mod weights;
 

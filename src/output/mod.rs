@@ -1,7 +1,9 @@
 //! Results as text: one format a file, all behind [`Exporter`].
 
 mod csv;
+pub mod filmstrip;
 mod json;
+pub mod pages;
 mod parquet;
 mod read;
 mod row;

@@ -8,6 +8,7 @@
 mod cuts;
 mod export;
 mod exposures;
+pub mod overlay;
 mod segments;
 mod shot;
 

@@ -17,6 +17,8 @@ mod stream;
 mod timeline;
 mod walk;
 
+use std::path::Path;
+
 use orientation::Orientation;
 use picture::Converter;
 pub(crate) use picture::luma;
@@ -35,6 +37,12 @@ pub const VIDEO_EXTENSIONS: &[&str] = &[
     "m2v", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "nut", "obu", "ogm", "ogv", "qt", "rm",
     "rmvb", "ts", "vob", "webm", "wmv", "y4m",
 ];
+
+/// Whether a file's ending says that it is a video.
+pub fn has_video_ending(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default().to_string_lossy();
+    VIDEO_EXTENSIONS.contains(&ending.to_ascii_lowercase().as_str())
+}
 
 /// Options of decoding that don't change which pixels come out.
 #[derive(Debug, Clone)]

@@ -1,0 +1,177 @@
+//! The worker's own side.
+
+use std::io::{BufRead, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+use candle_core::Device;
+use serde::Serialize;
+
+use super::{Checked, Clip, Request, Setup};
+use crate::error::guard;
+use crate::model::ModelFiles;
+use crate::output::pages::Filmstrip;
+use crate::video::{DecodeOptions, Frames, Preprocess, Seen, Walk};
+use crate::{Classifier, ClipLabels, Error, Result, files, memory};
+
+/// Answers requests on the standard input until it ends.
+pub fn serve() -> ExitCode {
+    be_a_good_child();
+    memory::keep_for_clips();
+    let lines = read_lines();
+    let Some(setup) = lines.recv().ok().and_then(|line| serde_json::from_str::<Setup>(&line).ok()) else {
+        return ExitCode::from(2);
+    };
+    // The kernels split their work over the pool that they are called in.
+    let pool = match rayon::ThreadPoolBuilder::new().num_threads(setup.threads).build() {
+        Ok(pool) => pool,
+        Err(error) => return refuse(format!("can't start {} threads: {error}", setup.threads)),
+    };
+    pool.install(move || {
+        let worker = match Worker::load(setup) {
+            Ok(worker) => worker,
+            Err(error) => return refuse(error.to_string()),
+        };
+        answer(&"ready");
+        for line in lines {
+            match serde_json::from_str(&line) {
+                Ok(request) => worker.work(&request),
+                Err(_) => return ExitCode::from(2),
+            }
+        }
+        ExitCode::SUCCESS
+    })
+}
+
+fn refuse(reason: String) -> ExitCode {
+    answer(&reason);
+    ExitCode::from(2)
+}
+
+struct Worker {
+    setup: Setup,
+    classifier: Option<Classifier>,
+}
+
+impl Worker {
+    fn load(setup: Setup) -> Result<Self> {
+        let classifier = match &setup.model {
+            Some(model) => {
+                let device = match setup.device.as_str() {
+                    "cuda" => Device::new_cuda(0)?,
+                    _ => Device::Cpu,
+                };
+                let mut files = ModelFiles::named(model)?;
+                if let Some(frames) = setup.frames {
+                    files = files.with_frames(frames);
+                }
+                if let Some(size) = setup.size {
+                    files = files.with_size(size);
+                }
+                if let Some(threshold) = setup.threshold {
+                    files = files.with_threshold(threshold);
+                }
+                Some(Classifier::of_files(files, &device)?)
+            }
+            None => None,
+        };
+        Ok(Self { setup, classifier })
+    }
+
+    fn work(&self, request: &Request) {
+        match request {
+            Request::Label(clip) => reply(clip, || self.label(clip)),
+            Request::Strip(clip) => reply(clip, || self.strip(clip)),
+            Request::Check(clip) => reply(clip, || self.check(clip)),
+        }
+    }
+
+    fn options(&self) -> DecodeOptions {
+        DecodeOptions { threads: self.setup.threads, ..DecodeOptions::default() }
+    }
+
+    fn classifier(&self) -> Result<&Classifier> {
+        self.classifier.as_ref().ok_or_else(|| Error::Usage("this worker has no model".into()))
+    }
+
+    fn label(&self, clip: &Clip) -> Result<ClipLabels> {
+        let (classifier, start) = (self.classifier()?, Instant::now());
+        let frames = classifier.frames(&clip.path, &self.options())?;
+        let decoded = start.elapsed();
+        if let Some(strip) = &clip.strip {
+            save_strip(&frames, strip)?;
+        }
+        let mut labels = classifier.classify_frames(&clip.path, frames, decoded)?;
+        labels.labels.truncate(self.setup.top);
+        Ok(labels)
+    }
+
+    fn strip(&self, clip: &Clip) -> Result<()> {
+        let frames = self.classifier()?.frames(&clip.path, &self.options())?;
+        clip.strip.as_ref().map_or(Ok(()), |strip| save_strip(&frames, strip))
+    }
+
+    fn check(&self, clip: &Clip) -> Result<Checked> {
+        let mut walk = Walk::open(&clip.path, &Preprocess::new(64, 127.0, 128.0), &self.options())?;
+        while walk.step()?.is_some() {}
+        let Seen { pictures, duration, warnings } = walk.seen();
+        Ok(Checked { pictures, duration_s: (duration * 1e3).round() / 1e3, warnings })
+    }
+}
+
+/// Frames of a filmstrip, and their height in pixels.
+const STRIP: (usize, u32) = (6, 90);
+
+fn save_strip(frames: &Frames, path: &Path) -> Result<()> {
+    match Filmstrip::new(frames, STRIP.0, STRIP.1) {
+        Some(strip) => files::write_atomically(path, &strip.jpeg),
+        None => Ok(()),
+    }
+}
+
+/// Answers with what `work` on `clip` gives, or with the reason why it can't be done.
+fn reply<T: Serialize>(clip: &Clip, work: impl FnOnce() -> Result<T>) {
+    answer(&guard(&clip.path, work).map_err(|error| error.reason()));
+}
+
+fn answer(value: &impl Serialize) {
+    let mut line = serde_json::to_vec(value).unwrap_or_default();
+    line.push(b'\n');
+    let mut out = std::io::stdout().lock();
+    if out.write_all(&line).and_then(|()| out.flush()).is_err() {
+        // Nobody listens any more.
+        std::process::exit(2);
+    }
+}
+
+/// Requests, read by a thread of its own: when the owner is gone, however it ended, the input ends,
+/// and the worker must not live on inside a decoder that hangs.
+fn read_lines() -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { break };
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+        std::process::exit(0);
+    });
+    lines
+}
+
+/// Ctrl-C goes to the whole group of processes: the owner decides what it means. A clip that takes
+/// all memory should cost the worker, not the owner; one that crashes should leave no core file.
+fn be_a_good_child() {
+    #[cfg(unix)]
+    // SAFETY: plain settings of this process.
+    unsafe {
+        libc::signal(libc::SIGINT, libc::SIG_IGN);
+        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        libc::setrlimit(libc::RLIMIT_CORE, &none);
+    }
+    #[cfg(target_os = "linux")]
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+}

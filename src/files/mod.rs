@@ -1,0 +1,100 @@
+//! Writing files so that an interruption leaves the old one or the new one, never half of one.
+
+pub mod natural;
+pub(crate) mod paths;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::sync::OnceLock;
+
+use crate::{Error, Result};
+
+/// Writes `bytes` to a temporary file beside `path`, then renames it into place.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(bytes).map_err(|e| Error::io(path, e))?;
+    file.commit()
+}
+
+/// A file that appears under its name when it is complete: until [`Self::commit`] it is a temporary
+/// one beside it, which goes away when this is dropped.
+pub struct AtomicFile {
+    path: PathBuf,
+    file: tempfile::NamedTempFile,
+}
+
+impl AtomicFile {
+    /// Opens the temporary file; nothing stands at `path` yet, or what stood there before.
+    pub fn create(path: &Path) -> Result<Self> {
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let open = || -> std::io::Result<_> {
+            let file = tempfile::Builder::new().prefix(".classify-").tempfile_in(folder)?;
+            // Temporary files are private; what the user asked for gets the usual permissions.
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt;
+                file.as_file().set_permissions(std::fs::Permissions::from_mode(0o666 & !umask()))?;
+            }
+            Ok(file)
+        };
+        Ok(Self { path: path.to_owned(), file: open().map_err(|e| Error::io(path, e))? })
+    }
+
+    /// Puts the file in its place, safe on the disk.
+    pub fn commit(self) -> Result<()> {
+        let Self { path, file } = self;
+        let place = || -> std::io::Result<()> {
+            file.as_file().sync_all()?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        place().map_err(|e| Error::io(&path, e))
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+#[cfg(unix)]
+fn umask() -> u32 {
+    // It can only be read by setting it: once, as a second thread would read what the first has set.
+    static MASK: OnceLock<u32> = OnceLock::new();
+    // SAFETY: umask can't fail, and it is set back at once.
+    *MASK.get_or_init(|| unsafe {
+        let mask = libc::umask(0o077);
+        libc::umask(mask);
+        mask as u32
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_the_file_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.json");
+        write_atomically(&path, b"one").unwrap();
+        write_atomically(&path, b"two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let error = write_atomically(Path::new("/no/such/folder/x"), b"").unwrap_err();
+        assert!(error.to_string().contains("/no/such/folder/x"), "{error}");
+    }
+}

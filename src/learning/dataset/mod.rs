@@ -1,0 +1,346 @@
+//! Labelled clips: a folder with one folder a class, or a list; and how they are split.
+//!
+//! Everything that could spoil a training is looked for here, before it starts: missing files,
+//! empty classes, one clip under two labels, one source video on both sides of the split.
+
+mod folder;
+mod groups;
+mod list;
+mod split;
+mod table;
+mod warning;
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use crate::files::natural;
+use crate::{Error, Result};
+
+pub use groups::Grouping;
+pub use split::{Cut, Split};
+pub use warning::Warning;
+
+/// How [`Dataset::open`] reads and splits.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Regular expression with one capture over a clip's path as the list or folder names it: the
+    /// capture is the clip's group. A list's own group column goes before it.
+    pub group: Option<String>,
+    /// The label names to use, in order (a model's own, for evaluation). Where none of them is a number
+    /// itself, a number in the data counts from 0. Without it they are the data's own, sorted.
+    pub labels: Option<Vec<String>>,
+    /// Whether a missing validation part is cut from the training rows.
+    pub cut: bool,
+    /// Share of the training clips that the validation part takes.
+    pub share: f64,
+    /// Decides which groups the validation part takes.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { group: None, labels: None, cut: true, share: 0.2, seed: 0 }
+    }
+}
+
+/// One labelled clip.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Where the file is.
+    pub path: PathBuf,
+    /// The path as the list or folder names it, for people.
+    pub name: String,
+    /// Index into [`Dataset::labels`].
+    pub label: usize,
+    pub split: Split,
+    /// Clips of one group (one source video, camera or person) belong on one side of a split.
+    pub group: String,
+}
+
+/// A clip that can't be used. Evaluation counts it as an error.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    pub sample: Sample,
+    pub reason: String,
+}
+
+impl Problem {
+    /// `sample` can't be used because of `error`.
+    pub fn new(sample: &Sample, error: &Error) -> Self {
+        // The sample names the file already.
+        let reason = match error {
+            Error::Clip { reason, .. } => reason.clone(),
+            other => other.to_string(),
+        };
+        Self { sample: sample.clone(), reason }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}: {}", self.sample.path.display(), self.reason)
+    }
+}
+
+/// Labelled clips, each in its part of the split.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// The folder or list that was opened.
+    pub path: PathBuf,
+    /// Class names in natural order (`2` before `10`); a sample's label is an index into it.
+    pub labels: Vec<String>,
+    /// In the list's order, or sorted by path.
+    pub samples: Vec<Sample>,
+    /// What to tell the user before training.
+    pub warnings: Vec<Warning>,
+    /// Clips that were left out.
+    pub problems: Vec<Problem>,
+    /// Where the groups come from.
+    pub grouping: Grouping,
+    /// How the validation part was cut; `None` where it was given.
+    pub cut: Option<Cut>,
+    /// Whether the data said itself which clips are for training and which for testing.
+    pub split_given: bool,
+    /// Sets of byte-identical samples, as indices.
+    twins: Vec<Vec<usize>>,
+}
+
+/// A labelled clip as a list or folder states it.
+#[derive(Debug, Default)]
+struct Row {
+    path: PathBuf,
+    name: String,
+    label: String,
+    split: Option<Split>,
+    group: Option<String>,
+}
+
+impl Dataset {
+    /// Reads a folder with one folder a class, or a list (see the module's files for the forms).
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the path can't be read; [`Error::Data`] where nothing can be trained or evaluated: a
+    /// list of no known form, no usable clip, or a label that `options.labels` lacks; [`Error::Usage`] for a bad
+    /// pattern.
+    pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
+        let path = path.as_ref();
+        let meta = fs::metadata(path).map_err(|e| Error::io(path, e))?;
+        let (rows, mut warnings) = if meta.is_dir() { folder::read(path)? } else { list::read(path)? };
+        if rows.is_empty() {
+            return Err(Error::data(path, "no labelled clip in it"));
+        }
+        let (labels, indices) = label_indices(path, &rows, options.labels.as_deref())?;
+        let (grouping, groups) = groups::of_rows(&rows, options.group.as_deref(), &mut warnings)?;
+        let split_given = rows.iter().any(|row| row.split.is_some());
+
+        let (mut samples, mut problems) = (Vec::new(), Vec::new());
+        let mut seen = HashSet::new();
+        let mut repeated = 0;
+        for ((row, label), group) in rows.into_iter().zip(indices).zip(groups) {
+            let split = row.split.unwrap_or(Split::Train);
+            if !seen.insert((row.path.clone(), label, split)) {
+                repeated += 1;
+                continue;
+            }
+            let sample = Sample { path: row.path, name: row.name, label, split, group };
+            match usable(&sample.path) {
+                Ok(()) => samples.push(sample),
+                Err(reason) => problems.push(Problem { sample, reason }),
+            }
+        }
+        if repeated > 0 {
+            warnings.push(Warning::RepeatedRows(repeated));
+        }
+        if samples.is_empty() {
+            let first = &problems[0];
+            let reason = format!(
+                "none of its {} clips can be read; the first, {first} (paths in a list are relative to the list's own folder)",
+                problems.len(),
+            );
+            return Err(Error::data(path, reason));
+        }
+        let mut data = Self {
+            path: path.to_owned(),
+            labels,
+            samples,
+            warnings,
+            problems,
+            grouping,
+            cut: None,
+            split_given,
+            twins: Vec::new(),
+        };
+        data.find_same_content();
+        data.look_for_leaks();
+        data.look_for_lost_classes();
+        if options.cut {
+            data.look_at_classes()?;
+            data.cut_validation(options);
+        }
+        Ok(data)
+    }
+
+    /// The clips of one part of the split.
+    pub fn part(&self, split: Split) -> impl Iterator<Item = &Sample> {
+        self.samples.iter().filter(move |s| s.split == split)
+    }
+
+    /// Whether the data names clips for one part of the split, be it that none of them can be read.
+    pub fn has(&self, split: Split) -> bool {
+        self.part(split).next().is_some() || self.unreadable(split).next().is_some()
+    }
+
+    /// The clips of one part of the split that can't be read.
+    fn unreadable(&self, split: Split) -> impl Iterator<Item = &Problem> {
+        self.problems.iter().filter(move |p| p.sample.split == split)
+    }
+
+    /// How many clips one part of the split has.
+    pub fn count(&self, split: Split) -> usize {
+        self.part(split).count()
+    }
+
+    /// How many clips of each class one part of the split has: `[classes]`.
+    pub fn class_counts(&self, split: Split) -> Vec<usize> {
+        let mut counts = vec![0; self.labels.len()];
+        self.part(split).for_each(|s| counts[s.label] += 1);
+        counts
+    }
+
+    /// Puts byte-identical clips into one group and names those under two labels.
+    fn find_same_content(&mut self) {
+        self.twins = groups::same_content(&mut self.samples, &mut self.problems);
+        for same in &self.twins {
+            let clips: Vec<&Sample> = same.iter().map(|&i| &self.samples[i]).collect();
+            let names = || clips.iter().map(|s| s.name.clone()).collect();
+            if clips.iter().any(|s| s.label != clips[0].label) {
+                self.warnings.push(Warning::SameClipInClasses(names()));
+            }
+            let trained = clips.iter().any(|s| s.split != Split::Test);
+            if trained && clips.iter().any(|s| s.split == Split::Test) {
+                self.warnings.push(Warning::SameClipInTest(names()));
+            }
+        }
+    }
+
+    /// Names the groups that a given split has on both sides.
+    fn look_for_leaks(&mut self) {
+        for part in [Split::Val, Split::Test] {
+            let train: HashSet<&str> =
+                (self.samples.iter()).filter(|s| s.split < part).map(|s| s.group.as_str()).collect();
+            let known = |s: &&Sample| train.contains(s.group.as_str());
+            let leaked: Vec<&Sample> = self.part(part).filter(known).collect();
+            if leaked.is_empty() {
+                continue;
+            }
+            let mut groups: Vec<String> = leaked.iter().map(|s| s.group.clone()).collect();
+            groups.sort_by(|a, b| natural::compare(a, b));
+            groups.dedup();
+            self.warnings.push(Warning::GroupsOnBothSides {
+                groups,
+                part: part.name(),
+                clips: leaked.len(),
+                of: self.count(part),
+            });
+        }
+    }
+
+    /// Names classes of whose clips none can be read.
+    fn look_for_lost_classes(&mut self) {
+        let mut lost = BTreeMap::new();
+        self.problems.iter().for_each(|p| *lost.entry(p.sample.label).or_insert(0) += 1);
+        lost.retain(|class, _| self.samples.iter().all(|s| s.label != *class));
+        let warning = |(class, clips): (usize, usize)| Warning::LostClass(self.labels[class].clone(), clips);
+        self.warnings.extend(lost.into_iter().map(warning));
+    }
+
+    /// Names classes that can't be learnt or tested well.
+    fn look_at_classes(&mut self) -> Result<()> {
+        let parts = [Split::Train, Split::Val, Split::Test].map(|split| self.class_counts(split));
+        let [train, val, test] = &parts;
+        let too_few = match train.iter().filter(|clips| **clips > 0).count() {
+            0 => Some("no training clip in it"),
+            1 => Some("training clips of one class only; there must be two or more"),
+            _ => None,
+        };
+        if let Some(reason) = too_few {
+            // The others may be there, under another path.
+            let unreadable = match self.unreadable(Split::Train).next() {
+                Some(first) => {
+                    let clips = self.unreadable(Split::Train).count();
+                    format!("; {clips} training clips can't be read, the first, {first}")
+                }
+                None => String::new(),
+            };
+            return Err(Error::data(&self.path, format!("{reason}{unreadable}")));
+        }
+        for (class, label) in self.labels.iter().enumerate() {
+            match train[class] {
+                0 if val[class] + test[class] > 0 => {
+                    self.warnings.push(Warning::NoTrainingClip(label.clone()))
+                }
+                1 => self.warnings.push(Warning::OneClip(label.clone())),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a file can't be a clip, by a look at its directory entry.
+fn usable(path: &Path) -> Result<(), String> {
+    match fs::metadata(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err("no such file".into()),
+        Err(e) => Err(e.to_string()),
+        Ok(meta) if meta.is_dir() => {
+            Err("a folder, not a video (folders of single frames can't be read)".into())
+        }
+        Ok(meta) if meta.len() == 0 => Err("the file is empty".into()),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// The label names, and every row's index into them.
+fn label_indices(path: &Path, rows: &[Row], known: Option<&[String]>) -> Result<(Vec<String>, Vec<usize>)> {
+    let labels = match known {
+        Some(labels) => labels.to_vec(),
+        None => {
+            let mut labels: Vec<String> = rows.iter().map(|row| row.label.clone()).collect();
+            labels.sort_by(|a, b| natural::compare(a, b));
+            labels.dedup();
+            labels
+        }
+    };
+    let index: HashMap<&str, usize> = labels.iter().map(String::as_str).zip(0..).collect();
+    // Where a class is called by a number, any number is a name: as an index it could mean another class.
+    let numbers_are_names = labels.iter().any(|label| label.parse::<f64>().is_ok());
+    let find = |label: &str| {
+        let number = || label.parse().ok().filter(|n| !numbers_are_names && *n < labels.len());
+        index.get(label).copied().or_else(number)
+    };
+    let mut unknown = BTreeMap::new();
+    let mut indices = Vec::with_capacity(rows.len());
+    for row in rows {
+        match find(&row.label) {
+            Some(i) => indices.push(i),
+            None => *unknown.entry(row.label.as_str()).or_insert(0) += 1,
+        }
+    }
+    if !unknown.is_empty() {
+        let clips: usize = unknown.values().sum();
+        let names: Vec<String> = unknown.into_keys().map(|l| format!("'{l}'")).collect();
+        let reason = format!(
+            "{clips} clips have labels that the model doesn't know: {} (it knows: {})",
+            warning::some_of(&names),
+            warning::some_of(&labels)
+        );
+        return Err(Error::data(path, reason));
+    }
+    Ok((labels, indices))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,8 @@
+//! What a training and an evaluation leave to look at: a page, and TensorBoard's event files.
+
+mod confusion;
+mod events;
+mod training;
+
+pub use events::EventWriter;
+pub use training::{EpochPoint, Mistake, TrainingReport};

@@ -1,0 +1,274 @@
+//! What a training run leaves: model folder, card, metrics and report.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use candle_core::Device;
+
+use super::{Balance, Epoch, Finetune, FinetuneDepth, TrainOptions, TrainOutcome};
+use crate::learning::dataset::{Dataset, Problem, Sample, Split};
+use crate::learning::evaluation::{Evaluation, evaluate};
+use crate::learning::features::FeatureCache;
+use crate::learning::report::{EpochPoint, TrainingReport};
+use crate::model::{HeadConfig, LstmConfig, ModelFolder};
+use crate::output::pages::seconds;
+use crate::{Classifier, Result, files};
+
+/// The saved model's figures.
+pub struct Figures {
+    pub validation: Evaluation,
+    /// Where the data has test clips.
+    pub test: Option<Evaluation>,
+}
+
+impl Figures {
+    /// The part that the figures to be quoted are of, by name.
+    pub fn quoted(&self) -> (&'static str, &Evaluation) {
+        self.test.as_ref().map_or(("validation", &self.validation), |test| ("test", test))
+    }
+}
+
+/// Saves the model, measures the saved file on the validation and test clips, and writes card,
+/// `metrics.jsonl` and `report.html` into `dir`.
+pub fn finish(
+    outcome: &TrainOutcome,
+    data: &Dataset,
+    options: &TrainOptions,
+    dir: &Path,
+    command: &str,
+    took: Duration,
+    measured: &(dyn Fn() + Sync),
+) -> Result<Figures> {
+    let mut folder = ModelFolder { card: "Being measured.\n".into(), ..outcome.folder.clone() };
+    folder.save(dir)?;
+    let saved = ModelFolder::read(dir, &Device::Cpu)?;
+    let measure = |model: &ModelFolder, split: Split| -> Result<(Classifier, Evaluation)> {
+        let samples: Vec<&Sample> = data.part(split).collect();
+        let unreadable: Vec<&Problem> = data.problems.iter().filter(|p| p.sample.split == split).collect();
+        let classifier = Classifier::new(model, &Device::Cpu)?;
+        let cache = options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
+        let (cache, never) = (cache.as_ref(), AtomicBool::new(false));
+        let evaluation =
+            evaluate(&classifier, &samples, &unreadable, cache, options.threads, &never, &|_| measured())?;
+        Ok((classifier, evaluation))
+    };
+    // A refitted model has learned the validation clips: their figures are of the model before.
+    let (mut classifier, validation) = measure(outcome.before_refit.as_ref().unwrap_or(&saved), Split::Val)?;
+    let mut test = None;
+    if data.count(Split::Test) > 0 {
+        let measured = measure(&saved, Split::Test)?;
+        (classifier, test) = (measured.0, Some(measured.1));
+    }
+    let figures = Figures { validation, test };
+
+    let facts = facts(&folder, outcome, data, options, took);
+    let (part, quoted) = figures.quoted();
+    let mut warnings: Vec<String> = data.warnings.iter().map(ToString::to_string).collect();
+    warnings.extend(quoted.metrics.warnings());
+    let mut results = vec![(folder.config.head.name(), &quoted.metrics)];
+    results.extend(quoted.baseline.as_ref().map(|metrics| ("mean over time", metrics)));
+    let samples: Vec<&Sample> = data.part(if part == "test" { Split::Test } else { Split::Val }).collect();
+    let history: Vec<&Epoch> = outcome.history.iter().filter(|row| !row.is_baseline()).collect();
+    let epochs: Vec<EpochPoint> = history
+        .iter()
+        .map(|row| EpochPoint {
+            train_loss: Some(row.train_loss),
+            val_loss: row.validation.map(|v| v.loss),
+            train_accuracy: Some(row.train_accuracy),
+            val_accuracy: row.validation.map(|v| v.accuracy),
+            stage: row.stage.clone(),
+        })
+        .collect();
+    let title = dir.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
+    let report = TrainingReport {
+        title: &title,
+        part,
+        results: &results,
+        warnings: &warnings,
+        facts: &facts,
+        command,
+        epochs: &epochs,
+        best_epoch: outcome
+            .kept()
+            .map(|kept| outcome.history[..=kept].iter().filter(|row| !row.is_baseline()).count()),
+        dataset: data,
+        problems: &problems(outcome, data, &figures),
+        mistakes: &quoted.mistakes(&classifier, data, &samples, 24),
+    };
+    files::write_atomically(&dir.join("report.html"), report.to_html().as_bytes())?;
+    let rows: Vec<String> =
+        outcome.history.iter().filter_map(|row| serde_json::to_string(row).ok()).collect();
+    files::write_atomically(&dir.join("metrics.jsonl"), (rows.join("\n") + "\n").as_bytes())?;
+    folder.card = card(&title, &folder, &figures, data, &facts, command);
+    files::write_atomically(&dir.join("README.md"), folder.card.as_bytes())?;
+    Ok(figures)
+}
+
+/// What a refit was.
+fn refitted(outcome: &TrainOutcome) -> String {
+    let cnn = outcome.history.iter().any(|row| row.stage == "refit finetune");
+    let part = match (&outcome.before_refit, cnn) {
+        (None, _) => return "no".into(),
+        (Some(_), true) => "CNN and head",
+        (Some(_), false) => "the head",
+    };
+    format!(
+        "{part}, on training and validation clips together; the validation figures are of the model before"
+    )
+}
+
+/// Every clip that could not be used, once: found at opening, in training or in measuring.
+fn problems(outcome: &TrainOutcome, data: &Dataset, figures: &Figures) -> Vec<Problem> {
+    let measured = [Some(&figures.validation), figures.test.as_ref()].into_iter().flatten();
+    let all = data.problems.iter().chain(&outcome.problems).chain(measured.flat_map(|e| &e.problems));
+    let mut seen = HashSet::new();
+    all.filter(|problem| seen.insert(&problem.sample.path)).cloned().collect()
+}
+
+fn facts(
+    folder: &ModelFolder,
+    outcome: &TrainOutcome,
+    data: &Dataset,
+    options: &TrainOptions,
+    took: Duration,
+) -> Vec<(&'static str, String)> {
+    let config = &folder.config;
+    let sampling = config.sampling;
+    let frames = match sampling.fps {
+        Some(fps) => format!("{} windows of {} frames at {fps} a second", sampling.windows, sampling.frames),
+        None => format!("{} frames spread over the clip", sampling.frames * sampling.windows),
+    };
+    let head = match config.head {
+        HeadConfig::Lstm(LstmConfig { hidden_size, num_layers, delta, skip, .. }) => format!(
+            "LSTM, {num_layers} layer(s) of {hidden_size}{}{}",
+            if delta { ", on features and their change" } else { "" },
+            if skip { ", features' mean beside its own" } else { "" },
+        ),
+        HeadConfig::Mean { .. } => "mean over time".into(),
+    };
+    let colours = match sampling.luma_lag {
+        Some(lag) => format!("; brightness at three moments {lag} s apart instead of colours"),
+        None => String::new(),
+    };
+    let bars = if folder.preprocess.cut_bars { "; black bars cut off" } else { "" };
+    let tuned = match &options.finetune {
+        None => "no, only the head is trained".into(),
+        Some(Finetune { depth, recipe, augmentation, .. }) => format!(
+            "{}, up to {} epochs{}{}",
+            match depth {
+                FinetuneDepth::AfterBlocks(0) => "the whole CNN".into(),
+                FinetuneDepth::AfterBlocks(n) => format!("the CNN but for the stem and {n} blocks"),
+                FinetuneDepth::LastBlocks(n) => format!("the CNN's last {n} blocks"),
+            },
+            recipe.epochs,
+            if config.backbone.temporal_shift() { ", with temporal shift" } else { "" },
+            if augmentation.background > 0.0 { ", on swapped backgrounds" } else { "" },
+        ),
+    };
+    let rare = match options.balance {
+        Balance::Weights => "their clips weigh more",
+        Balance::Margins => {
+            "drawn as often as others; the fewer source videos, the larger the margin they had to win by"
+        }
+        Balance::Sampling => "drawn as often as others",
+        Balance::None => "as others",
+    };
+    let clips = |split| data.count(split).to_string();
+    vec![
+        ("Backbone", format!("{}, weights of `{}`", config.backbone.name(), options.backbone)),
+        ("Why this backbone", options.backbone_reason.clone()),
+        ("Head", head),
+        ("Frames", format!("{frames}, {0} × {0} pixels{colours}{bars}", folder.preprocess.crop_size.height)),
+        ("Fine-tuned", tuned),
+        (
+            "Clips",
+            format!(
+                "{} training, {} validation, {} test",
+                clips(Split::Train),
+                clips(Split::Val),
+                clips(Split::Test)
+            ),
+        ),
+        ("Left out", format!("{} clips that can't be read", data.problems.len() + outcome.problems.len())),
+        ("Rare classes", rare.into()),
+        ("Refitted", refitted(outcome)),
+        (
+            "Scores",
+            match outcome.temperature {
+                Some(t) => format!("logits over {t:.2}, as the validation clips say; done in the weights"),
+                None => "as they are: training was ended early".into(),
+            },
+        ),
+        ("Epochs", outcome.history.iter().filter(|row| !row.is_baseline()).count().to_string()),
+        ("Seed", options.recipe.seed.to_string()),
+        ("Training time", format!("{}, {} threads", seconds(took.as_secs_f64()), options.threads)),
+    ]
+}
+
+/// The model card.
+fn card(
+    title: &str,
+    folder: &ModelFolder,
+    figures: &Figures,
+    data: &Dataset,
+    facts: &[(&str, String)],
+    command: &str,
+) -> String {
+    use std::fmt::Write;
+    let licence = folder.config.licence.as_deref().unwrap_or("unknown");
+    let mut text = format!(
+        "---\nlicense: {}\ntags: [video-classification, {}]\n---\n\n# {title}\n\n\
+         Names one of {} classes: {}.\n\n| | |\n|---|---|\n",
+        licence.to_lowercase(),
+        folder.config.backbone.name(),
+        data.labels.len(),
+        data.labels.join(", "),
+    );
+    for (name, value) in facts {
+        let _ = writeln!(text, "| {name} | {value} |");
+    }
+    let _ = writeln!(text, "| Licence | {licence}, the licence of the backbone's weights |\n\n## Accuracy\n");
+    text += "| clips | head | accuracy | 95 % interval | macro-F1 |\n|---|---|---|---|---|\n";
+    let parts = [("test", figures.test.as_ref()), ("validation", Some(&figures.validation))];
+    for (part, evaluation) in parts.into_iter().filter_map(|(part, e)| Some((part, e?))) {
+        let heads =
+            [(folder.config.head.name(), Some(&evaluation.metrics)), ("mean", evaluation.baseline.as_ref())];
+        for (head, m) in heads.into_iter().filter_map(|(head, m)| Some((head, m?))) {
+            let [low, high] = m.accuracy_interval.map(|x| 100.0 * x);
+            let (accuracy, f1, clips) = (100.0 * m.accuracy, m.macro_f1, m.clips);
+            let _ = writeln!(
+                text,
+                "| {clips} {part} | {head} | {accuracy:.1} % | {low:.1}–{high:.1} % | {f1:.3} |"
+            );
+        }
+    }
+    let (part, quoted) = figures.quoted();
+    let majority = &quoted.metrics.majority;
+    let _ = writeln!(
+        text,
+        "\nAlways answering `{}` would be right for {:.1} % of the {part} clips. \
+         The validation clips chose the epoch; the test clips chose nothing.\n\n## Confusion ({part})\n",
+        majority.label,
+        100.0 * majority.accuracy
+    );
+    let _ = writeln!(
+        text,
+        "| true \\ answered | {} |",
+        (0..data.labels.len()).map(|i| i.to_string()).collect::<Vec<_>>().join(" | ")
+    );
+    let _ = writeln!(text, "|---|{}", "---|".repeat(data.labels.len()));
+    for (i, (label, row)) in std::iter::zip(&data.labels, &quoted.metrics.confusion).enumerate() {
+        let cells: Vec<String> =
+            row.iter().map(|n| if *n == 0 { String::new() } else { n.to_string() }).collect();
+        let _ = writeln!(text, "| {i} {label} | {} |", cells.join(" | "));
+    }
+    let _ = write!(text, "\n## Made by\n\n```sh\n{command}\n```\n");
+    if figures.test.is_some() {
+        let data = data.path.display();
+        let _ =
+            write!(text, "\nThe test figures again: `classify eval {data} --model {title} --split test`.\n");
+    }
+    text
+}

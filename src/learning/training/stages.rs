@@ -1,0 +1,346 @@
+//! The stages of a training run: features, heads on them, the CNN with a head.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use candle_core::{Device, Tensor};
+
+use super::temper::temperature;
+use super::{
+    ClassBalance, Epoch, Finetune, FinetuneStage, FrameStore, HeadStage, Observer, Recipe, Stage,
+    TrainOptions, Trainer, fold_normalisation, init_head, layer_rates, normalisation,
+};
+use crate::learning::dataset::{Dataset, Problem, Sample, Split};
+use crate::learning::features::{Examples, FeatureCache, extract};
+use crate::model::{HeadConfig, ModelFolder, Weights};
+use crate::video::Sampling;
+use crate::{Classifier, Error, Result};
+
+/// Most epochs of the head that the CNN is tuned with.
+const FIRST_EPOCHS: usize = 4;
+
+/// Of each training and validation clip, `[windows, T', D]`.
+pub(super) type Features = Vec<Result<Tensor>>;
+
+/// What the stages of a run share.
+pub(super) struct Run<'a> {
+    pub digest: String,
+    pub data: &'a Dataset,
+    pub options: &'a TrainOptions,
+    pub checkpoints: &'a Path,
+    pub stop: &'a AtomicBool,
+    pub observer: &'a dyn Observer,
+    /// In a refit, the epochs of the run whose choices it follows: validation clips are training clips now.
+    pub chosen: Option<Vec<Epoch>>,
+    /// By how much the logits of the model are to be divided, as the validation clips say.
+    pub temperature: Option<f64>,
+    pub history: Vec<Epoch>,
+    pub problems: Vec<Problem>,
+    pub warnings: Vec<String>,
+}
+
+/// The clips that can be used.
+struct Parts<'a> {
+    train: Part<'a>,
+    validation: Part<'a>,
+}
+
+/// Training or validation clips with their features.
+struct Part<'a> {
+    samples: Vec<&'a Sample>,
+    examples: Examples,
+}
+
+impl<'a> Run<'a> {
+    /// Every stage, from the CNN of `base` to the model, and the clips' features by its CNN as it is in the end.
+    pub fn stages(&mut self, base: ModelFolder) -> Result<(ModelFolder, Features)> {
+        let features = self.features(&base)?;
+        let Some(finetune) = &self.options.finetune else {
+            return Ok((self.heads(base, &features)?, features));
+        };
+        let parts = self.parts(&features)?;
+        let mut model = base;
+        // It only has to lead the CNN the right way; a better one comes after.
+        let recipe =
+            Recipe { epochs: self.options.recipe.epochs.min(FIRST_EPOCHS), ..self.options.recipe.clone() };
+        let first = self.lstm_head("first head", &recipe, &parts)?;
+        model.config.head = self.options.head.clone();
+        model.weights.0.extend(first.0);
+        if !self.stopped() {
+            self.finetune(&mut model, finetune, &parts)?;
+        }
+        model.weights = model.weights.rounded(&Device::Cpu)?;
+        match self.features(&model) {
+            Ok(features) => Ok((self.heads(model, &features)?, features)),
+            Err(Error::Interrupted(_)) => Ok((model, features)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The heads on the `features` of a CNN that stays as it is from here on. One that `model` has been tuned with
+    /// stays where it is the better one.
+    pub fn heads(&mut self, mut model: ModelFolder, features: &[Result<Tensor>]) -> Result<ModelFolder> {
+        let parts = self.parts(features)?;
+        model.config.head = self.options.head.clone();
+        let learned = self.chosen.as_ref().is_none_or(|history| head_is_better(history));
+        if let (HeadConfig::Lstm(_), true) = (&model.config.head, learned) {
+            let head = self.lstm_head("head", &self.options.recipe, &parts)?;
+            if self.chosen.is_some() || head_is_better(&self.history) {
+                model.weights.0.retain(|name, _| !name.starts_with("head."));
+                model.weights.0.extend(head.0);
+            }
+        }
+        // The mean head is the baseline that every report shows.
+        if !self.stopped() || model.config.head == (HeadConfig::Mean { pool: 1 }) {
+            let name = if model.config.head.name() == "mean" { "head" } else { "baseline" };
+            let mean = self.mean_head(name, &parts)?.0.into_iter();
+            model.weights.0.extend(mean.map(|(tensor, t)| (tensor.replacen("head", name, 1), t)));
+        }
+        model.weights = model.weights.rounded(&Device::Cpu)?;
+        // A refit has learned the clips that would say it.
+        if self.chosen.is_none() && !self.stopped() {
+            let (head, weights) = (&model.config.head, &model.weights);
+            self.temperature = Some(temperature(head, weights, self.classes(), &parts.validation.examples)?);
+        }
+        Ok(model)
+    }
+
+    /// In a refit, how many epochs `stage` takes: as many as it was trained for the first time, or
+    /// up to the best one where it was ended early.
+    fn until(&self, stage: &str, recipe: &Recipe) -> Option<usize> {
+        let rows: Vec<&Epoch> = self.chosen.as_ref()?.iter().filter(|row| row.stage == stage).collect();
+        let best = rows.iter().rposition(|row| row.best).map_or(rows.len(), |best| best + 1);
+        Some(if rows.len() < recipe.epochs { best } else { rows.len() })
+    }
+
+    pub fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn classes(&self) -> usize {
+        self.data.labels.len()
+    }
+
+    /// The training and validation clips.
+    fn samples(&self) -> Vec<&'a Sample> {
+        self.data.samples.iter().filter(|s| s.split != Split::Test).collect()
+    }
+
+    /// The features of the training and validation clips by the CNN of `model`, `[windows, T', D]` each.
+    fn features(&mut self, model: &ModelFolder) -> Result<Features> {
+        let clips: Vec<PathBuf> = self.samples().iter().map(|s| s.path.clone()).collect();
+        let mut bare = model.clone();
+        // Only the CNN is asked; any head of the right shape will do.
+        bare.config.head = HeadConfig::Mean { pool: 1 };
+        bare.weights.0.retain(|name, _| name.starts_with("backbone."));
+        let dim =
+            bare.config.backbone.load(bare.weights.var_builder(&Device::Cpu).pp("backbone"))?.feature_dim();
+        let classes = bare.config.id2label.len();
+        bare.weights.0.extend(init_head(&bare.config.head, dim, classes, 0, &Device::Cpu)?.0);
+        bare.weights = bare.weights.to_device(&self.options.device)?;
+        let classifier = Classifier::new(&bare, &self.options.device)?;
+        let cache = self.options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
+        self.observer.features(0, clips.len());
+        let progress = |done| self.observer.features(done, clips.len());
+        let features =
+            extract(&classifier, &clips, cache.as_ref(), self.options.threads, self.stop, &progress);
+        if self.stopped() {
+            let kept = if cache.is_some() { "; the features so far are kept for the next run" } else { "" };
+            return Err(Error::Interrupted(format!("there is no model yet{kept}")));
+        }
+        if let Some(trouble) = cache.as_ref().and_then(FeatureCache::trouble) {
+            self.warnings = vec![format!("features can't be kept for the next run: {trouble}")];
+        }
+        Ok(features)
+    }
+
+    /// Training and validation clips, with their features in the order of `samples`.
+    fn parts(&mut self, features: &[Result<Tensor>]) -> Result<Parts<'a>> {
+        let mut problems = Vec::new();
+        let mut parts = [(); 2].map(|()| (Vec::new(), Vec::new()));
+        for (sample, features) in std::iter::zip(self.samples(), features) {
+            match features {
+                Ok(features) => {
+                    let validates = sample.split != Split::Train;
+                    let trains = !validates || self.chosen.is_some();
+                    for (part, _) in parts.iter_mut().zip([trains, validates]).filter(|(_, takes)| *takes) {
+                        part.0.push(sample);
+                        part.1.push(features.flatten_to(1)?);
+                    }
+                }
+                Err(e) => problems.push(Problem::new(sample, e)),
+            }
+        }
+        self.problems = problems;
+        let [train, validation] = parts;
+        let part = |(samples, features): (Vec<&'a Sample>, Vec<Tensor>), name: &str| {
+            if features.is_empty() {
+                let first = self.problems.first();
+                let why =
+                    first.map_or(String::new(), |first| format!("; the first that can't be used, {first}"));
+                return Err(Error::data(&self.data.path, format!("no usable {name} clip{why}")));
+            }
+            let labels = samples.iter().map(|sample| sample.label).collect();
+            Ok(Part { samples, examples: Examples { features: Tensor::stack(&features, 0)?, labels } })
+        };
+        Ok(Parts { train: part(train, "training")?, validation: part(validation, "validation")? })
+    }
+
+    fn balance(&self, train: &Part) -> ClassBalance {
+        let videos = train.samples.iter().map(|sample| (sample.label, sample.group.as_str()));
+        ClassBalance::new(self.options.balance, videos, self.classes())
+    }
+
+    fn trained(
+        &mut self,
+        name: &str,
+        stage: &dyn Stage,
+        start: &Weights,
+        recipe: &Recipe,
+        rates: BTreeMap<String, f64>,
+    ) -> Result<Weights> {
+        let until = self.until(name, recipe);
+        let name = &*if self.chosen.is_some() { format!("refit {name}") } else { name.to_owned() };
+        let checkpoint = self.checkpoints.join(format!("{name}.safetensors"));
+        let trained = Trainer {
+            name,
+            digest: &self.digest,
+            recipe,
+            balanced: self.options.balance.draws_classes(),
+            until,
+            checkpoint: Some(checkpoint),
+            stop: self.stop,
+            on_step: &|pace, loss| self.observer.step(name, pace, loss),
+            on_epoch: &|row| self.observer.epoch(row),
+        }
+        .run(stage, start, rates)?;
+        self.history.extend(trained.history);
+        Ok(trained.best)
+    }
+
+    /// An LSTM head on the features of a CNN that stays as it is.
+    fn lstm_head(&mut self, name: &str, recipe: &Recipe, parts: &Parts) -> Result<Weights> {
+        let (options, classes) = (self.options, self.classes());
+        let config = &options.head;
+        let (mean, std) = normalisation(&parts.train.examples)?;
+        let norm = [("head.input_norm.mean".into(), mean), ("head.input_norm.std".into(), std)];
+        let fixed = Weights(norm.into());
+        let balance = self.balance(&parts.train);
+        let stage = HeadStage {
+            config,
+            fixed: &fixed,
+            classes,
+            train: &parts.train.examples,
+            validation: &parts.validation.examples,
+            balance: &balance,
+            label_smoothing: options.label_smoothing,
+            mixup: options.mixup,
+            min_span: 0.75,
+            device: &Device::Cpu,
+        };
+        let dim = parts.train.examples.features.dim(2)?;
+        let start = init_head(config, dim, classes, options.recipe.seed, &Device::Cpu)?;
+        let mut head = self.trained(name, &stage, &start, recipe, BTreeMap::new())?;
+        head.0.extend(fixed.0);
+        Ok(head)
+    }
+
+    /// The mean head, trained on features brought to mean 0 and deviation 1, which then go into its weights.
+    fn mean_head(&mut self, name: &str, parts: &Parts) -> Result<Weights> {
+        let (options, classes) = (self.options, self.classes());
+        let (mean, std) = normalisation(&parts.train.examples)?;
+        let normed = |examples: &Examples| -> Result<Examples> {
+            let features = examples.features.broadcast_sub(&mean)?.broadcast_div(&std)?;
+            Ok(Examples { features, labels: examples.labels.clone() })
+        };
+        let balance = self.balance(&parts.train);
+        let config = HeadConfig::Mean { pool: 1 };
+        let stage = HeadStage {
+            config: &config,
+            fixed: &Weights::default(),
+            classes,
+            train: &normed(&parts.train.examples)?,
+            validation: &normed(&parts.validation.examples)?,
+            balance: &balance,
+            label_smoothing: options.label_smoothing,
+            mixup: options.mixup,
+            min_span: 0.75,
+            device: &Device::Cpu,
+        };
+        let start = init_head(&config, mean.elem_count(), classes, options.recipe.seed, &Device::Cpu)?;
+        let best = self.trained(name, &stage, &start, &options.recipe, BTreeMap::new())?;
+        fold_normalisation(&best, &mean, &std)
+    }
+
+    /// CNN and head together, on frames; puts the result into `model`.
+    fn finetune(&mut self, model: &mut ModelFolder, finetune: &Finetune, parts: &Parts) -> Result<()> {
+        let (options, classes) = (self.options, self.classes());
+        let frames = model.config.sampling.frames;
+        let size = model.preprocess.crop_size.height;
+        let stored = (size as f64 / finetune.augmentation.crop.start().sqrt()).round() as usize;
+        let decode = |samples: &[&Sample], frames: usize, size: usize| -> Result<FrameStore> {
+            let clips: Vec<PathBuf> = samples.iter().map(|sample| sample.path.clone()).collect();
+            let preprocess = model.preprocess.with_size(size);
+            let luma_lag = model.config.sampling.luma_lag;
+            let sampling = Sampling { windows: 1, frames, fps: None, luma_lag };
+            self.observer.features(0, clips.len());
+            let progress = |done| self.observer.features(done, clips.len());
+            FrameStore::decode(
+                &clips,
+                sampling,
+                &preprocess,
+                self.checkpoints,
+                options.threads,
+                self.stop,
+                &progress,
+            )
+        };
+        let train = decode(&parts.train.samples, 2 * frames, stored)?;
+        // Nothing validates a refit.
+        let validation: &[&Sample] = if self.chosen.is_some() { &[] } else { &parts.validation.samples };
+        let validation = decode(validation, frames, size)?;
+        if self.stopped() {
+            return Ok(());
+        }
+        let balance = self.balance(&parts.train);
+        let frozen_blocks = finetune.frozen_blocks(&model.weights);
+        let (mut start, mut fixed) = (Weights::default(), Weights::default());
+        for (name, tensor) in &model.weights.0 {
+            let part = if finetune.trains(name, frozen_blocks) { &mut start } else { &mut fixed };
+            part.0.insert(name.clone(), tensor.clone());
+        }
+        let (start, fixed) = (start.to_device(&options.device)?, fixed.to_device(&options.device)?);
+        let stage = FinetuneStage {
+            backbone: &model.config.backbone,
+            head: &model.config.head,
+            fixed: &fixed,
+            classes,
+            preprocess: &model.preprocess,
+            frames,
+            train: &train,
+            labels: &parts.train.examples.labels,
+            validation: &validation,
+            validation_labels: &parts.validation.examples.labels,
+            augmentation: &finetune.augmentation,
+            moments: model.config.sampling.luma_lag.is_some(),
+            balance: &balance,
+            label_smoothing: options.label_smoothing,
+            mixup: options.mixup,
+            frozen_blocks,
+            shown: finetune.shown.unwrap_or(frames),
+            device: &options.device,
+        };
+        let rates = layer_rates(&start, finetune.backbone_rate, finetune.layer_decay);
+        let best = self.trained("finetune", &stage, &start, &finetune.recipe, rates)?;
+        model.weights.0.extend(best.to_device(&Device::Cpu)?.0);
+        Ok(())
+    }
+}
+
+/// Whether the head learned in the end validated better than the one that the CNN was tuned with, if any: by
+/// macro-F1, as one that has seen stronger mixup is less sure of itself, which its loss would hold against it.
+pub(super) fn head_is_better(history: &[Epoch]) -> bool {
+    let best = |stage: &str| history.iter().rfind(|row| row.stage == stage && row.best)?.validation;
+    best("finetune").is_none_or(|old| best("head").is_some_and(|new| new.macro_f1 > old.macro_f1))
+}

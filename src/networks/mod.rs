@@ -1,0 +1,4 @@
+//! The networks: from frames to logits.
+
+pub mod backbones;
+pub mod heads;
