@@ -21,8 +21,8 @@ build: packages
 
 test: packages
 	cargo fmt --all --check
-	cargo clippy --release --locked --all-targets -- -D warnings
-	cargo test --release --locked
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	cargo test --release --locked --workspace
 
 packages:
 	@scripts/packages.sh

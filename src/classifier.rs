@@ -8,12 +8,12 @@ use candle_nn::ops::softmax;
 use serde::{Deserialize, Serialize};
 
 use crate::error::words;
-use crate::kernels::{Kernels, Precision};
 use crate::model::{self, Calibration, ModelConfig, ModelFiles, ModelFolder};
 use crate::networks::backbones::Backbone;
 use crate::networks::heads::{Head, MeanHead};
 use crate::video::{self, DecodeOptions, Frames, Preprocess};
 use crate::{Error, Result};
+use classify_kernels::{Kernels, Precision};
 
 /// A model, ready to label clips. It can be shared between threads.
 pub struct Classifier {

@@ -27,6 +27,9 @@ pub enum Error {
     /// The user ended it before there was anything to keep.
     #[error("interrupted: {0}")]
     Interrupted(String),
+    /// A version of the kernels was asked for that isn't there.
+    #[error(transparent)]
+    Kernels(#[from] classify_kernels::Error),
     /// A tensor operation failed: a mistake of ours or memory that ran out.
     #[error("tensor operation failed: {}", words(.0))]
     Tensor(#[from] candle_core::Error),

@@ -27,7 +27,7 @@ mod classifier;
 pub mod cli;
 mod error;
 pub mod files;
-pub mod kernels;
+
 pub mod learning;
 pub mod memory;
 pub mod model;

@@ -6,7 +6,6 @@ use candle_core::{DType, Device, Tensor, Var, safetensors};
 use candle_nn::VarBuilder;
 use classify::{
     Classifier,
-    kernels::Kernels,
     model::ModelFolder,
     networks::{
         backbones::{Backbone, I3d},
@@ -14,6 +13,7 @@ use classify::{
     },
     video::Frames,
 };
+use classify_kernels::Kernels;
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)

@@ -12,7 +12,7 @@ mod ours;
 mod peer;
 
 use clap::Parser;
-use classify::kernels::Precision;
+use classify_kernels::Precision;
 use std::path::{Path, PathBuf};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

@@ -3,7 +3,6 @@
 use super::{Result, median};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{VarBuilder, VarMap};
-use classify::kernels::{Kernels, Precision};
 use classify::learning::training::{AdamW, AdamWConfig};
 use classify::memory;
 use classify::model::ModelFolder;
@@ -11,6 +10,7 @@ use classify::networks::backbones::{
     Backbone, EfficientNetLite, LiteVariant, TrainOptions, TrainableEfficientNetLite,
 };
 use classify::networks::heads::Head;
+use classify_kernels::{Kernels, Precision};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -5,10 +5,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use crate::kernels::{Kernels, Precision};
 use crate::model::{DEFAULT_MODEL, embedded_models};
 use crate::{Classifier, Result, bulk, video};
 use anstyle::{AnsiColor, Style};
+use classify_kernels::{Kernels, Precision};
 use etcetera::BaseStrategy;
 
 use super::Status;

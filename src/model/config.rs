@@ -6,12 +6,12 @@ use candle_core::{Result, bail};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::Precision;
 use crate::networks::backbones::{
     Backbone, EfficientNetLite, I3d, LiteVariant, TrainOptions, TrainableEfficientNetLite,
 };
 use crate::networks::heads::{Head, LstmHead, MeanHead};
 use crate::video::Sampling;
+use classify_kernels::Precision;
 
 /// What a model is made of, how it looks at a clip, and what its outputs mean.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

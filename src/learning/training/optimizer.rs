@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::kernels::Numbers;
 use candle_core::{Device, Result, Tensor, Var, backprop::GradStore};
+use classify_kernels::Numbers;
 use rayon::prelude::*;
 
 /// What to say of a run that is beyond hope.

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::optimizer::DIVERGED;
 use super::{AdamW, AdamWConfig, Checkpoint, Schedule};
-use crate::kernels::Numbers;
 use crate::model::Weights;
 use crate::{Error, Result};
+use classify_kernels::Numbers;
 
 /// How long and how fast to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -16,9 +16,9 @@ mod train;
 pub use train::{TrainOptions, TrainableEfficientNetLite};
 
 use super::Backbone;
-use crate::kernels::{Kernels, Precision};
 use candle_core::{DType, Result, Tensor, bail};
 use candle_nn::VarBuilder;
+use classify_kernels::{Kernels, Precision};
 
 /// Batch normalisation's ε.
 pub(crate) const EPSILON: f64 = 1e-3;

@@ -8,7 +8,7 @@ use candle_core::{DType, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
 use super::Backbone;
-use crate::kernels::Kernels;
+use classify_kernels::Kernels;
 
 /// ε of every BatchNorm of the network.
 pub(crate) const EPSILON: f64 = 1e-3;

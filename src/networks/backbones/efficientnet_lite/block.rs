@@ -2,9 +2,9 @@
 //! time and stay in the core's own cache.
 
 use super::{BlockSpec, Weights};
-use crate::kernels::conv::{Activation, Grid, PackedConv, Run, Window};
-use crate::kernels::depthwise::{DepthwiseConv, DepthwiseRun};
-use crate::kernels::{AlignedBuf, Kernels};
+use classify_kernels::conv::{Activation, Grid, PackedConv, Run, Window};
+use classify_kernels::depthwise::{DepthwiseConv, DepthwiseRun};
+use classify_kernels::{AlignedBuf, Kernels};
 
 /// Numbers of expanded activations at a time: half of a common level-2 cache.
 const STRIP: usize = 96 * 1024;

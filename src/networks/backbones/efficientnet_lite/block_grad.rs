@@ -6,11 +6,11 @@
 use super::block::{Block, Hidden, Images};
 use super::shift::{Direction, shift};
 use super::{BlockSpec, Weights};
-use crate::kernels::conv::{Activation, Grid, PackedConv, Run, Window};
-use crate::kernels::depthwise::{DepthwiseConv, DepthwiseRun};
-use crate::kernels::grad::{self, ConvGrad, DepthwiseWeights};
-use crate::kernels::{AlignedBuf, Kernels, Numbers, slice};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use classify_kernels::conv::{Activation, Grid, PackedConv, Run, Window};
+use classify_kernels::depthwise::{DepthwiseConv, DepthwiseRun};
+use classify_kernels::grad::{self, ConvGrad, DepthwiseWeights};
+use classify_kernels::{AlignedBuf, Kernels, Numbers, slice};
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::ops::Range;

@@ -4,10 +4,10 @@
 use super::block::{Block, Hidden, Images};
 use super::shift::{Direction, shift};
 use super::{FEATURES, Normed, NormedNetwork, STEM};
-use crate::kernels::conv::{Activation, PackedConv, Run, Window};
-use crate::kernels::depthwise::DepthwiseConv;
-use crate::kernels::{AlignedBuf, Kernels, Numbers, Precision};
 use candle_core::{Device, Result, Tensor};
+use classify_kernels::conv::{Activation, PackedConv, Run, Window};
+use classify_kernels::depthwise::DepthwiseConv;
+use classify_kernels::{AlignedBuf, Kernels, Numbers, Precision};
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::ops::Range;

@@ -3,8 +3,8 @@
 
 use super::block_grad::BlockOp;
 use super::{BlockSpec, FoldedBlock, Normed, NormedBlock};
-use crate::kernels::Kernels;
 use candle_core::{DType, Device, Result, Tensor, Var};
+use classify_kernels::Kernels;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

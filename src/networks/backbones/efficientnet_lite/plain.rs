@@ -3,8 +3,8 @@
 
 use super::shift::shift_plain;
 use super::{Folded, FoldedBlock, FoldedNetwork};
-use crate::kernels::conv::Window;
 use candle_core::{Result, Tensor};
+use classify_kernels::conv::Window;
 
 impl Folded {
     /// SAME convolution; `groups` 1 or the number of channels.

@@ -1,9 +1,9 @@
 use super::{BlockSpec, EfficientNetLite, FEATURES, LiteVariant, TrainOptions, TrainableEfficientNetLite};
-use crate::kernels::{Kernels, Precision};
 use crate::networks::backbones::Backbone;
 use candle_core::{DType, Device, Result, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{VarBuilder, VarMap};
+use classify_kernels::{Kernels, Precision};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

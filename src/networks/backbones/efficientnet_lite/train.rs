@@ -4,11 +4,11 @@
 
 use super::block_grad::BlockOp;
 use super::{FEATURES, FoldedNetwork, LiteVariant, Normed, NormedNetwork};
-use crate::kernels::Kernels;
-use crate::kernels::conv::Activation;
-use crate::kernels::ops;
 use candle_core::{DType, Result, Tensor, bail};
 use candle_nn::VarBuilder;
+use classify_kernels::Kernels;
+use classify_kernels::conv::Activation;
+use classify_kernels::ops;
 
 /// What is trained, and how frames see each other.
 #[derive(Clone, Copy, Debug, Default)]

@@ -7,10 +7,10 @@ use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
 
 use super::{FEATURES, Layer, Mixed, Normed};
-use crate::kernels::conv::{Activation, Grid, PackedConv, Run, Window};
-use crate::kernels::pool::max_pool;
-use crate::kernels::winograd::WinogradConv;
-use crate::kernels::{AlignedBuf, Kernels, Numbers};
+use classify_kernels::conv::{Activation, Grid, PackedConv, Run, Window};
+use classify_kernels::pool::max_pool;
+use classify_kernels::winograd::WinogradConv;
+use classify_kernels::{AlignedBuf, Kernels, Numbers};
 
 /// The network with its weights packed for the kernels.
 pub(super) struct Network {

@@ -4,7 +4,7 @@
 use candle_core::{Result, Tensor};
 
 use super::{Folded, Layer, Mixed};
-use crate::kernels::{conv3d_plain, max_pool3d_plain};
+use classify_kernels::{conv3d_plain, max_pool3d_plain};
 
 /// `f32 [T, H, W, 3]` to `f32 [T / 8, 1024]`.
 pub(super) fn forward(layers: &[Layer<Folded>], window: &Tensor) -> Result<Tensor> {

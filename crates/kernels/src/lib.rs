@@ -11,32 +11,34 @@
 
 mod aligned;
 mod bf16;
-pub(crate) mod conv;
-pub(crate) mod depthwise;
-pub(crate) mod grad;
+pub mod conv;
+pub mod depthwise;
+pub mod grad;
 mod micro;
 mod micro_grad;
 mod numbers;
-pub(crate) mod ops;
+pub mod ops;
 #[cfg(test)]
 mod ops_tests;
 mod place;
 mod plain;
-pub(crate) mod pool;
+pub mod pool;
 mod shape;
 mod simd;
 #[cfg(test)]
 mod tests;
 mod volume;
-pub(crate) mod winograd;
+pub mod winograd;
 
-pub(crate) use aligned::AlignedBuf;
+pub use aligned::AlignedBuf;
 pub use bf16::Precision;
-pub(crate) use numbers::Numbers;
-pub(crate) use numbers::slice;
-pub(crate) use volume::{conv3d_plain, max_pool3d_plain};
+pub use numbers::Numbers;
+pub use numbers::slice;
+pub use volume::{conv3d_plain, max_pool3d_plain};
 
-use crate::Error;
+mod error;
+
+pub use error::Error;
 
 /// Which implementation runs, slowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,14 +65,8 @@ impl Kernels {
         let known = Self::ALL.into_iter().find(|k| name == k.name());
         match known {
             Some(kernels) if kernels.supported() => Ok(kernels),
-            Some(_) => Err(Error::Usage(format!(
-                "CLASSIFY_KERNELS={}: this CPU doesn't have these instructions",
-                name.display()
-            ))),
-            None => Err(Error::Usage(format!(
-                "CLASSIFY_KERNELS={}: must be plain, portable, avx2 or avx512",
-                name.display()
-            ))),
+            Some(_) => Err(Error::new("CLASSIFY_KERNELS", &name, "this CPU doesn't have these instructions")),
+            None => Err(Error::new("CLASSIFY_KERNELS", &name, "must be plain, portable, avx2 or avx512")),
         }
     }
 
@@ -85,7 +81,7 @@ impl Kernels {
     }
 
     /// These, if this CPU has their instructions: whoever is given `Kernels` to compute with relies on that.
-    pub(crate) fn checked(self) -> candle_core::Result<Self> {
+    pub fn checked(self) -> candle_core::Result<Self> {
         if self.supported() { Ok(self) } else { candle_core::bail!("this CPU has no {}", self.name()) }
     }
 

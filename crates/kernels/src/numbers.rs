@@ -35,7 +35,7 @@ impl<S: Deref<Target = Storage>> Deref for Numbers<S> {
 }
 
 /// The same inside of an operator's forward pass.
-pub(crate) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+pub fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F32(numbers), Some((start, end))) => Ok(&numbers[start..end]),
         _ => bail!("operator wants contiguous f32 numbers"),

@@ -22,21 +22,19 @@ pub enum Precision {
 impl Precision {
     /// The one that `CLASSIFY_PRECISION` names (`f32` or `bf16`), else bfloat16 where `kernels` and this CPU have
     /// instructions for it.
-    pub fn detect(kernels: Kernels) -> Result<Self, crate::Error> {
+    pub fn detect(kernels: Kernels) -> Result<Self, super::Error> {
         let fast = kernels == Kernels::Avx512 && has_instructions();
         match std::env::var_os("CLASSIFY_PRECISION") {
             None if fast => Ok(Self::Bf16),
             None => Ok(Self::F32),
             Some(name) if name == "f32" => Ok(Self::F32),
             Some(name) if name == "bf16" && fast => Ok(Self::Bf16),
-            Some(name) if name == "bf16" => Err(crate::Error::Usage(format!(
-                "CLASSIFY_PRECISION=bf16: the {} kernels on this CPU don't have these instructions",
-                kernels.name()
-            ))),
-            Some(name) => Err(crate::Error::Usage(format!(
-                "CLASSIFY_PRECISION={}: must be f32 or bf16",
-                name.display()
-            ))),
+            Some(name) if name == "bf16" => Err(super::Error::new(
+                "CLASSIFY_PRECISION",
+                &name,
+                format!("the {} kernels on this CPU don't have these instructions", kernels.name()),
+            )),
+            Some(name) => Err(super::Error::new("CLASSIFY_PRECISION", &name, "must be f32 or bf16")),
         }
     }
 
@@ -188,7 +186,7 @@ struct Tile {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::{Pair, ROWS, Tile};
-    use crate::kernels::simd::{Lane, Zmm};
+    use crate::simd::{Lane, Zmm};
     use std::arch::x86_64::*;
 
     /// Rounds one pixel's `n` numbers, to the nearest and to even; a missing last one is zero.
@@ -302,7 +300,7 @@ mod x86 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::conv::{Activation, Grid, Window};
+    use crate::conv::{Activation, Grid, Window};
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 

@@ -71,7 +71,7 @@ fn row_portable(window: Window, input: &[f32], from: Grid, output: &mut [f32], a
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{AlignedBuf, max_pool3d_plain};
+    use crate::{AlignedBuf, max_pool3d_plain};
     use candle_core::{Device, Tensor};
 
     /// Below zero everywhere, so that padding with zeros would show.
