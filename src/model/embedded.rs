@@ -18,7 +18,7 @@ struct Embedded {
 
 macro_rules! embed {
     ($($name:literal),* $(,)?) => {
-        &[$(Embedded {
+        [$(Embedded {
             name: $name,
             config: include_bytes!(concat!("../../models/", $name, "/config.json")),
             preprocess: include_bytes!(concat!("../../models/", $name, "/preprocessor_config.json")),
@@ -28,7 +28,8 @@ macro_rules! embed {
     };
 }
 
-const MODELS: &[Embedded] = embed!["kinetics400-i3d", "imagenet-lite0", "ucf14-lite0-lstm"];
+/// A static: a const would be copied, weights and all, into every place that uses it.
+static MODELS: [Embedded; 3] = embed!["kinetics400-i3d", "imagenet-lite0", "ucf14-lite0-lstm"];
 
 /// Names of the embedded models.
 pub fn embedded_models() -> impl Iterator<Item = &'static str> {
