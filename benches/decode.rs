@@ -4,7 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
-use classify::video::{DecodeOptions, Preprocess, Sampling, read_frames};
+use classify::{
+    DecodeOptions,
+    internals::video::read_frames,
+    model::{Preprocess, Sampling},
+};
 
 /// Opens and decodes everything, as plainly as the library allows. Returns the number of pictures.
 fn decode_all(path: &Path) -> usize {

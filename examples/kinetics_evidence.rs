@@ -19,13 +19,10 @@ use std::{
 
 use candle_core::Device;
 use classify::{
-    Classifier, Error, Result,
-    learning::{
-        calibration::{self, Known},
-        metrics::{Answer, Metrics},
-    },
+    Classifier, DecodeOptions, Error, Result,
+    internals::learning::calibration::{self, Known},
+    learning::metrics::{Answer, Metrics},
     model::{Calibration, ModelFiles, ModelFolder},
-    video::DecodeOptions,
 };
 use rayon::prelude::*;
 

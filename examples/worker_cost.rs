@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use classify::bulk::worker::{Pool, Request, Setup};
-use classify::bulk::{self, Settings};
+use classify::internals::bulk::worker::{Pool, Request, Setup};
+use classify::internals::bulk::{self, Settings};
 use classify::{Classifier, ClipLabels};
 
 const MODEL: &str = "imagenet-lite0";

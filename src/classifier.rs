@@ -30,6 +30,7 @@ pub struct Classifier {
 /// What a clip shows, best label first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClipLabels {
+    /// The clip, as it was named.
     #[serde(with = "crate::files::paths::exact")]
     pub path: PathBuf,
     /// Every label of the model, by falling score.
@@ -44,13 +45,16 @@ pub struct ClipLabels {
     pub model: String,
     /// What was wrong with the clip without keeping it from being labelled.
     pub warnings: Vec<String>,
+    /// Where the time went.
     pub timings: Timings,
 }
 
 /// A label and its score: a probability between 0 and 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Label {
+    /// The class's name.
     pub label: String,
+    /// How likely the model thinks it, between 0 and 1.
     pub score: f32,
 }
 

@@ -8,19 +8,40 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error that names the file it is about.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A clip that can't be labelled; the others go on.
     #[error("{}: {reason}", path.display())]
-    Clip { path: PathBuf, reason: String },
+    Clip {
+        /// The clip.
+        path: PathBuf,
+        /// Why, and where it helps what to do.
+        reason: String,
+    },
     /// A model folder that can't be used.
     #[error("model {}: {reason}", path.display())]
-    Model { path: PathBuf, reason: String },
+    Model {
+        /// The folder, or an embedded model's name.
+        path: PathBuf,
+        /// Why, and where it helps what to do.
+        reason: String,
+    },
     /// A data set (folder or list of labelled clips) that can't be used.
     #[error("{}: {reason}", path.display())]
-    Data { path: PathBuf, reason: String },
+    Data {
+        /// The folder or list.
+        path: PathBuf,
+        /// Why, and where it helps what to do.
+        reason: String,
+    },
     /// A file that can't be read or written.
     #[error("{}: {source}", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
     /// A request that contradicts itself or asks for what isn't there.
     #[error("{0}")]
     Usage(String),

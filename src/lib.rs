@@ -1,14 +1,8 @@
 //! **classify** says what happens in a video clip.
 //!
-//! The way of a clip, in the order of the modules:
-//!
-//! 1. [`video`]: open the file, plan which moments to look at, decode them and bring them
-//!    upright, to one size and to RGB: [`video::Frames`], `u8 [windows, T, H, W, 3]`.
-//! 2. [`networks::backbones`]: a CNN turns each window of frames into feature vectors `[T', D]`.
-//! 3. [`networks::heads`]: an LSTM reads the features in order of time and yields the clip's logits.
-//! 4. [`Classifier`] holds the three together, as a model folder ([`model`]) describes them.
-//!
-//! Training, evaluation and inference all take this way; none has a copy of its own.
+//! The way of a clip: the frames of a file are decoded, brought upright, to one size and to RGB ([`Frames`]); a CNN
+//! turns them into feature vectors; an LSTM reads those in order of time and yields the clip's logits. A
+//! [`Classifier`] holds the three together, as a model folder ([`model`]) describes them:
 //!
 //! ```
 //! # fn main() -> classify::Result<()> {
@@ -21,20 +15,76 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A long video is watched from its first picture to its last by [`timeline::watch`]. New labels are learned by
+//! [`learning::training`], and [`learning::evaluation`] says how good a model is. All of them take the same way; none
+//! has a copy of its own.
+//!
+//! # Features
+//!
+//! - `cli` (default): the command `classify`. A library without it has no argument parser and no progress bars.
+//! - `cuda`: networks on an NVIDIA GPU, by candle's own operators.
 
-pub mod bulk;
+// What only the command uses is checked where it is built.
+#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
+
+mod bulk;
 mod classifier;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
 mod error;
-pub mod files;
-
+mod files;
 pub mod learning;
-pub mod memory;
+mod memory;
 pub mod model;
-pub mod networks;
-pub mod output;
+mod networks;
+mod output;
 pub mod timeline;
-pub mod video;
+#[allow(unreachable_pub)]
+mod video;
 
+pub use candle_core::Device;
 pub use classifier::{Classifier, ClipLabels, Label, Timings};
 pub use error::{Error, Result};
+pub use video::{DecodeOptions, Frames};
+
+/// The examples of the page on the library.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/library.md")]
+mod library_page {}
+
+/// What the project's own tests, benchmarks, examples and fuzz targets need beyond the above. It may change with any
+/// version.
+#[doc(hidden)]
+pub mod internals {
+    pub mod bulk {
+        pub use crate::bulk::{Settings, available_threads, in_order, label};
+
+        pub mod worker {
+            pub use crate::bulk::worker::{Pool, Request, Setup};
+        }
+    }
+
+    pub mod learning {
+        pub mod calibration {
+            pub use crate::learning::calibration::{Known, best, calibrate, softmax};
+        }
+        pub use crate::learning::training::{AdamW, AdamWConfig};
+    }
+
+    pub mod memory {
+        pub use crate::memory::keep_for_training;
+    }
+
+    pub mod networks {
+        pub use crate::networks::backbones::{
+            Backbone, EfficientNetLite, I3d, LiteVariant, TrainOptions, TrainableEfficientNetLite,
+        };
+        pub use crate::networks::heads::{Head, Lstm};
+    }
+
+    pub mod video {
+        pub use crate::video::{Walk, probe, read_frames};
+    }
+}

@@ -9,7 +9,7 @@ pub fn keep_for_training() {
 
 /// Keeps freed blocks for the next clip, which needs as much again, for every thread alike: getting them anew
 /// costs a fifth of a short clip's time.
-pub fn keep_for_clips() {
+pub(crate) fn keep_for_clips() {
     ask_for_huge_pages(64 << 20);
     keep_freed(32 << 20, true);
 }

@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use classify::Error;
-use classify::video::{DecodeOptions, Frames, Preprocess, Sampling, probe, read_frames};
+use classify::{
+    DecodeOptions, Frames,
+    internals::video::{probe, read_frames},
+    model::{Preprocess, Sampling},
+};
 
 fn clip(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clips").join(name)

@@ -5,7 +5,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use classify::video::{DecodeOptions, Frames, Preprocess, Sampling, read_frames};
+use classify::{
+    DecodeOptions, Frames,
+    internals::video::read_frames,
+    model::{Preprocess, Sampling},
+};
 
 fn shared() -> PathBuf {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");

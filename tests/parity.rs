@@ -5,13 +5,9 @@ use std::{collections::HashMap, path::PathBuf};
 use candle_core::{DType, Device, Tensor, Var, safetensors};
 use candle_nn::VarBuilder;
 use classify::{
-    Classifier,
+    Classifier, Frames,
+    internals::networks::{Backbone, I3d, Lstm},
     model::ModelFolder,
-    networks::{
-        backbones::{Backbone, I3d},
-        heads::Lstm,
-    },
-    video::Frames,
 };
 use classify_kernels::Kernels;
 

@@ -3,13 +3,13 @@
 use super::{Result, median};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{VarBuilder, VarMap};
-use classify::learning::training::{AdamW, AdamWConfig};
-use classify::memory;
-use classify::model::ModelFolder;
-use classify::networks::backbones::{
+use classify::internals::learning::{AdamW, AdamWConfig};
+use classify::internals::memory;
+use classify::internals::networks::Head;
+use classify::internals::networks::{
     Backbone, EfficientNetLite, LiteVariant, TrainOptions, TrainableEfficientNetLite,
 };
-use classify::networks::heads::Head;
+use classify::model::ModelFolder;
 use classify_kernels::{Kernels, Precision};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,20 +33,20 @@ fn frames(frames: usize, size: usize) -> Result<Tensor> {
 }
 
 /// The network alone.
-pub struct Network {
+pub(crate) struct Network {
     network: EfficientNetLite,
     frames: Tensor,
 }
 
 impl Network {
-    pub fn new(count: usize, size: usize, precision: Precision) -> Result<Self> {
+    pub(crate) fn new(count: usize, size: usize, precision: Precision) -> Result<Self> {
         let folder = ModelFolder::named(WEIGHTS, &Device::Cpu)?;
         let vb = folder.weights.var_builder(&Device::Cpu).pp("backbone");
         let network = EfficientNetLite::load_in(vb, LiteVariant::Lite0, precision)?;
         Ok(Self { network, frames: frames(count, size)? })
     }
 
-    pub fn features(&mut self) -> Result<f64> {
+    pub(crate) fn features(&mut self) -> Result<f64> {
         self.network.forward(&self.frames)?;
         median_of_five(|| {
             self.network.forward(&self.frames)?;
@@ -56,7 +56,7 @@ impl Network {
 }
 
 /// The 3D network, one window of frames to logits.
-pub struct Volume {
+pub(crate) struct Volume {
     folder: ModelFolder,
     network: Box<dyn Backbone>,
     head: Head,
@@ -64,7 +64,7 @@ pub struct Volume {
 }
 
 impl Volume {
-    pub fn new(count: usize, size: usize) -> Result<Self> {
+    pub(crate) fn new(count: usize, size: usize) -> Result<Self> {
         let mut folder = ModelFolder::named("kinetics400-i3d", &Device::Cpu)?;
         folder.config.sampling.windows = 1;
         folder.config.sampling.frames = count;
@@ -77,11 +77,11 @@ impl Volume {
     }
 
     /// The same network for the peer.
-    pub fn export(&self, path: &Path) -> Result<()> {
-        Ok(std::fs::write(path, classify::model::export::onnx(&self.folder)?)?)
+    pub(crate) fn export(&self, path: &Path) -> Result<()> {
+        Ok(std::fs::write(path, classify::model::onnx(&self.folder)?)?)
     }
 
-    pub fn logits(&mut self) -> Result<f64> {
+    pub(crate) fn logits(&mut self) -> Result<f64> {
         median_of_five(|| {
             let features = self.network.forward(&self.window)?;
             self.head.forward(&features.unsqueeze(0)?)?;
@@ -91,7 +91,7 @@ impl Volume {
 }
 
 /// Forward, loss, backward, AdamW on all weights; batch normalisation keeps its statistics.
-pub struct Training {
+pub(crate) struct Training {
     network: TrainableEfficientNetLite,
     weight: Tensor,
     optimizer: AdamW,
@@ -99,7 +99,7 @@ pub struct Training {
 }
 
 impl Training {
-    pub fn new(count: usize, size: usize) -> Result<Self> {
+    pub(crate) fn new(count: usize, size: usize) -> Result<Self> {
         let folder = ModelFolder::named(WEIGHTS, &Device::Cpu)?;
         let variables = VarMap::new();
         let mut trained = BTreeMap::new();
@@ -121,7 +121,7 @@ impl Training {
         Ok(Self { network, weight: weight.as_tensor().clone(), optimizer, frames: frames(count, size)? })
     }
 
-    pub fn step(&mut self) -> Result<f64> {
+    pub(crate) fn step(&mut self) -> Result<f64> {
         // As the program does; after the other rows, whose programs run in processes of their own.
         memory::keep_for_training();
         let clip = self.frames.dim(0)?;
@@ -137,7 +137,7 @@ impl Training {
 }
 
 /// The program itself, from the shell, with these arguments besides the clips.
-pub struct Command(pub Vec<String>);
+pub(crate) struct Command(pub Vec<String>);
 
 impl Command {
     fn build(&self) -> std::process::Command {
@@ -148,7 +148,7 @@ impl Command {
 
     /// Seconds for all clips, start-up left out: what the first few take is measured apart and taken off, and the
     /// rest is stretched to the whole number.
-    pub fn label_running(&self, clips: &[PathBuf]) -> Result<f64> {
+    pub(crate) fn label_running(&self, clips: &[PathBuf]) -> Result<f64> {
         let few = clips.len().div_ceil(5);
         let all = self.label(clips)?;
         if few == clips.len() {
@@ -159,7 +159,7 @@ impl Command {
     }
 
     /// Seconds for all clips, start-up included.
-    pub fn label(&self, clips: &[PathBuf]) -> Result<f64> {
+    pub(crate) fn label(&self, clips: &[PathBuf]) -> Result<f64> {
         let start = Instant::now();
         let output = self.build().args(clips).output()?;
         let seconds = start.elapsed().as_secs_f64();
@@ -177,7 +177,7 @@ impl Command {
 
     /// Most bytes in memory while one clip is labelled, as Linux counts them: the sum of the peaks
     /// of the program and of its worker processes.
-    pub fn peak_memory(&self, clip: &Path) -> Result<f64> {
+    pub(crate) fn peak_memory(&self, clip: &Path) -> Result<f64> {
         let mut child = self.build().arg(clip).stdout(std::process::Stdio::null()).spawn()?;
         // `wait4` would report this process's own peak where that is higher.
         let mut peaks = BTreeMap::new();
@@ -212,17 +212,17 @@ fn note_peaks(process: u32, peaks: &mut BTreeMap<u32, f64>) {
 }
 
 /// The one in which the program labels clips on this machine.
-pub fn precision() -> Result<Precision> {
+pub(crate) fn precision() -> Result<Precision> {
     Ok(Precision::detect(Kernels::detect()?)?)
 }
 
 /// Processor, cores and kernels in one line.
-pub fn machine() -> String {
+pub(crate) fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
     let kernels = Kernels::detect().map_or("unknown", Kernels::name);
     let precision = precision().map_or("unknown", Precision::name);
-    let threads = classify::bulk::available_threads();
+    let threads = classify::internals::bulk::available_threads();
     format!("{}, {threads} cores, kernels {kernels}, {precision}", name.unwrap_or("unknown processor"))
 }
 
@@ -243,7 +243,7 @@ fn multiply_adds(size: usize) -> usize {
 }
 
 /// The machine's matrix product, and how much of it the network reaches.
-pub fn print_limits(frames: usize, size: usize) -> Result<()> {
+pub(crate) fn print_limits(frames: usize, size: usize) -> Result<()> {
     let n = 1024;
     let a = Tensor::randn(0f32, 1f32, (n, n), &Device::Cpu)?;
     let product = || -> Result<()> {

@@ -11,7 +11,7 @@ fn script(name: &str) -> PathBuf {
 }
 
 /// A running `peer.py`.
-pub struct Peer {
+pub(crate) struct Peer {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
@@ -19,11 +19,11 @@ pub struct Peer {
 
 impl Peer {
     /// Starts it; returns its versions, too.
-    pub fn start(python: &Path) -> Result<(Self, String)> {
+    pub(crate) fn start(python: &Path) -> Result<(Self, String)> {
         let mut child = Command::new(python)
             .args(["-W", "ignore"])
             .arg(script("peer.py"))
-            .env("THREADS", classify::bulk::available_threads().to_string())
+            .env("THREADS", classify::internals::bulk::available_threads().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -50,7 +50,7 @@ impl Peer {
     }
 
     /// What it says to a command.
-    pub fn seconds(&mut self, command: &str) -> Result<f64> {
+    pub(crate) fn seconds(&mut self, command: &str) -> Result<f64> {
         let input = self.input.as_mut().ok_or("the peer has no input")?;
         writeln!(input, "{command}")?;
         Ok(self.line()?.parse()?)
@@ -66,7 +66,7 @@ impl Drop for Peer {
 }
 
 /// Seconds of `one_clip.py` from start to end.
-pub fn one_clip(python: &Path, onnx: &Path, frames: usize, size: usize, clip: &Path) -> Result<f64> {
+pub(crate) fn one_clip(python: &Path, onnx: &Path, frames: usize, size: usize, clip: &Path) -> Result<f64> {
     let start = Instant::now();
     let output = Command::new(python)
         .arg(script("one_clip.py"))

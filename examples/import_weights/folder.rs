@@ -47,7 +47,7 @@ impl View for &Weight {
 }
 
 /// Writes `model.safetensors`; the same weights give the same bytes.
-pub fn write_weights(folder: &Path, weights: &[Weight]) -> Result<()> {
+pub(crate) fn write_weights(folder: &Path, weights: &[Weight]) -> Result<()> {
     let path = folder.join("model.safetensors");
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let named = weights.iter().map(|weight| (weight.name.as_str(), weight));
@@ -56,7 +56,7 @@ pub fn write_weights(folder: &Path, weights: &[Weight]) -> Result<()> {
 }
 
 /// Writes `value` as indented JSON.
-pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
+pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
     let mut text = serde_json::to_string_pretty(value).map_err(|e| Error::model(path, e))?;
     text.push('\n');
     write(path, text.as_bytes())

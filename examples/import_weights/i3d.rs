@@ -11,7 +11,7 @@ const ALLOWED: [&str; 3] = ["numpy.core.multiarray._reconstruct", "numpy.ndarray
 /// The weights under our names: `backbone.UNIT.conv.weight` `[out, in, kt, kh, kw]`,
 /// `backbone.UNIT.bn.{bias,running_mean,running_var}` (the network's BatchNorm has no scale),
 /// `head.classifier.{weight,bias}`; a unit is `Conv3d_1a_7x7`, `Mixed_3b.Branch_0.Conv3d_0a_1x1`…
-pub fn read(data: &[u8]) -> Result<Vec<Weight>> {
+pub(crate) fn read(data: &[u8]) -> Result<Vec<Weight>> {
     let (tree, _) = pickle::read(data, &ALLOWED)?;
     let mut weights = Vec::new();
     walk(&tree, &mut Vec::new(), &mut weights)?;

@@ -15,7 +15,7 @@ const ALLOWED: [&str; 4] =
 
 /// The weights under our names. Convolutions stay `[out, in, kh, kw]`, the classifier
 /// `[classes, features]`.
-pub fn read(mut data: &[u8]) -> Result<Vec<Weight>> {
+pub(crate) fn read(mut data: &[u8]) -> Result<Vec<Weight>> {
     let mut next = || {
         let (value, len) = pickle::read(data, &ALLOWED)?;
         data = &data[len..];

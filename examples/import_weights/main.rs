@@ -24,7 +24,7 @@ use std::{fs, path::Path, process::ExitCode};
 
 use classify::{
     Error, Result,
-    video::{Preprocess, Sampling},
+    model::{Preprocess, Sampling},
 };
 use serde_json::{Value, json};
 

@@ -8,11 +8,11 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 /// Why a pickle was not read.
-pub type Result<T> = std::result::Result<T, String>;
+pub(crate) type Result<T> = std::result::Result<T, String>;
 
 /// A value that a pickle built.
 #[derive(Clone, Debug)]
-pub enum Value {
+pub(crate) enum Value {
     None,
     Bool(bool),
     Int(i64),
@@ -30,46 +30,46 @@ pub enum Value {
 }
 
 /// A dictionary's entries in the order they were set.
-pub type Pairs = Vec<(Value, Value)>;
+pub(crate) type Pairs = Vec<(Value, Value)>;
 
 /// `callable(*args)`, then given `state`.
 #[derive(Debug)]
-pub struct Object {
+pub(crate) struct Object {
     pub callable: Rc<str>,
     pub args: Rc<[Value]>,
     pub state: RefCell<Value>,
 }
 
 impl Value {
-    pub fn int(&self) -> Result<usize> {
+    pub(crate) fn int(&self) -> Result<usize> {
         match self {
             Self::Int(i) => usize::try_from(*i).map_err(|_| format!("{i} where a size should be")),
             other => Err(format!("{other:?} where a number should be")),
         }
     }
 
-    pub fn text(&self) -> Result<&str> {
+    pub(crate) fn text(&self) -> Result<&str> {
         match self {
             Self::Text(text) => Ok(text),
             other => Err(format!("{other:?} where text should be")),
         }
     }
 
-    pub fn tuple(&self) -> Result<&[Value]> {
+    pub(crate) fn tuple(&self) -> Result<&[Value]> {
         match self {
             Self::Tuple(items) => Ok(items),
             other => Err(format!("{other:?} where a tuple should be")),
         }
     }
 
-    pub fn list(&self) -> Result<Vec<Value>> {
+    pub(crate) fn list(&self) -> Result<Vec<Value>> {
         match self {
             Self::List(items) => Ok(items.borrow().clone()),
             other => Err(format!("{other:?} where a list should be")),
         }
     }
 
-    pub fn dict(&self) -> Result<Pairs> {
+    pub(crate) fn dict(&self) -> Result<Pairs> {
         match self {
             Self::Dict(pairs) => Ok(pairs.borrow().clone()),
             other => Err(format!("{other:?} where a dictionary should be")),
@@ -77,7 +77,7 @@ impl Value {
     }
 
     /// The object that `callable` would have made.
-    pub fn object(&self, callable: &str) -> Result<&Object> {
+    pub(crate) fn object(&self, callable: &str) -> Result<&Object> {
         match self {
             Self::Object(object) if &*object.callable == callable => Ok(object),
             other => Err(format!("{other:?} where a {callable} should be")),
@@ -85,7 +85,7 @@ impl Value {
     }
 
     /// A tuple of sizes.
-    pub fn sizes(&self) -> Result<Vec<usize>> {
+    pub(crate) fn sizes(&self) -> Result<Vec<usize>> {
         self.tuple()?.iter().map(Self::int).collect()
     }
 }
@@ -95,7 +95,7 @@ impl Value {
 /// # Errors
 /// On an instruction that weights' files do not need, on a function that is not in `allowed`
 /// (written `module.name`), and where `data` ends early.
-pub fn read(data: &[u8], allowed: &[&str]) -> Result<(Value, usize)> {
+pub(crate) fn read(data: &[u8], allowed: &[&str]) -> Result<(Value, usize)> {
     let mut machine =
         Machine { data, at: 0, allowed, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
     let value = machine.run().map_err(|reason| format!("{reason} (at byte {})", machine.at))?;

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use classify::video::{DecodeOptions, Preprocess, Sampling, Walk, probe, read_frames};
+use classify::{DecodeOptions, internals::video::{Walk, probe, read_frames}, model::{Preprocess, Sampling}};
 use libfuzzer_sys::fuzz_target;
 
 const SIDE: usize = 32;

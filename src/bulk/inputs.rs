@@ -9,7 +9,7 @@ use crate::video::has_video_ending;
 
 /// The clips that the arguments mean, in their order; a folder's in natural order of names.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Inputs {
+pub(crate) struct Inputs {
     pub clips: Vec<PathBuf>,
     /// Files in walked folders whose ending is no video's.
     pub skipped: usize,
@@ -21,7 +21,7 @@ impl Inputs {
     /// Reads the arguments. What exists on disk is a path before it is a pattern; a file named
     /// explicitly is an input whatever its ending; what doesn't exist and matches nothing stays an
     /// input too, so that opening it says what is wrong and the others go on.
-    pub fn find<P: AsRef<Path>>(arguments: impl IntoIterator<Item = P>) -> Self {
+    pub(crate) fn find<P: AsRef<Path>>(arguments: impl IntoIterator<Item = P>) -> Self {
         let mut inputs = Self::default();
         for argument in arguments {
             let path = argument.as_ref();

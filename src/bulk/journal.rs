@@ -33,7 +33,7 @@ const START: &[u8] = br#"{"journal":"classify","version":"#;
 
 /// What the results depend on besides the clips. Rows under another header don't count.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Header {
+pub(crate) struct Header {
     journal: String,
     version: u32,
     /// The model's digest.
@@ -43,14 +43,14 @@ pub struct Header {
 }
 
 impl Header {
-    pub fn new(digest: &str, settings: serde_json::Value) -> Self {
+    pub(crate) fn new(digest: &str, settings: serde_json::Value) -> Self {
         Self { journal: "classify".into(), version: 1, digest: digest.into(), settings }
     }
 }
 
 /// How a clip looked before it was labelled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     size: u64,
     /// Nanoseconds from 1970 to the last change.
     mtime_ns: i64,
@@ -62,7 +62,7 @@ pub struct Stamp {
 impl Stamp {
     /// Size and time of change of the clip at `path`, and the hash of its content with `checksum`.
     /// `None` where it can't be read: such a row never counts in a later run.
-    pub fn of(path: &Path, checksum: bool) -> Option<Self> {
+    pub(crate) fn of(path: &Path, checksum: bool) -> Option<Self> {
         let metadata = std::fs::metadata(path).ok().filter(|m| m.is_file())?;
         let mtime_ns = match metadata.modified().ok()?.duration_since(UNIX_EPOCH) {
             Ok(after) => i64::try_from(after.as_nanos()).ok()?,
@@ -106,7 +106,7 @@ struct Place {
 }
 
 /// An open journal of results `R`. Holds a lock on its file, so that two runs can't share one.
-pub struct Journal<R> {
+pub(crate) struct Journal<R> {
     path: PathBuf,
     file: File,
     /// Bytes of whole lines.
@@ -123,7 +123,7 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
     /// # Errors
     /// [`Error::Usage`] where another run holds it or where the file isn't a journal,
     /// [`Error::Io`] where it can't be read or written.
-    pub fn open(path: &Path, header: &Header, fresh: bool) -> Result<Self> {
+    pub(crate) fn open(path: &Path, header: &Header, fresh: bool) -> Result<Self> {
         let io = |e| Error::io(path, e);
         let mut options = OpenOptions::new();
         let file = options.read(true).append(true).create(true).open(path).map_err(io)?;
@@ -192,12 +192,12 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
     }
 
     /// How many lines were damaged; their clips are done again.
-    pub fn damaged(&self) -> usize {
+    pub(crate) fn damaged(&self) -> usize {
         self.damaged
     }
 
     /// Whether the result of the clip at `path`, which now looks like `stamp`, is known.
-    pub fn knows(&self, path: &Path, stamp: Option<&Stamp>) -> bool {
+    pub(crate) fn knows(&self, path: &Path, stamp: Option<&Stamp>) -> bool {
         match (self.rows.get(path), stamp) {
             (Some(Place { stamp: Some(then), .. }), Some(now)) => now.is_unchanged(then),
             _ => false,
@@ -205,7 +205,7 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
     }
 
     /// Adds a result. `stamp`: how the clip looked before it was labelled.
-    pub fn add(&mut self, path: &Path, stamp: Option<Stamp>, result: &R) -> Result<()> {
+    pub(crate) fn add(&mut self, path: &Path, stamp: Option<Stamp>, result: &R) -> Result<()> {
         let row = Row { path: path.to_owned(), stamp, result };
         let offset = self.len;
         let len = self.add_line(&row)?;
@@ -229,7 +229,7 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
     }
 
     /// The result of the clip at `path`, read back from the disk: results aren't held in memory.
-    pub fn result(&mut self, path: &Path) -> Result<Option<R>> {
+    pub(crate) fn result(&mut self, path: &Path) -> Result<Option<R>> {
         let Some(&Place { offset, len, .. }) = self.rows.get(path) else {
             return Ok(None);
         };
@@ -242,13 +242,13 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
     }
 
     /// Makes sure that everything added so far survives a power cut.
-    pub fn sync(&mut self) -> Result<()> {
+    pub(crate) fn sync(&mut self) -> Result<()> {
         self.synced = Instant::now();
         self.file.sync_data().map_err(|e| Error::io(&self.path, e))
     }
 
     /// Removes the journal: its output is in place.
-    pub fn remove(&mut self) -> Result<()> {
+    pub(crate) fn remove(&mut self) -> Result<()> {
         std::fs::remove_file(&self.path).map_err(|e| Error::io(&self.path, e))
     }
 }

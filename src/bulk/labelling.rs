@@ -91,7 +91,7 @@ pub fn label(
 ///
 /// # Errors
 /// Only when threads can't be started.
-pub fn label_read(
+pub(crate) fn label_read(
     classifier: Classifier,
     path: PathBuf,
     ahead: ReadAhead,
@@ -118,7 +118,7 @@ fn shortened(labels: Result<ClipLabels>, top: usize) -> Result<ClipLabels> {
 }
 
 /// A rayon pool of `threads` threads.
-pub fn pool(threads: usize) -> Result<rayon::ThreadPool> {
+pub(crate) fn pool(threads: usize) -> Result<rayon::ThreadPool> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.map_err(|e| Error::Usage(format!("can't start {threads} threads: {e}")))
 }

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// Reads a list of paths, one a line, or ended by NUL (`nul`: as `find -print0` writes them) where
 /// names may hold line ends. `-` is the standard input. Empty lines are left out.
-pub fn read_list(list: &Path, nul: bool) -> Result<Vec<PathBuf>> {
+pub(crate) fn read_list(list: &Path, nul: bool) -> Result<Vec<PathBuf>> {
     let io = |e| Error::io(list, e);
     let source: Box<dyn Read> = match list.to_str() {
         Some("-") => Box::new(std::io::stdin().lock()),

@@ -12,7 +12,7 @@ use crate::output::{Row, read_rows};
 
 /// All rows of several outputs, and what is wrong with them.
 #[derive(Debug, Default)]
-pub struct Merged {
+pub(crate) struct Merged {
     /// In the order of the expected clips, the unexpected ones after them; without expectation in
     /// the order in which a folder is walked.
     pub rows: Vec<Row>,
@@ -30,7 +30,7 @@ pub struct Merged {
 ///
 /// # Errors
 /// See [`read_rows`].
-pub fn merge(parts: &[PathBuf], expected: Option<&[PathBuf]>) -> Result<Merged> {
+pub(crate) fn merge(parts: &[PathBuf], expected: Option<&[PathBuf]>) -> Result<Merged> {
     let mut merged = Merged::default();
     let mut places: HashMap<PathBuf, usize> = HashMap::new();
     for part in parts {

@@ -13,7 +13,7 @@ use crate::{ClipLabels, Error, Result};
 
 /// Which results of an earlier run count.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Trust {
+pub(crate) struct Trust {
     /// None: start anew.
     pub resume: bool,
     /// A clip is the same if its content is, not if its size and time of change are.
@@ -23,7 +23,7 @@ pub struct Trust {
 }
 
 /// A run over `clips`.
-pub struct Run {
+pub(crate) struct Run {
     shared: Arc<Shared>,
 }
 
@@ -38,7 +38,7 @@ type Outcome = Result<ClipLabels, String>;
 
 /// What became of one clip.
 #[derive(Debug, Clone)]
-pub enum Step {
+pub(crate) enum Step {
     /// Labelled just now.
     Labelled(ClipLabels),
     /// Failed just now.
@@ -50,7 +50,7 @@ pub enum Step {
 }
 
 /// The journal of the output at `path`: beside it, so that it is found again.
-pub fn journal_path(output: &Path) -> PathBuf {
+pub(crate) fn journal_path(output: &Path) -> PathBuf {
     let mut name = output.as_os_str().to_owned();
     name.push(".journal");
     name.into()
@@ -61,14 +61,14 @@ impl Run {
     ///
     /// # Errors
     /// See [`Journal::open`].
-    pub fn open(output: &Path, clips: Arc<[PathBuf]>, header: &Header, trust: Trust) -> Result<Self> {
+    pub(crate) fn open(output: &Path, clips: Arc<[PathBuf]>, header: &Header, trust: Trust) -> Result<Self> {
         let journal = Mutex::new(Journal::open(&journal_path(output), header, !trust.resume)?);
         Ok(Self { shared: Arc::new(Shared { clips, journal, trust }) })
     }
 
     /// Labels what the journal doesn't know. The iterator hands out one step a clip, in their order;
     /// an error ends the run, and what is in the journal stays there.
-    pub fn start(
+    pub(crate) fn start(
         &self,
         pool: Arc<Pool>,
         settings: &Settings,
@@ -85,7 +85,12 @@ impl Run {
     }
 
     /// Writes the whole output from the journal, in the order of the clips.
-    pub fn write(&self, exporter: &mut dyn Exporter, out: &mut dyn Write, output: &Path) -> Result<()> {
+    pub(crate) fn write(
+        &self,
+        exporter: &mut dyn Exporter,
+        out: &mut dyn Write,
+        output: &Path,
+    ) -> Result<()> {
         let io = |e| Error::io(output, e);
         let mut journal = self.shared.journal();
         journal.sync()?;
@@ -105,22 +110,22 @@ impl Run {
     }
 
     /// What the journal holds of the clip at `path`.
-    pub fn result(&self, path: &Path) -> Result<Option<Outcome>> {
+    pub(crate) fn result(&self, path: &Path) -> Result<Option<Outcome>> {
         self.shared.journal().result(path)
     }
 
     /// Makes sure that what was done stays, also through a power cut.
-    pub fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         self.shared.journal().sync()
     }
 
     /// Removes the journal: the output is in place.
-    pub fn remove_journal(&self) -> Result<()> {
+    pub(crate) fn remove_journal(&self) -> Result<()> {
         self.shared.journal().remove()
     }
 
     /// Damaged lines in the journal of an earlier run.
-    pub fn damaged(&self) -> usize {
+    pub(crate) fn damaged(&self) -> usize {
         self.shared.journal().damaged()
     }
 }

@@ -6,14 +6,14 @@ use std::str::FromStr;
 /// One of `count` shares. Which share a clip is in depends on its path alone, so that files that
 /// come or go move no other clip to another machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shard {
+pub(crate) struct Shard {
     index: u64,
     count: u64,
 }
 
 impl Shard {
     /// Whether the clip at `path` (as the run names it) is in this share.
-    pub fn takes(self, path: &Path) -> bool {
+    pub(crate) fn takes(self, path: &Path) -> bool {
         let hash = blake3::hash(path.as_os_str().as_encoded_bytes());
         let [a, b, c, d, e, f, g, h, ..] = *hash.as_bytes();
         u64::from_le_bytes([a, b, c, d, e, f, g, h]) % self.count == self.index % self.count

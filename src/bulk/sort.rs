@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// What would be done, before anything is.
 #[derive(Debug, Default, PartialEq)]
-pub struct SortPlan {
+pub(crate) struct SortPlan {
     /// From where to where.
     pub new: Vec<(PathBuf, PathBuf)>,
     /// Clips that are where they belong already.
@@ -19,7 +19,7 @@ pub struct SortPlan {
 
 /// How a clip gets to its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
+pub(crate) enum How {
     /// A symbolic link: takes no space, and the clip stays where it is.
     Link,
     Copy,
@@ -28,7 +28,7 @@ pub enum How {
 impl SortPlan {
     /// Finds a place below `dir` for each labelled clip of `rows`: the folder of its best label, or
     /// `not sure`. Clips of one name in one folder are numbered in the order of the rows.
-    pub fn new<'a>(dir: &Path, rows: impl IntoIterator<Item = &'a Row>) -> Self {
+    pub(crate) fn new<'a>(dir: &Path, rows: impl IntoIterator<Item = &'a Row>) -> Self {
         let (mut plan, mut given) = (Self::default(), HashSet::new());
         for row in rows {
             let best = row.outcome.as_ref().ok().and_then(|clip| Some((clip, clip.labels.first()?)));
@@ -54,7 +54,7 @@ impl SortPlan {
     }
 
     /// Clips by folder, of those that get a new place.
-    pub fn folders(&self) -> BTreeMap<String, usize> {
+    pub(crate) fn folders(&self) -> BTreeMap<String, usize> {
         let mut folders = BTreeMap::new();
         for (_, to) in &self.new {
             let name = to.parent().and_then(Path::file_name).unwrap_or_default();
@@ -64,7 +64,7 @@ impl SortPlan {
     }
 
     /// Does it. `replace`: also where something else stands.
-    pub fn carry_out(&self, how: How, replace: bool) -> Result<usize> {
+    pub(crate) fn carry_out(&self, how: How, replace: bool) -> Result<usize> {
         let taken = self.taken.iter().filter(|_| replace);
         let mut done = 0;
         for (from, to) in self.new.iter().chain(taken) {

@@ -15,7 +15,7 @@ use super::Console;
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "To look at")]
-pub struct AfterArgs {
+pub(super) struct AfterArgs {
     /// Also write DIR/index.html: for each label its clips with frames and scores, to open in a browser
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -23,13 +23,13 @@ pub struct AfterArgs {
     #[arg(long, value_name = "DIR")]
     sort_into: Option<PathBuf>,
     /// Do what --sort-into says
-    #[arg(long, requires = "sort_into")]
+    #[arg(long, requires = "sort_into", hide_short_help = true)]
     yes: bool,
     /// With --sort-into, copy the clips instead of linking them
-    #[arg(long, requires = "sort_into")]
+    #[arg(long, requires = "sort_into", hide_short_help = true)]
     copy: bool,
     /// With --sort-into, replace other files that stand where clips should go
-    #[arg(long, requires = "yes")]
+    #[arg(long, requires = "yes", hide_short_help = true)]
     replace: bool,
 }
 
@@ -38,12 +38,12 @@ const INLINE: usize = 300;
 
 impl AfterArgs {
     /// Whether the results are needed when the run is over.
-    pub fn wants_rows(&self) -> bool {
+    pub(super) fn wants_rows(&self) -> bool {
         self.report.is_some() || self.sort_into.is_some()
     }
 
     /// Makes the report's folder, before hours of work.
-    pub fn prepare(&self) -> Result<()> {
+    pub(super) fn prepare(&self) -> Result<()> {
         match &self.report {
             Some(dir) => {
                 let strips = dir.join("strips");
@@ -54,7 +54,7 @@ impl AfterArgs {
     }
 
     /// Labels a clip, with its filmstrip where there is to be a report.
-    pub fn request(&self) -> impl Fn(&Path) -> Request + Send + Sync + use<> {
+    pub(super) fn request(&self) -> impl Fn(&Path) -> Request + Send + Sync + use<> {
         let report = self.report.clone();
         move |path| match &report {
             Some(dir) => Request::label_with_strip(path, strip(dir, path)),
@@ -63,7 +63,7 @@ impl AfterArgs {
     }
 
     /// Writes the report, sorts the clips.
-    pub fn run(
+    pub(super) fn run(
         &self,
         rows: &[Row],
         model: &str,

@@ -9,33 +9,39 @@ use crate::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Many clips")]
-pub struct BatchArgs {
+pub(super) struct BatchArgs {
     #[command(flatten)]
     pub inputs: InputArgs,
     /// Go on where an earlier run with the same output file stopped, and label what is new or has changed
     #[arg(long, requires = "output")]
     resume: bool,
     /// With --resume, see by their content which clips have changed, not by size and time of change
-    #[arg(long, requires = "output")]
+    #[arg(long, requires = "output", hide_short_help = true)]
     checksum: bool,
     /// With --resume, try clips again that failed
-    #[arg(long, requires = "resume")]
+    #[arg(long, requires = "resume", hide_short_help = true)]
     retry_failed: bool,
     /// Give up on a clip after so long; it becomes an error, and the others go on
-    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = timeout)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "300",
+        value_parser = timeout,
+        hide_short_help = true
+    )]
     pub timeout: Duration,
 }
 
 impl BatchArgs {
     /// What to believe of an earlier run.
-    pub fn trust(&self) -> Trust {
+    pub(super) fn trust(&self) -> Trust {
         Trust { resume: self.resume, checksum: self.checksum, retry_failed: self.retry_failed }
     }
 }
 
 /// Inputs beside the paths of the command line.
 #[derive(Debug, clap::Args)]
-pub struct InputArgs {
+pub(super) struct InputArgs {
     /// Take the I-th of N shares of the inputs: for several machines (I from 1 to N, or from 0 to N-1)
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
@@ -43,13 +49,13 @@ pub struct InputArgs {
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
     /// Paths in --list end with a zero byte, as `find -print0` writes them
-    #[arg(short = '0', long, requires = "list")]
+    #[arg(short = '0', long, requires = "list", hide_short_help = true)]
     null: bool,
 }
 
 impl InputArgs {
     /// All inputs: those of the command line, then the list's, and of these this machine's share.
-    pub fn find(&self, paths: &[PathBuf]) -> Result<Inputs> {
+    pub(super) fn find(&self, paths: &[PathBuf]) -> Result<Inputs> {
         let mut all = paths.to_vec();
         if let Some(list) = &self.list {
             all.extend(read_list(list, self.null)?);
@@ -73,7 +79,7 @@ impl InputArgs {
 }
 
 /// A time limit in seconds.
-pub fn timeout(text: &str) -> Result<Duration, String> {
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(value) if value > 0.0 && value <= 1e6 => Ok(Duration::from_secs_f64(value)),
         _ => Err("must be a number of seconds above 0".into()),

@@ -17,7 +17,7 @@ use super::{Console, Status, interrupt};
 
 /// List clips that are broken or damaged, without labelling them
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Clips, folders (searched with all below them) and patterns like 'a*.mp4'
     #[arg(required_unless_present = "list", value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -38,7 +38,7 @@ pub struct Args {
 
 impl Args {
     /// Decodes every picture of every clip. Status 1 where one is broken.
-    pub fn run(self, console: &Console) -> Result<Status> {
+    pub(super) fn run(self, console: &Console) -> Result<Status> {
         console.set_verbosity(self.verbosity);
         let inputs = self.inputs.find(&self.paths)?;
         let clips: Arc<[PathBuf]> = inputs.clips.into();

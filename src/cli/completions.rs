@@ -12,7 +12,7 @@ use super::{Cli, Status};
 ///
 /// Bash: classify completions bash > ~/.local/share/bash-completion/completions/classify
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Which shell
     #[arg(value_enum)]
     shell: Shell,
@@ -20,7 +20,7 @@ pub struct Args {
 
 impl Args {
     /// To standard output.
-    pub fn run(self) -> Result<Status> {
+    pub(super) fn run(self) -> Result<Status> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "classify", &mut script);
         print(&script)

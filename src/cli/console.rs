@@ -13,60 +13,60 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args)]
-pub struct Verbosity {
+pub(super) struct Verbosity {
     /// Say errors only: no progress, no warnings, no summary
-    #[arg(short, long, conflicts_with = "verbose")]
+    #[arg(short, long, conflicts_with = "verbose", help_heading = None::<&str>)]
     pub quiet: bool,
     /// Say how long decoding, network and head took
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = None::<&str>)]
     pub verbose: bool,
 }
 
 /// Messages, one a line, and a progress bar that they don't tear.
-pub struct Console {
+pub(super) struct Console {
     verbosity: Mutex<Verbosity>,
     bar: Mutex<ProgressBar>,
 }
 
 impl Console {
     /// Says the usual, without a bar.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { verbosity: Mutex::default(), bar: Mutex::new(ProgressBar::hidden()) }
     }
 
     /// Says as much as was asked for from here on.
-    pub fn set_verbosity(&self, verbosity: Verbosity) {
+    pub(super) fn set_verbosity(&self, verbosity: Verbosity) {
         *lock(&self.verbosity) = verbosity;
     }
 
     /// `error: …`, always.
-    pub fn error(&self, text: impl Display) {
+    pub(super) fn error(&self, text: impl Display) {
         self.say(&format!("{ERROR}error:{ERROR:#} {}", one_line(&text.to_string())));
     }
 
     /// `warning: …`, unless quiet.
-    pub fn warning(&self, text: impl Display) {
+    pub(super) fn warning(&self, text: impl Display) {
         if !lock(&self.verbosity).quiet {
             self.say(&format!("{WARNING}warning:{WARNING:#} {}", one_line(&text.to_string())));
         }
     }
 
     /// What is good to know, unless quiet.
-    pub fn note(&self, text: impl Display) {
+    pub(super) fn note(&self, text: impl Display) {
         if !lock(&self.verbosity).quiet {
             self.say(&text.to_string());
         }
     }
 
     /// Details, where asked for.
-    pub fn detail(&self, text: impl Display) {
+    pub(super) fn detail(&self, text: impl Display) {
         if lock(&self.verbosity).verbose {
             self.say(&text.to_string());
         }
     }
 
     /// Shows a bar of `len` steps, named by the plural `unit`, where a person is looking.
-    pub fn start_progress(&self, len: usize, unit: &str) {
+    pub(super) fn start_progress(&self, len: usize, unit: &str) {
         if lock(&self.verbosity).quiet || !stderr().is_terminal() {
             return;
         }
@@ -83,7 +83,7 @@ impl Console {
     }
 
     /// One step is done; `failed` of all steps so far went wrong.
-    pub fn step(&self, failed: usize) {
+    pub(super) fn step(&self, failed: usize) {
         let bar = lock(&self.bar);
         bar.inc(1);
         if failed > 0 {
@@ -92,12 +92,12 @@ impl Console {
     }
 
     /// Takes the bar away.
-    pub fn end_progress(&self) {
+    pub(super) fn end_progress(&self) {
         std::mem::replace(&mut *lock(&self.bar), ProgressBar::hidden()).finish_and_clear();
     }
 
     /// Does `write` while the bar is out of the way.
-    pub fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+    pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         // A copy of the handle: `write` may have something to say itself.
         let bar = lock(&self.bar).clone();
         bar.suspend(write)

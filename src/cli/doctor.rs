@@ -21,11 +21,11 @@ const DECODERS: &[&str] = &["h264", "hevc", "vp9", "vp8", "mpeg4", "mpeg2video",
 
 /// Show what the program stands on (FFmpeg, processor, models) and what is wrong
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub(super) struct Args {}
 
 impl Args {
     /// To standard output; the status says whether anything is wrong.
-    pub fn run(self) -> Result<Status> {
+    pub(super) fn run(self) -> Result<Status> {
         let mut report = Report::default();
         report.fact("classify", env!("CARGO_PKG_VERSION"));
         report.fact("FFmpeg", video::ffmpeg_version());

@@ -18,7 +18,7 @@ use super::{Console, Status, interrupt, shell};
 /// DATA is read as `classify train` reads it; its labels must be the model's. A clip that can't be
 /// read counts as answered wrongly and is named.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Labelled clips
     data: PathBuf,
     #[command(flatten)]
@@ -55,7 +55,7 @@ enum Format {
 
 impl Args {
     /// Label the clips, compare with the truth.
-    pub fn run(self, console: &Console) -> Result<Status> {
+    pub(super) fn run(self, console: &Console) -> Result<Status> {
         console.set_verbosity(self.verbosity);
         if let Some(dir) = self.report.as_ref().filter(|dir| dir.join("config.json").exists()) {
             let reason = "is a model's folder, with a report of its own; name another with --report";
@@ -124,7 +124,7 @@ impl Args {
                     "Speed",
                     format!("{:.1} clips/s, {threads} threads", evaluation.clips_per_second()),
                 )],
-                command: &shell::command(),
+                command: &shell::line(std::env::args_os()),
                 epochs: &[],
                 best_epoch: None,
                 dataset: &data,

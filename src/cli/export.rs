@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::model::{ModelFolder, export};
+use crate::model::{ModelFolder, onnx};
 use crate::{Result, files};
 use candle_core::Device;
 
@@ -16,7 +16,7 @@ use super::{Console, Status};
 /// preprocessor_config.json says; output `logits`, f32 [1, classes]; the labels are in the
 /// metadata, as a JSON list.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// A model inside the program or a model folder
     #[arg(value_name = "NAME|DIR")]
     model: String,
@@ -35,11 +35,11 @@ pub struct Args {
 
 impl Args {
     /// Load, translate, write.
-    pub fn run(self, console: &Console) -> Result<Status> {
+    pub(super) fn run(self, console: &Console) -> Result<Status> {
         console.set_verbosity(self.verbosity);
         refuse_existing(&self.output, self.force)?;
         let folder = ModelFolder::named(&self.model, &Device::Cpu)?;
-        let bytes = export::onnx(&folder)?;
+        let bytes = onnx(&folder)?;
         files::write_atomically(&self.output, &bytes)?;
         let megabytes = bytes.len() as f64 / 1e6;
         console.note(format!("{}: {} as ONNX, {megabytes:.1} MB", self.output.display(), folder.name()));

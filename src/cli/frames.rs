@@ -17,7 +17,7 @@ use super::{Console, Status};
 
 /// Draw the frames of a clip that the model sees, with their times
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The clip
     #[arg(value_name = "CLIP")]
     clip: PathBuf,
@@ -35,7 +35,7 @@ pub struct Args {
 
 impl Args {
     /// Decode, draw, write.
-    pub fn run(self, console: &Console) -> Result<Status> {
+    pub(super) fn run(self, console: &Console) -> Result<Status> {
         console.set_verbosity(self.verbosity);
         let format = match ImageFormat::from_path(&self.output) {
             Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => format,

@@ -7,7 +7,7 @@ use super::Status;
 
 /// A flag that becomes true on Ctrl-C (and on SIGTERM and SIGHUP). The command that asks for it
 /// must watch it from then on.
-pub fn flag() -> Arc<AtomicBool> {
+pub(super) fn flag() -> Arc<AtomicBool> {
     static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
     FLAG.get_or_init(|| {
         let flag = Arc::new(AtomicBool::new(false));

@@ -23,10 +23,10 @@ use super::model_args::{DeviceName, ModelArgs};
 use super::sink::{Stdout, refuse_existing};
 use super::timeline::{Target, TimelineArgs};
 use super::totals::Totals;
-use super::{Console, Status, interrupt};
+use super::{Console, Status, hints, interrupt};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Clips, folders (searched with all below them) and patterns like 'a*.mp4'
     #[arg(required_unless_present = "list", value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -83,8 +83,9 @@ fn probability(text: &str) -> Result<f64, String> {
 
 impl Args {
     /// Find the inputs, load the model, label, write.
-    pub fn run(self, console: &Console) -> Result<Status> {
+    pub(super) fn run(self, console: &Console) -> Result<Status> {
         console.set_verbosity(self.verbosity);
+        self.check_words()?;
         if self.timeline.timeline {
             return self.run_timeline(console);
         }
@@ -118,6 +119,17 @@ impl Args {
             console.note("interrupted");
         }
         Ok(status)
+    }
+
+    /// Refuses a first word that is no path but looks like a command.
+    fn check_words(&self) -> Result<()> {
+        let Some(word) = self.paths.first().filter(|path| path.symlink_metadata().is_err()) else {
+            return Ok(());
+        };
+        match hints::at_command(word) {
+            Some(hint) => Err(Error::Usage(format!("{}: no such file; {hint}", word.display()))),
+            None => Ok(()),
+        }
     }
 
     fn run_timeline(&self, console: &Console) -> Result<Status> {

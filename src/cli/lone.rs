@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::Status;
 
 /// What became of the copy.
-pub enum Ended {
+pub(super) enum Ended {
     /// It said all there was to say, and ended with this status.
     WithStatus(u8),
     /// It died; why, as a clip's error says it.
@@ -21,7 +21,7 @@ pub enum Ended {
 /// Copies this process. The copy gets nothing and goes on; the original waits and gets its end. Must be
 /// called before other threads are started. Where copies can't be made, the process itself goes on.
 #[cfg(unix)]
-pub fn copy(timeout: Duration) -> Option<Ended> {
+pub(super) fn copy(timeout: Duration) -> Option<Ended> {
     match split()? {
         Side::Original(status) => Some(ended(status, timeout)),
         Side::Copy => {
@@ -34,7 +34,7 @@ pub fn copy(timeout: Duration) -> Option<Ended> {
 /// Does `work` in a copy of this process and says how it ended; `work` gives the copy's status. Must be
 /// called while no other threads are there. Where copies can't be made, the process itself does it.
 #[cfg(unix)]
-pub fn in_copy(work: impl FnOnce() -> u8) -> Ended {
+pub(super) fn in_copy(work: impl FnOnce() -> u8) -> Ended {
     match split() {
         Some(Side::Original(status)) => ended(status, Duration::MAX),
         None => Ended::WithStatus(work()),
@@ -126,7 +126,7 @@ pub fn in_copy(work: impl FnOnce() -> u8) -> Ended {
 }
 
 /// Ends this process after `timeout`.
-pub fn set_alarm(timeout: Duration) {
+pub(super) fn set_alarm(timeout: Duration) {
     #[cfg(unix)]
     // SAFETY: all fields of both structures are numbers; the pointers are good for the call.
     unsafe {

@@ -12,7 +12,7 @@ use super::{Cli, Status};
 ///
 /// To read it: classify man | man -l -
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Write this page and one for each command into a folder instead
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -20,7 +20,7 @@ pub struct Args {
 
 impl Args {
     /// To standard output or into a folder.
-    pub fn run(self) -> Result<Status> {
+    pub(super) fn run(self) -> Result<Status> {
         // A page's head has room for one line: without FFmpeg's version.
         let command = Cli::command().version(env!("CARGO_PKG_VERSION"));
         if let Some(folder) = self.output {

@@ -14,7 +14,7 @@ use super::{Console, Status};
 
 /// Join outputs (of --shard), and say what is missing or double
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Outputs of earlier runs: .csv, .jsonl or .parquet
     #[arg(required = true, value_name = "PART")]
     parts: Vec<PathBuf>,
@@ -40,7 +40,7 @@ const NAMED: usize = 20;
 
 impl Args {
     /// Reads all, writes one. Status 1 where something is missing or contradictory.
-    pub fn run(self, console: &Console) -> Result<Status> {
+    pub(super) fn run(self, console: &Console) -> Result<Status> {
         let format = Format::of(&self.output).filter(|f| *f != Format::Text).ok_or_else(|| {
             let name = self.output.display();
             Error::Usage(format!("{name}: the ending must be .csv, .jsonl or .parquet"))

@@ -10,6 +10,7 @@ mod doctor;
 mod eval;
 mod export;
 mod frames;
+mod hints;
 mod interrupt;
 mod label;
 mod lone;
@@ -23,14 +24,12 @@ mod status;
 mod timeline;
 mod totals;
 mod train;
-mod training_progress;
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::Result;
 use crate::bulk::worker;
@@ -63,7 +62,6 @@ static AFTER_HELP: LazyLock<String> = LazyLock::new(|| {
     after_help = AFTER_HELP.as_str(),
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    arg_required_else_help = true,
     disable_help_subcommand = true,
     max_term_width = 100
 )]
@@ -126,13 +124,17 @@ impl Cli {
 
 /// The arguments, or the status to end with where they are wrong or ask for help.
 fn parse(console: &Console) -> Result<Cli, Status> {
-    Cli::try_parse().map_err(|error| {
+    if std::env::args_os().len() < 2 {
+        console.note(hints::NOTHING_TO_DO);
+        return Err(Status::Refused);
+    }
+    Cli::try_parse_from(train::expanded(std::env::args_os())).map_err(|error| {
         // A closed pipe leaves nobody to tell.
         let _ = error.print();
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Status::Done,
             _ => {
-                hint_at_folder(console);
+                hints::at_folder(console);
                 Status::Refused
             }
         }
@@ -146,17 +148,4 @@ fn keep_candle_off_the_cores() {
         // SAFETY: no other thread is there yet that could read the environment.
         unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
     }
-}
-
-/// `classify train` where a folder `train` was meant.
-fn hint_at_folder(console: &Console) {
-    let Some(first) = std::env::args_os().nth(1) else { return };
-    let Some(name) = first.to_str().filter(|name| Path::new(name).exists()) else { return };
-    if Cli::command().find_subcommand(name).is_some() {
-        console.note(format!("\n`{name}` is a command of this program; the {} is `./{name}`", kind(name)));
-    }
-}
-
-fn kind(name: &str) -> &'static str {
-    if Path::new(name).is_dir() { "folder" } else { "file" }
 }

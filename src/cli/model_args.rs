@@ -6,24 +6,34 @@ use candle_core::Device;
 
 /// The model and how it looks at a clip.
 #[derive(Debug, clap::Args)]
-pub struct ModelArgs {
+pub(super) struct ModelArgs {
     /// A model inside the program (see `classify models`) or a model folder
     #[arg(short, long, value_name = "NAME|DIR", default_value = DEFAULT_MODEL)]
     pub model: String,
     /// Frames to look at in each window of a clip [default: the model's own]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=10_000),
+        hide_short_help = true
+    )]
     pub frames: Option<u32>,
     /// Width and height of the frames in pixels [default: the model's own]
-    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(16..=4096))]
+    #[arg(
+        long,
+        value_name = "PX",
+        value_parser = clap::value_parser!(u32).range(16..=4096),
+        hide_short_help = true
+    )]
     pub size: Option<u32>,
     /// Where the network runs
-    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu, hide_short_help = true)]
     pub device: DeviceName,
 }
 
 /// Where a network can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum DeviceName {
+pub(super) enum DeviceName {
     /// This machine's processor
     Cpu,
     /// The first NVIDIA GPU; the program must be built with `--features cuda`
@@ -32,7 +42,7 @@ pub enum DeviceName {
 
 impl DeviceName {
     /// The device, or why it can't be used.
-    pub fn open(self) -> Result<Device> {
+    pub(super) fn open(self) -> Result<Device> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
             Self::Cuda if !cfg!(feature = "cuda") => Err(Error::Usage(
@@ -45,7 +55,7 @@ impl DeviceName {
 
 impl ModelArgs {
     /// The model's files, set up as asked.
-    pub fn files(&self) -> Result<ModelFiles> {
+    pub(super) fn files(&self) -> Result<ModelFiles> {
         let mut files = ModelFiles::named(&self.model)?;
         if let Some(frames) = self.frames {
             files = files.with_frames(frames as usize);
@@ -57,7 +67,7 @@ impl ModelArgs {
     }
 
     /// The model, set up as asked.
-    pub fn load(&self) -> Result<Classifier> {
+    pub(super) fn load(&self) -> Result<Classifier> {
         Classifier::of_files(self.files()?, &self.device.open()?)
     }
 }

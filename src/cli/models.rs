@@ -12,7 +12,7 @@ use super::completions::print;
 
 /// List the models inside the program, or show one
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -32,7 +32,7 @@ enum Command {
 
 impl Args {
     /// To standard output.
-    pub fn run(self) -> Result<Status> {
+    pub(super) fn run(self) -> Result<Status> {
         let text = match self.command {
             None => list()?,
             Some(Command::Show { model, labels: false }) => show(&ModelFolder::named(&model, &Device::Cpu)?),

@@ -1,8 +1,10 @@
 //! The command as it was typed, for model cards and reports.
 
-/// The arguments in a form that a shell reads back as they are.
-pub fn command() -> String {
-    let mut words: Vec<String> = std::env::args_os().map(|word| quoted(&word.to_string_lossy())).collect();
+use std::ffi::OsString;
+
+/// `arguments`, the program's name first, in a form that a shell reads back as they are.
+pub(super) fn line(arguments: impl IntoIterator<Item = OsString>) -> String {
+    let mut words: Vec<String> = arguments.into_iter().map(|word| quoted(&word.to_string_lossy())).collect();
     if let Some(program) = words.first_mut() {
         *program = "classify".into();
     }

@@ -7,25 +7,25 @@ use crate::output::{Exporter, Row};
 use crate::{Error, Result};
 
 /// Results on their way to standard output, in whole lines.
-pub struct Stdout(pub Box<dyn Exporter>);
+pub(super) struct Stdout(pub Box<dyn Exporter>);
 
 impl Stdout {
     /// Writes what stands before the first row.
-    pub fn header(&mut self) -> io::Result<()> {
+    pub(super) fn header(&mut self) -> io::Result<()> {
         let mut lines = Vec::new();
         self.0.header(&mut lines)?;
         self.write(&lines)
     }
 
     /// Writes one row.
-    pub fn row(&mut self, row: &Row) -> io::Result<()> {
+    pub(super) fn row(&mut self, row: &Row) -> io::Result<()> {
         let mut lines = Vec::new();
         self.0.row(row, &mut lines)?;
         self.write(&lines)
     }
 
     /// Writes what stands after the last row.
-    pub fn end(&mut self) -> io::Result<()> {
+    pub(super) fn end(&mut self) -> io::Result<()> {
         let mut lines = Vec::new();
         self.0.end(&mut lines)?;
         self.write(&lines)
@@ -43,7 +43,7 @@ impl Stdout {
 }
 
 /// Writes a result that is for reading to standard output, with a line's end. Who has seen enough (`| head`) may go.
-pub fn say(text: &str) -> Result<()> {
+pub(super) fn say(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("standard output", error)),
@@ -52,7 +52,7 @@ pub fn say(text: &str) -> Result<()> {
 }
 
 /// An error where something stands at `path` that nobody said to replace.
-pub fn refuse_existing(path: &Path, force: bool) -> Result<()> {
+pub(super) fn refuse_existing(path: &Path, force: bool) -> Result<()> {
     match path.symlink_metadata() {
         Ok(meta) if meta.is_dir() => {
             Err(Error::Usage(format!("{}: this is a folder; name a file in it", path.display())))

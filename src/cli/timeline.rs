@@ -14,16 +14,16 @@ use super::{Console, Status, interrupt};
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Long videos")]
-pub struct TimelineArgs {
+pub(super) struct TimelineArgs {
     /// Say what happens when, over the whole video; - is a video on standard input
     #[arg(long, conflicts_with_all = ["resume", "report", "sort_into", "top", "timeout"])]
     pub timeline: bool,
     /// Seconds that are looked at together [default: as long as the model's own windows; 6, about a clip of
     /// an action, for a model that spreads its frames over clips of any length]
-    #[arg(long, value_name = "SECONDS", requires = "timeline", value_parser = window)]
+    #[arg(long, value_name = "SECONDS", requires = "timeline", value_parser = window, hide_short_help = true)]
     window: Option<f64>,
     /// Let a label reach over cuts between scenes
-    #[arg(long, requires = "timeline")]
+    #[arg(long, requires = "timeline", hide_short_help = true)]
     no_cuts: bool,
     /// Also write the video anew with the labels on it: .mp4, .mkv, .mov, .webm
     #[arg(long, value_name = "FILE", requires = "timeline")]
@@ -41,7 +41,7 @@ fn window(text: &str) -> Result<f64, String> {
 const UNREAD: u8 = 3;
 
 /// Where the segments of a run go, and in what form.
-pub struct Target<'a> {
+pub(super) struct Target<'a> {
     pub format: TimelineFormat,
     /// Standard output where there is none.
     pub output: Option<&'a Path>,
@@ -50,12 +50,12 @@ pub struct Target<'a> {
 
 impl TimelineArgs {
     /// The video to write, where one is wanted.
-    pub fn overlay(&self) -> Option<&Path> {
+    pub(super) fn overlay(&self) -> Option<&Path> {
         self.overlay.as_deref()
     }
 
     /// Watches one video after the other, each with all cores. `load` gets the model.
-    pub fn run(
+    pub(super) fn run(
         &self,
         load: impl Fn() -> Result<Classifier>,
         films: &[PathBuf],

@@ -8,7 +8,7 @@ use crate::{ClipLabels, Error, Timings};
 use super::{Console, Status};
 
 /// Counts clips while they come in.
-pub struct Totals {
+pub(super) struct Totals {
     start: Instant,
     labelled: usize,
     pub failed: usize,
@@ -21,7 +21,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    pub fn new(skipped: usize) -> Self {
+    pub(super) fn new(skipped: usize) -> Self {
         Self {
             start: Instant::now(),
             labelled: 0,
@@ -34,7 +34,7 @@ impl Totals {
     }
 
     /// Counts a labelled clip and passes its warnings on.
-    pub fn labelled(&mut self, path: &Path, clip: &ClipLabels, console: &Console) {
+    pub(super) fn labelled(&mut self, path: &Path, clip: &ClipLabels, console: &Console) {
         self.labelled += 1;
         self.time.decode += clip.timings.decode;
         self.time.resize += clip.timings.resize;
@@ -47,13 +47,13 @@ impl Totals {
     }
 
     /// Counts a clip that couldn't be labelled and says why.
-    pub fn failed(&mut self, error: &Error, console: &Console) {
+    pub(super) fn failed(&mut self, error: &Error, console: &Console) {
         self.failed += 1;
         console.error(error);
     }
 
     /// Counts a clip that an earlier run labelled, or failed on.
-    pub fn known(&mut self, failure: Option<&Error>, console: &Console) {
+    pub(super) fn known(&mut self, failure: Option<&Error>, console: &Console) {
         self.known += 1;
         if let Some(error) = failure {
             self.known_failed += 1;
@@ -62,12 +62,12 @@ impl Totals {
     }
 
     /// The exit status that the counts ask for.
-    pub fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         if self.failed + self.known_failed > 0 { Status::SomeFailed } else { Status::Done }
     }
 
     /// Says the figures of a run of several clips.
-    pub fn say(&self, console: &Console) {
+    pub(super) fn say(&self, console: &Console) {
         let clips = self.labelled + self.failed;
         let seconds = self.start.elapsed().as_secs_f64();
         if self.known > 0 {

@@ -1,6 +1,6 @@
 //! Writing files so that an interruption leaves the old one or the new one, never half of one.
 
-pub mod natural;
+pub(crate) mod natural;
 pub(crate) mod paths;
 
 use std::io::Write;
@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use crate::{Error, Result};
 
 /// Writes `bytes` to a temporary file beside `path`, then renames it into place.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = AtomicFile::create(path)?;
     file.write_all(bytes).map_err(|e| Error::io(path, e))?;
     file.commit()
@@ -19,14 +19,14 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// A file that appears under its name when it is complete: until [`Self::commit`] it is a temporary
 /// one beside it, which goes away when this is dropped.
-pub struct AtomicFile {
+pub(crate) struct AtomicFile {
     path: PathBuf,
     file: tempfile::NamedTempFile,
 }
 
 impl AtomicFile {
     /// Opens the temporary file; nothing stands at `path` yet, or what stood there before.
-    pub fn create(path: &Path) -> Result<Self> {
+    pub(crate) fn create(path: &Path) -> Result<Self> {
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -45,7 +45,7 @@ impl AtomicFile {
     }
 
     /// Puts the file in its place, safe on the disk.
-    pub fn commit(self) -> Result<()> {
+    pub(crate) fn commit(self) -> Result<()> {
         let Self { path, file } = self;
         let place = || -> std::io::Result<()> {
             file.as_file().sync_all()?;

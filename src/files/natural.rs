@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 /// Compares by runs of digits and single other bytes; equal numbers by their digits (`01` < `1`).
-pub fn compare(a: &str, b: &str) -> Ordering {
+pub(crate) fn compare(a: &str, b: &str) -> Ordering {
     let (mut x, mut y) = (a.as_bytes(), b.as_bytes());
     while let (Some(p), Some(q)) = (x.first(), y.first()) {
         let order = if p.is_ascii_digit() && q.is_ascii_digit() {

@@ -10,7 +10,9 @@ use crate::model::Calibration;
 /// A clip's logits, and the class that it truly shows (an index into them).
 #[derive(Debug, Clone)]
 pub struct Known {
+    /// The model's, one a class.
     pub logits: Vec<f32>,
+    /// The true class.
     pub class: usize,
 }
 
@@ -41,7 +43,7 @@ fn log_loss(known: &[Known], temperature: f64, doubt: f64) -> f64 {
 ///
 /// `doubt` is the share of clips that may be something else after all; 0 where there are many. Of a few that are all
 /// right it keeps the scores below 1 (as in Platt 1999, "Probabilistic Outputs for Support Vector Machines").
-pub fn fit_temperature(known: &[Known], doubt: f64) -> f64 {
+pub(crate) fn fit_temperature(known: &[Known], doubt: f64) -> f64 {
     if known.is_empty() {
         return 1.0;
     }
@@ -61,7 +63,7 @@ pub fn fit_temperature(known: &[Known], doubt: f64) -> f64 {
 
 /// The lowest threshold under which at most `share` of the clips that show none of the classes
 /// pass as confident. `none`: their best scores.
-pub fn threshold_for(none: &[f64], share: f64) -> f64 {
+pub(crate) fn threshold_for(none: &[f64], share: f64) -> f64 {
     let mut none = none.to_vec();
     none.sort_by(|a, b| b.total_cmp(a));
     let allowed = (none.len() as f64 * share) as usize;

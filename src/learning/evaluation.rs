@@ -16,6 +16,7 @@ use crate::{Classifier, Result};
 
 /// A model's figures and its answer to each clip.
 pub struct Evaluation {
+    /// How good the answers are.
     pub metrics: Metrics,
     /// Of the mean-over-time head, where the model carries one.
     pub baseline: Option<Metrics>,

@@ -65,7 +65,7 @@ impl FeatureCache {
 
 /// Clips with features and classes, as training takes them.
 #[derive(Debug, Clone)]
-pub struct Examples {
+pub(crate) struct Examples {
     /// `f32 [clips, steps, D]`, the steps of all windows one after the other.
     pub features: Tensor,
     /// Class of each clip.
@@ -77,7 +77,7 @@ pub struct Examples {
 ///
 /// `progress` is called with the number of clips done. Where `stop` is set, the clips not begun
 /// come back as errors.
-pub fn extract(
+pub(crate) fn extract(
     classifier: &Classifier,
     clips: &[PathBuf],
     cache: Option<&FeatureCache>,

@@ -1,9 +1,11 @@
-//! Learning new labels from labelled clips, and how good a model is on them.
+//! Learning labels from labelled clips, and measuring how well that went.
 
-pub mod calibration;
+pub(crate) mod calibration;
 pub mod dataset;
 pub mod evaluation;
-pub mod features;
+pub(crate) mod features;
 pub mod metrics;
-pub mod report;
+pub(crate) mod report;
 pub mod training;
+
+pub use features::FeatureCache;

@@ -3,105 +3,32 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Result, bail};
-use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use crate::networks::backbones::{
-    Backbone, EfficientNetLite, I3d, LiteVariant, TrainOptions, TrainableEfficientNetLite,
-};
-use crate::networks::heads::{Head, LstmHead, MeanHead};
+use crate::networks::backbones::BackboneConfig;
+use crate::networks::heads::{HeadConfig, LstmConfig};
 use crate::video::Sampling;
-use classify_kernels::Precision;
 
 /// What a model is made of, how it looks at a clip, and what its outputs mean.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
     /// Always `classify`: tells our folders from those of other programs.
     pub model_type: String,
+    /// The CNN.
     pub backbone: BackboneConfig,
+    /// What reads its features over time.
     pub head: HeadConfig,
+    /// Which frames of a clip are seen.
     pub sampling: Sampling,
     /// Class name by output index (`"0": "archery"`).
     #[serde(with = "id2label")]
     pub id2label: Vec<String>,
+    /// What makes scores probabilities, where that was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
     /// SPDX expression of the weights' licence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence: Option<String>,
-}
-
-/// The CNN, by its published name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", deny_unknown_fields)]
-pub enum BackboneConfig {
-    /// Image network, one feature vector a frame.
-    #[serde(rename = "efficientnet-lite0")]
-    EfficientNetLite0(LiteConfig),
-    #[serde(rename = "efficientnet-lite1")]
-    EfficientNetLite1(LiteConfig),
-    #[serde(rename = "efficientnet-lite2")]
-    EfficientNetLite2(LiteConfig),
-    /// 3D network, one feature vector for every 8 frames.
-    #[serde(rename = "i3d")]
-    I3d {},
-}
-
-/// How an EfficientNet-Lite looks at a window of frames.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LiteConfig {
-    /// Some channels of each frame are exchanged with those of its neighbours before each residual
-    /// block (temporal shift, Lin et al. 2019).
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub temporal_shift: bool,
-}
-
-/// What turns features over time into logits.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum HeadConfig {
-    /// Stacked LSTM, its outputs averaged over time, then a linear layer.
-    Lstm(LstmConfig),
-    /// Features averaged over time, then a linear layer.
-    Mean {
-        /// Features are first averaged over this many neighbouring steps of a window.
-        #[serde(default = "one")]
-        pool: usize,
-    },
-}
-
-/// The sizes of an LSTM head.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LstmConfig {
-    pub hidden_size: usize,
-    pub num_layers: usize,
-    /// Share of values dropped in training: of each layer's input and of the classifier's.
-    pub dropout: f64,
-    /// The LSTM also reads the change of each feature since the step before (its input is `2·D` wide).
-    #[serde(default)]
-    pub delta: bool,
-    /// The classifier also reads the features' mean over time beside the LSTM's, so that the LSTM
-    /// has only to learn what the mean can't say.
-    #[serde(default)]
-    pub skip: bool,
-}
-
-impl LstmConfig {
-    /// Length of an LSTM input step, for features of length `dim`.
-    pub fn input_width(&self, dim: usize) -> usize {
-        if self.delta { 2 * dim } else { dim }
-    }
-
-    /// Length of the classifier's input.
-    pub fn pooled_width(&self, dim: usize) -> usize {
-        if self.skip { self.hidden_size + dim } else { self.hidden_size }
-    }
-}
-
-fn one() -> usize {
-    1
 }
 
 /// Turns scores into probabilities that can be believed.
@@ -111,98 +38,6 @@ pub struct Calibration {
     pub temperature: f64,
     /// A clip whose top score is below this is answered 'not sure'.
     pub threshold: f64,
-}
-
-impl BackboneConfig {
-    /// Builds the network on the weights that `vb` holds. Errors name the tensor that is missing
-    /// or has the wrong shape.
-    pub fn load(&self, vb: VarBuilder) -> Result<Box<dyn Backbone>> {
-        self.load_in(vb, Precision::F32)
-    }
-
-    /// The same in another precision than `f32`, as far as the network has it.
-    pub fn load_in(&self, vb: VarBuilder, precision: Precision) -> Result<Box<dyn Backbone>> {
-        match self.lite() {
-            Some((variant, LiteConfig { temporal_shift })) => {
-                let network = EfficientNetLite::load_in(vb, variant, precision)?;
-                Ok(Box::new(network.with_temporal_shift(temporal_shift)))
-            }
-            None => Ok(Box::new(I3d::load(vb)?)),
-        }
-    }
-
-    /// Builds the network for training: gradients reach those tensors of `vb` that are variables,
-    /// but for the first `frozen_blocks` blocks.
-    pub fn load_trainable(&self, vb: VarBuilder, frozen_blocks: usize) -> Result<TrainableEfficientNetLite> {
-        let Some((variant, LiteConfig { temporal_shift })) = self.lite() else {
-            bail!("the CNN {} can't be fine-tuned here, only heads on it can be trained", self.name());
-        };
-        TrainableEfficientNetLite::new(vb, variant, TrainOptions { frozen_blocks, temporal_shift })
-    }
-
-    /// Whether frames see their neighbours.
-    pub fn temporal_shift(&self) -> bool {
-        self.lite().is_some_and(|(_, config)| config.temporal_shift)
-    }
-
-    /// Whether [`Self::load_trainable`] can build it.
-    pub fn is_trainable(&self) -> bool {
-        self.lite().is_some()
-    }
-
-    /// Lets frames see their neighbours, or not.
-    ///
-    /// # Errors
-    /// Where it is asked of a network that looks at several frames anyway.
-    pub fn set_temporal_shift(&mut self, temporal_shift: bool) -> Result<()> {
-        match self {
-            Self::EfficientNetLite0(config)
-            | Self::EfficientNetLite1(config)
-            | Self::EfficientNetLite2(config) => {
-                config.temporal_shift = temporal_shift;
-            }
-            Self::I3d {} if temporal_shift => bail!("temporal shift is for image networks, not for i3d"),
-            Self::I3d {} => {}
-        }
-        Ok(())
-    }
-
-    fn lite(&self) -> Option<(LiteVariant, LiteConfig)> {
-        match *self {
-            Self::EfficientNetLite0(config) => Some((LiteVariant::Lite0, config)),
-            Self::EfficientNetLite1(config) => Some((LiteVariant::Lite1, config)),
-            Self::EfficientNetLite2(config) => Some((LiteVariant::Lite2, config)),
-            Self::I3d {} => None,
-        }
-    }
-
-    /// The name in `config.json`.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::EfficientNetLite0(_) => "efficientnet-lite0",
-            Self::EfficientNetLite1(_) => "efficientnet-lite1",
-            Self::EfficientNetLite2(_) => "efficientnet-lite2",
-            Self::I3d {} => "i3d",
-        }
-    }
-}
-
-impl HeadConfig {
-    /// Builds the head for features of length `dim` and `classes` classes.
-    pub fn load(&self, dim: usize, classes: usize, vb: VarBuilder) -> Result<Head> {
-        Ok(match *self {
-            Self::Lstm(config) => Head::Lstm(LstmHead::load(dim, classes, config, vb)?),
-            Self::Mean { pool } => Head::Mean(MeanHead::load(dim, classes, pool, vb)?),
-        })
-    }
-
-    /// The name in `config.json`.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Lstm(_) => "lstm",
-            Self::Mean { .. } => "mean",
-        }
-    }
 }
 
 impl ModelConfig {
@@ -246,7 +81,7 @@ mod id2label {
     use super::BTreeMap;
     use serde::{Deserialize, Deserializer, Serializer, de::Error, ser::SerializeMap};
 
-    pub fn serialize<S: Serializer>(labels: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(labels: &[String], serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(labels.len()))?;
         for (id, label) in labels.iter().enumerate() {
             map.serialize_entry(&id.to_string(), label)?;
@@ -254,7 +89,7 @@ mod id2label {
         map.end()
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
         let map = BTreeMap::<String, String>::deserialize(deserializer)?;
         let mut labels = vec![None; map.len()];
         for (id, label) in map {
@@ -298,18 +133,6 @@ mod tests {
     fn gaps_in_labels_are_refused() {
         let message = parse(r#"{"0":"a","2":"b"}"#).unwrap_err().to_string();
         assert!(message.contains("without gaps"), "{message}");
-    }
-
-    #[test]
-    fn the_shift_is_off_where_the_file_says_nothing() {
-        let read = |json: &str| serde_json::from_str::<BackboneConfig>(json);
-        let off = read(r#"{"type":"efficientnet-lite0"}"#).unwrap();
-        assert_eq!(off, BackboneConfig::EfficientNetLite0(LiteConfig::default()));
-        assert_eq!(serde_json::to_string(&off).unwrap(), r#"{"type":"efficientnet-lite0"}"#);
-        let on = r#"{"type":"efficientnet-lite1","temporal_shift":true}"#;
-        assert_eq!(read(on).unwrap(), BackboneConfig::EfficientNetLite1(LiteConfig { temporal_shift: true }));
-        assert_eq!(serde_json::to_string(&read(on).unwrap()).unwrap(), on);
-        assert!(read(r#"{"type":"efficientnet-lite0","temporal_shfit":true}"#).is_err());
     }
 
     #[test]

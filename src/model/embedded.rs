@@ -1,19 +1,15 @@
 //! The models that the program carries inside it, so that it works from any folder.
 
-use std::borrow::Cow;
-
-use super::ModelFiles;
-use crate::{Error, Result};
-
 /// The model that answers when none is asked for.
 pub const DEFAULT_MODEL: &str = "kinetics400-i3d";
 
-struct Embedded {
-    name: &'static str,
-    config: &'static [u8],
-    preprocess: &'static [u8],
-    weights: &'static [u8],
-    card: &'static str,
+/// The files of a model folder.
+pub(super) struct Embedded {
+    pub name: &'static str,
+    pub config: &'static [u8],
+    pub preprocess: &'static [u8],
+    pub weights: &'static [u8],
+    pub card: &'static str,
 }
 
 macro_rules! embed {
@@ -36,15 +32,7 @@ pub fn embedded_models() -> impl Iterator<Item = &'static str> {
     MODELS.iter().map(|model| model.name)
 }
 
-/// The embedded model `name`.
-pub fn embedded(name: &str) -> Result<ModelFiles> {
-    let Some(model) = MODELS.iter().find(|model| model.name == name) else {
-        let known: Vec<_> = embedded_models().collect();
-        return Err(Error::model(
-            name,
-            format!("neither a folder nor one of the models inside this program ({})", known.join(", ")),
-        ));
-    };
-    let bytes = [model.config, model.preprocess, model.weights].map(Cow::Borrowed);
-    ModelFiles::from_bytes(name.as_ref(), bytes, model.card.into())
+/// The embedded model `name`, if there is one.
+pub(super) fn embedded(name: &str) -> Option<&'static Embedded> {
+    MODELS.iter().find(|model| model.name == name)
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 
+use super::embedded::{embedded, embedded_models};
 use super::{Calibration, ModelConfig, Weights};
 use crate::error::words;
 use crate::video::Preprocess;
@@ -17,7 +18,9 @@ use crate::{Error, Result, files};
 pub struct ModelFiles {
     /// Where it was read from; for an embedded model its name.
     pub path: PathBuf,
+    /// `config.json`.
     pub config: ModelConfig,
+    /// `preprocessor_config.json`.
     pub preprocess: Preprocess,
     /// `config.json`, `preprocessor_config.json` and `model.safetensors`.
     bytes: [Cow<'static, [u8]>; 3],
@@ -47,13 +50,18 @@ impl ModelFiles {
     pub fn named(model: &str) -> Result<Self> {
         // A bare name is the embedded model even where a folder of that name lies about, so that
         // the same command means the same everywhere; `./NAME` is the folder.
-        if super::embedded_models().any(|name| name == model) {
-            return super::embedded(model);
+        if let Some(files) = embedded(model) {
+            let bytes = [files.config, files.preprocess, files.weights].map(Cow::Borrowed);
+            return Self::from_bytes(model.as_ref(), bytes, files.card.into());
         }
-        match Path::new(model) {
-            dir if dir.is_dir() => Self::read(dir),
-            _ => super::embedded(model),
+        let dir = Path::new(model);
+        if !dir.is_dir() {
+            let known: Vec<_> = embedded_models().collect();
+            let known = known.join(", ");
+            let reason = format!("neither a folder nor one of the models inside this program ({known})");
+            return Err(Error::model(model, reason));
         }
+        Self::read(dir)
     }
 
     /// Of the bytes of `config.json`, `preprocessor_config.json` and `model.safetensors`; `path` is for messages
@@ -121,8 +129,11 @@ impl ModelFiles {
 pub struct ModelFolder {
     /// Where it was read from; for an embedded model its name.
     pub path: PathBuf,
+    /// `config.json`.
     pub config: ModelConfig,
+    /// `preprocessor_config.json`.
     pub preprocess: Preprocess,
+    /// `model.safetensors`.
     pub weights: Weights,
     /// The model card, `README.md`.
     pub card: String,

@@ -9,11 +9,15 @@
 
 mod config;
 mod embedded;
-pub mod export;
+mod export;
 mod folder;
 mod weights;
 
-pub use config::{BackboneConfig, Calibration, HeadConfig, LiteConfig, LstmConfig, ModelConfig};
-pub use embedded::{DEFAULT_MODEL, embedded, embedded_models};
+pub use crate::networks::backbones::{BackboneConfig, LiteConfig};
+pub use crate::networks::heads::{HeadConfig, LstmConfig};
+pub use crate::video::{CropSize, Preprocess, Sampling, ShortestEdge};
+pub use config::{Calibration, ModelConfig};
+pub use embedded::{DEFAULT_MODEL, embedded_models};
+pub use export::onnx;
 pub use folder::{ModelFiles, ModelFolder};
 pub use weights::Weights;

@@ -1,4 +1,4 @@
 //! The networks: from frames to logits.
 
-pub mod backbones;
-pub mod heads;
+pub(crate) mod backbones;
+pub(crate) mod heads;

@@ -6,14 +6,14 @@ use std::io::{self, Write};
 use super::{Exporter, Row, score, seconds};
 
 /// A table with a header.
-pub struct Csv {
+pub(crate) struct Csv {
     top: usize,
     confident: bool,
 }
 
 impl Csv {
     /// Writes the best `top` labels of each clip, and whether the model is confident.
-    pub fn new(top: usize, confident: bool) -> Self {
+    pub(crate) fn new(top: usize, confident: bool) -> Self {
         Self { top: top.max(1), confident }
     }
 

@@ -8,13 +8,13 @@ use serde_json::json;
 use super::{Exporter, Row, score, seconds};
 
 /// One object a line.
-pub struct Json {
+pub(crate) struct Json {
     top: usize,
 }
 
 impl Json {
     /// Writes the best `top` labels of each clip.
-    pub fn new(top: usize) -> Self {
+    pub(crate) fn new(top: usize) -> Self {
         Self { top }
     }
 }

@@ -1,9 +1,9 @@
 //! Results as text: one format a file, all behind [`Exporter`].
 
 mod csv;
-pub mod filmstrip;
+pub(crate) mod filmstrip;
 mod json;
-pub mod pages;
+pub(crate) mod pages;
 mod parquet;
 mod read;
 mod row;
@@ -12,15 +12,15 @@ mod text;
 use std::io::{self, Write};
 use std::path::Path;
 
-pub use self::csv::Csv;
-pub use self::parquet::Parquet;
-pub use json::Json;
-pub use read::read_rows;
-pub use row::Row;
-pub use text::{Text, one_line};
+pub(crate) use self::csv::Csv;
+pub(crate) use self::parquet::Parquet;
+pub(crate) use json::Json;
+pub(crate) use read::read_rows;
+pub(crate) use row::Row;
+pub(crate) use text::{Text, one_line};
 
 /// Writes rows in one format. In formats of lines each call writes whole ones.
-pub trait Exporter: Send {
+pub(crate) trait Exporter: Send {
     /// Whether there are colours in it, which are for terminals only. All else is written as it is: bytes
     /// that look like colours are data there.
     fn is_coloured(&self) -> bool {
@@ -43,7 +43,7 @@ pub trait Exporter: Send {
 
 /// The formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// For people: aligned, with a bar for each score.
     Text,
     /// One object a line.
@@ -56,7 +56,7 @@ pub enum Format {
 
 impl Format {
     /// The format that a file's ending asks for.
-    pub fn of(path: &Path) -> Option<Self> {
+    pub(crate) fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "txt" => Some(Self::Text),
             "json" | "jsonl" | "ndjson" => Some(Self::Json),
@@ -67,7 +67,7 @@ impl Format {
     }
 
     /// How many labels a clip gets where nobody says.
-    pub fn default_top(self) -> usize {
+    pub(crate) fn default_top(self) -> usize {
         match self {
             Self::Text | Self::Json => 5,
             Self::Csv | Self::Parquet => 1,
@@ -76,7 +76,7 @@ impl Format {
 
     /// An exporter of `top` labels a clip. `confident`: whether the model has a threshold, which
     /// gives a CSV its column `confident`.
-    pub fn exporter(self, top: usize, confident: bool) -> Box<dyn Exporter> {
+    pub(crate) fn exporter(self, top: usize, confident: bool) -> Box<dyn Exporter> {
         match self {
             Self::Text => Box::new(Text::new(top)),
             Self::Json => Box::new(Json::new(top)),

@@ -16,7 +16,7 @@ use crate::{ClipLabels, Label};
 const GROUP: usize = 10_000;
 
 /// A table in columns.
-pub struct Parquet {
+pub(crate) struct Parquet {
     top: usize,
     confident: bool,
     rows: Vec<Row>,
@@ -41,7 +41,7 @@ impl Write for Buffer {
 
 impl Parquet {
     /// Writes the best `top` labels of each clip, and whether the model is confident.
-    pub fn new(top: usize, confident: bool) -> Self {
+    pub(crate) fn new(top: usize, confident: bool) -> Self {
         Self { top: top.max(1), confident, rows: Vec::new(), writer: None, buffer: Buffer::default() }
     }
 

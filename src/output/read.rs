@@ -14,7 +14,7 @@ use crate::{ClipLabels, Error, Label, Result, Timings};
 ///
 /// # Errors
 /// [`Error::Data`] names the file, and the line where it is no output of this program.
-pub fn read_rows(path: &Path, mut each: impl FnMut(Row) -> Result<()>) -> Result<()> {
+pub(crate) fn read_rows(path: &Path, mut each: impl FnMut(Row) -> Result<()>) -> Result<()> {
     let wrong = |reason: String| Error::data(path, reason);
     let open = || File::open(path).map_err(|e| Error::io(path, e));
     let at = |line: usize, reason: String| wrong(format!("line {line}: {reason}"));

@@ -6,7 +6,7 @@ use crate::{ClipLabels, Result};
 
 /// A clip and what came of it: labels, or why there are none.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub(crate) struct Row {
     /// As it was named.
     pub path: PathBuf,
     /// The error is the reason alone, without the path.
@@ -15,7 +15,7 @@ pub struct Row {
 
 impl Row {
     /// The row of `path`.
-    pub fn new(path: &Path, result: Result<ClipLabels>) -> Self {
+    pub(crate) fn new(path: &Path, result: Result<ClipLabels>) -> Self {
         Self { path: path.to_owned(), outcome: result.map_err(|error| error.reason()) }
     }
 }
@@ -26,7 +26,7 @@ pub(super) mod tests {
     use crate::{Error, Label, Timings};
 
     /// A labelled clip with three labels.
-    pub fn labelled(confident: Option<bool>) -> Row {
+    pub(crate) fn labelled(confident: Option<bool>) -> Row {
         let label = |label: &str, score| Label { label: label.into(), score };
         let labels = ClipLabels {
             path: "a, b.mp4".into(),
@@ -42,7 +42,7 @@ pub(super) mod tests {
     }
 
     /// A clip that failed.
-    pub fn failed() -> Row {
+    pub(crate) fn failed() -> Row {
         Row::new(Path::new("bad.mp4"), Err(Error::clip("bad.mp4", "no video stream")))
     }
 

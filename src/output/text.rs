@@ -16,14 +16,14 @@ const UNSURE: Style = AnsiColor::Yellow.on_default();
 const BAR: usize = 24;
 
 /// Blocks with colours; whoever writes them to a file or a pipe strips those.
-pub struct Text {
+pub(crate) struct Text {
     top: usize,
     first: bool,
 }
 
 impl Text {
     /// Writes the best `top` labels of each clip.
-    pub fn new(top: usize) -> Self {
+    pub(crate) fn new(top: usize) -> Self {
         Self { top, first: true }
     }
 }
@@ -81,7 +81,7 @@ fn bar(score: f32) -> String {
 }
 
 /// `text` on one line, without control characters: a file's name can't play tricks on a terminal.
-pub fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let visible =
         |c: char| -> String { if c.is_control() { c.escape_default().to_string() } else { c.to_string() } };
     text.chars().map(visible).collect()

@@ -18,7 +18,7 @@ type Colours = [[f32; 64]; 4];
 
 impl CutFinder {
     /// Whether a new scene begins with `rgb` (`u8 [height, width, 3]`).
-    pub fn is_cut(&mut self, rgb: &[u8], width: usize) -> bool {
+    pub(super) fn is_cut(&mut self, rgb: &[u8], width: usize) -> bool {
         let now = colours(rgb, width);
         let before = self.before.replace(now);
         before.is_some_and(|before| change(&before, &now) >= CUT)

@@ -152,7 +152,7 @@ fn bar(segments: &[&Segment], duration: f64) -> String {
 }
 
 /// `1:02.3`, or `1:02:03` from an hour on.
-pub fn clock(seconds: f64) -> String {
+fn clock(seconds: f64) -> String {
     let tenths = (seconds.max(0.0) * 10.0).round() as u64;
     let (minutes, rest) = (tenths / 600, tenths % 600);
     match minutes / 60 {

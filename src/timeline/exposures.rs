@@ -30,7 +30,7 @@ pub(super) struct Exposure {
 }
 
 impl Exposures {
-    pub fn new(rate: f64, lag: Option<f64>, cuts: bool) -> Self {
+    pub(super) fn new(rate: f64, lag: Option<f64>, cuts: bool) -> Self {
         let cuts = cuts.then(CutFinder::default);
         Self { rate, lag: lag.unwrap_or(0.0), cuts, pending: VecDeque::new(), next: 0 }
     }
@@ -41,14 +41,14 @@ impl Exposures {
     }
 
     /// Whether a picture that is on screen until `end` is part of a frame.
-    pub fn wants(&self, end: f64) -> bool {
+    pub(super) fn wants(&self, end: f64) -> bool {
         let begun = self.pending.iter().map(|frame| self.moment(frame.index, frame.channels));
         begun.chain([self.moment(self.next, 0)]).any(|moment| moment < end)
     }
 
     /// The next frame that is complete with the picture `rgb`, `width` pixels wide, on screen until `end`. To be
     /// called until there is none: a still picture may be many frames, which are not made all at once.
-    pub fn show(&mut self, rgb: &[u8], width: usize, end: f64) -> Option<Exposure> {
+    pub(super) fn show(&mut self, rgb: &[u8], width: usize, end: f64) -> Option<Exposure> {
         let first = self.pending.front().map_or(self.next, |frame| frame.index);
         let last = if self.moment(first, 2) < end { first } else { u64::MAX };
         while self.next <= last && self.moment(self.next, 0) < end {
@@ -66,7 +66,7 @@ impl Exposures {
     }
 
     /// The video is over, `rgb` was its last picture: what is left of the frames that it shows.
-    pub fn finish(mut self, rgb: &[u8], width: usize, end: f64) -> Vec<Exposure> {
+    pub(super) fn finish(mut self, rgb: &[u8], width: usize, end: f64) -> Vec<Exposure> {
         // A video that is shorter than one share has a frame, too.
         if self.next == 0 {
             self.begin(rgb);

@@ -8,7 +8,7 @@
 mod cuts;
 mod export;
 mod exposures;
-pub mod overlay;
+pub(crate) mod overlay;
 mod segments;
 mod shot;
 
@@ -23,7 +23,7 @@ use exposures::{Exposure, Exposures};
 use segments::Segments;
 use shot::{Shot, Unit};
 
-pub use export::{TimelineFormat, clock};
+pub use export::TimelineFormat;
 
 /// What a model without frame rate of its own was trained on is clips of actions; those of the data
 /// sets that are in use last about so long, in seconds.
@@ -34,6 +34,7 @@ pub const WINDOW: f64 = 6.0;
 pub struct Segment {
     /// Seconds from the video's first picture.
     pub start: f64,
+    /// Seconds from the video's first picture.
     pub end: f64,
     /// `None` where the model is not sure.
     pub label: Option<String>,
@@ -168,8 +169,13 @@ pub fn watch(
 pub enum Told {
     /// The next segment.
     Segment(Segment),
-    /// How far it is: seconds, and of how many where the container says.
-    At { now: f64, of: Option<f64> },
+    /// How far it is.
+    At {
+        /// Seconds of the video so far.
+        now: f64,
+        /// Of how many, where the container says.
+        of: Option<f64>,
+    },
 }
 
 /// Gathers frames into units.

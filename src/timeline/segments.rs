@@ -24,7 +24,7 @@ struct Open {
 
 impl Segments {
     /// Adds a unit. Returns the segments that it ends.
-    pub fn push(&mut self, unit: Scored, classifier: &Classifier) -> Vec<Segment> {
+    pub(super) fn push(&mut self, unit: Scored, classifier: &Classifier) -> Vec<Segment> {
         let threshold = classifier.config().calibration.map_or(0.0, |c| c.threshold);
         self.add(unit, &classifier.config().id2label, threshold)
     }
@@ -69,7 +69,7 @@ impl Segments {
     }
 
     /// A cut follows the last unit.
-    pub fn cut(&mut self) {
+    pub(super) fn cut(&mut self) {
         self.after_cut = true;
     }
 
@@ -82,7 +82,7 @@ impl Segments {
     }
 
     /// The last segments.
-    pub fn finish(&mut self) -> Vec<Segment> {
+    pub(super) fn finish(&mut self) -> Vec<Segment> {
         let mut done = Vec::new();
         self.settle(&mut done);
         done.extend(self.current.take().map(Open::close));

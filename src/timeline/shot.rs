@@ -25,7 +25,7 @@ pub(super) struct Scored {
 }
 
 impl Unit {
-    pub fn new(start: f64, end: f64, features: Tensor) -> Self {
+    pub(super) fn new(start: f64, end: f64, features: Tensor) -> Self {
         Self { start, end, features, sum: Vec::new(), runs: 0 }
     }
 
@@ -51,12 +51,12 @@ pub(super) struct Shot {
 
 impl Shot {
     /// Runs are `context` units long.
-    pub fn new(context: usize) -> Self {
+    pub(super) fn new(context: usize) -> Self {
         Self { context, units: VecDeque::new() }
     }
 
     /// Adds a unit. Returns the one that no later run can be part of, if there is one.
-    pub fn push(
+    pub(super) fn push(
         &mut self,
         unit: Unit,
         scores: impl Fn(&[&Tensor]) -> Result<Vec<f32>>,
@@ -70,7 +70,7 @@ impl Shot {
     }
 
     /// The shot is over: what is left of it. One that is shorter than a run is a run of its own.
-    pub fn end(&mut self, scores: impl Fn(&[&Tensor]) -> Result<Vec<f32>>) -> Result<Vec<Scored>> {
+    pub(super) fn end(&mut self, scores: impl Fn(&[&Tensor]) -> Result<Vec<f32>>) -> Result<Vec<Scored>> {
         if self.units.iter().any(|unit| unit.runs == 0) {
             self.read(scores)?;
         }

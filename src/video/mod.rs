@@ -25,7 +25,7 @@ pub(crate) use picture::luma;
 
 pub use ahead::ReadAhead;
 pub use preprocess::{CropSize, Preprocess, ShortestEdge};
-pub use probe::{ClipInfo, ffmpeg_version, probe};
+pub use probe::{ffmpeg_version, probe};
 pub use read::read_frames;
 pub use sampling::Sampling;
 pub use walk::{Seen, Shown, Walk};
@@ -64,9 +64,13 @@ impl Default for DecodeOptions {
 pub struct Frames {
     /// `u8 [windows, per_window, height, width, 3]`.
     pub pixels: Vec<u8>,
+    /// Stretches of the clip that the network sees one by one.
     pub windows: usize,
+    /// Frames in each.
     pub per_window: usize,
+    /// Pixels.
     pub height: usize,
+    /// Pixels.
     pub width: usize,
     /// When each frame is shown, in seconds from the clip's first frame; `windows · per_window` long.
     pub times: Vec<f64>,

@@ -17,18 +17,25 @@ pub struct Preprocess {
     pub crop_size: CropSize,
     /// `x = (rgb · rescale_factor − mean) / std`, by channel.
     pub rescale_factor: f64,
+    /// Subtracted from red, green and blue between 0 and 1, …
     pub image_mean: [f64; 3],
+    /// … which are then divided by this.
     pub image_std: [f64; 3],
 }
 
+/// What pictures are resized to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShortestEdge {
+    /// Pixels of the shorter side.
     pub shortest_edge: usize,
 }
 
+/// What is cut from the middle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CropSize {
+    /// Pixels.
     pub height: usize,
+    /// Pixels.
     pub width: usize,
 }
 

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// The clip that most tests use.
-pub const CLIP: &str = "jumping_jacks.mp4";
+pub(crate) const CLIP: &str = "jumping_jacks.mp4";
 
 /// A file of `samples/`.
-pub fn sample(name: &str) -> PathBuf {
+pub(crate) fn sample(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
 }
 
 /// The folder of shared test data, or a word on standard error that the test does without.
-pub fn shared(name: &str) -> Option<PathBuf> {
+pub(crate) fn shared(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("CLASSIFY_SHARED").map(PathBuf::from);
     let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"));
     let path = root.join("data").join(name);
@@ -25,76 +25,76 @@ pub fn shared(name: &str) -> Option<PathBuf> {
 }
 
 /// The command, to be given its arguments.
-pub struct Run {
+pub(crate) struct Run {
     command: Command,
 }
 
 /// `classify`.
-pub fn classify() -> Run {
+pub(crate) fn classify() -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_classify"));
     command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").stdin(Stdio::null());
     Run { command }
 }
 
 /// `classify` with a small model and few frames: what most tests are about isn't the answer.
-pub fn quick() -> Run {
+pub(crate) fn quick() -> Run {
     classify().args(["--model", "imagenet-lite0", "--frames", "2", "--size", "64"])
 }
 
 impl Run {
-    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.command.arg(arg);
         self
     }
 
-    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+    pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.command.args(args);
         self
     }
 
-    pub fn env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self
     }
 
-    pub fn folder(mut self, folder: &Path) -> Self {
+    pub(crate) fn folder(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
         self
     }
 
     /// The command itself, for what this builder doesn't do.
-    pub fn command(self) -> Command {
+    pub(crate) fn command(self) -> Command {
         self.command
     }
 
     /// Runs to the end.
-    pub fn run(mut self) -> Ran {
+    pub(crate) fn run(mut self) -> Ran {
         Ran(self.command.output().unwrap())
     }
 }
 
 /// A run that has ended.
-pub struct Ran(Output);
+pub(crate) struct Ran(Output);
 
 impl Ran {
-    pub fn stdout(&self) -> String {
+    pub(crate) fn stdout(&self) -> String {
         String::from_utf8(self.0.stdout.clone()).expect("results are UTF-8")
     }
 
-    pub fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.0.stderr).into_owned()
     }
 
     /// Checks the exit status.
     #[track_caller]
-    pub fn code(self, code: i32) -> Self {
+    pub(crate) fn code(self, code: i32) -> Self {
         assert_eq!(self.0.status.code(), Some(code), "stdout: {}\nstderr: {}", self.stdout(), self.stderr());
         self
     }
 
     /// Checks that standard error holds each of `texts`.
     #[track_caller]
-    pub fn says(self, texts: &[&str]) -> Self {
+    pub(crate) fn says(self, texts: &[&str]) -> Self {
         let stderr = self.stderr();
         assert!(texts.iter().all(|text| stderr.contains(text)), "{texts:?} not all in: {stderr}");
         self
@@ -102,13 +102,13 @@ impl Ran {
 
     /// Lines of standard output as JSON.
     #[track_caller]
-    pub fn json(&self) -> Vec<serde_json::Value> {
+    pub(crate) fn json(&self) -> Vec<serde_json::Value> {
         self.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Standard output as a table, header first.
     #[track_caller]
-    pub fn csv(&self) -> Vec<Vec<String>> {
+    pub(crate) fn csv(&self) -> Vec<Vec<String>> {
         let stdout = self.stdout();
         let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(stdout.as_bytes());
         reader.records().map(|row| row.unwrap().iter().map(Into::into).collect()).collect()

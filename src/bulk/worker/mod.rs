@@ -21,11 +21,11 @@ use serde::{Deserialize, Serialize};
 use crate::files::paths;
 
 pub use pool::Pool;
-pub use process::{crashed, too_late};
-pub use serve::serve;
+pub(crate) use process::{crashed, too_late};
+pub(crate) use serve::serve;
 
 /// First argument of a process that is a worker. Never shown to people.
-pub const ARGUMENT: &str = "__worker";
+pub(crate) const ARGUMENT: &str = "__worker";
 
 /// What a worker is told before its first clip.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -103,7 +103,7 @@ pub struct Clip {
 
 /// What decoding a whole clip showed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Checked {
+pub(crate) struct Checked {
     pub pictures: u64,
     /// Seconds.
     pub duration_s: f64,

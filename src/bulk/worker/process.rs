@@ -29,7 +29,7 @@ pub(super) enum Failure {
 
 impl Process {
     /// Starts a worker and waits until it is ready; the error says why it isn't.
-    pub fn start(program: &std::path::Path, setup: &Setup) -> Result<Self, String> {
+    pub(super) fn start(program: &std::path::Path, setup: &Setup) -> Result<Self, String> {
         let child = Command::new(program)
             .arg(ARGUMENT)
             .stdin(Stdio::piped())
@@ -61,7 +61,7 @@ impl Process {
     }
 
     /// Sends a request and waits for its answer. After an error the worker is of no use any more.
-    pub fn ask(&mut self, request: &impl Serialize, timeout: Duration) -> Result<String, Failure> {
+    pub(super) fn ask(&mut self, request: &impl Serialize, timeout: Duration) -> Result<String, Failure> {
         let mut line = serde_json::to_vec(request).map_err(|e| Failure::Died(e.to_string()))?;
         line.push(b'\n');
         // A worker that died before it read the request is noticed by the missing answer.
@@ -96,12 +96,12 @@ impl Drop for Process {
 }
 
 /// The error of a clip that the process died of.
-pub fn crashed(status: std::process::ExitStatus) -> String {
+pub(crate) fn crashed(status: std::process::ExitStatus) -> String {
     format!("crashed the decoder: {}", describe(status))
 }
 
 /// The error of a clip that took longer than `timeout`.
-pub fn too_late(timeout: Duration) -> String {
+pub(crate) fn too_late(timeout: Duration) -> String {
     let seconds = (timeout.as_secs_f64() * 10.0).round() / 10.0;
     format!("not done within {seconds} s; --timeout allows more")
 }

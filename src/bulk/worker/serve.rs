@@ -17,7 +17,7 @@ use crate::video::{DecodeOptions, Frames, Preprocess, Seen, Walk};
 use crate::{Classifier, ClipLabels, Error, Result, files, memory};
 
 /// Answers requests on the standard input until it ends.
-pub fn serve() -> ExitCode {
+pub(crate) fn serve() -> ExitCode {
     be_a_good_child();
     memory::keep_for_clips();
     let lines = read_lines();

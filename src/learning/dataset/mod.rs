@@ -3,6 +3,7 @@
 //! Everything that could spoil a training is looked for here, before it starts: missing files,
 //! empty classes, one clip under two labels, one source video on both sides of the split.
 
+mod cut;
 mod folder;
 mod groups;
 mod list;
@@ -19,8 +20,9 @@ use std::{
 use crate::files::natural;
 use crate::{Error, Result};
 
+pub use cut::Cut;
 pub use groups::Grouping;
-pub use split::{Cut, Split};
+pub use split::Split;
 pub use warning::Warning;
 
 /// How [`Dataset::open`] reads and splits.
@@ -55,6 +57,7 @@ pub struct Sample {
     pub name: String,
     /// Index into [`Dataset::labels`].
     pub label: usize,
+    /// The part that it is in.
     pub split: Split,
     /// Clips of one group (one source video, camera or person) belong on one side of a split.
     pub group: String,
@@ -63,7 +66,9 @@ pub struct Sample {
 /// A clip that can't be used. Evaluation counts it as an error.
 #[derive(Debug, Clone)]
 pub struct Problem {
+    /// The clip.
     pub sample: Sample,
+    /// Why it can't be used, for people.
     pub reason: String,
 }
 

@@ -6,6 +6,7 @@ use super::Split;
 
 /// A warning whose text says what it means for the result, or what to do.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Warning {
     /// A folder of a class, or beside the classes, without a video.
     EmptyClass(String),
@@ -27,13 +28,26 @@ pub enum Warning {
     SameClipInClasses(Vec<String>),
     /// Byte-identical clips on both sides of the given split.
     SameClipInTest(Vec<String>),
-    /// Groups of a given validation or test `part` that are trained on too, with how many `of` the
-    /// part's clips they hold.
-    GroupsOnBothSides { groups: Vec<String>, part: &'static str, clips: usize, of: usize },
+    /// Groups of a given part that are trained on too.
+    GroupsOnBothSides {
+        /// Their names.
+        groups: Vec<String>,
+        /// `validation` or `test`.
+        part: &'static str,
+        /// How many of its clips they hold, …
+        clips: usize,
+        /// … of so many.
+        of: usize,
+    },
     /// A `--group` pattern that a list's group column overrules.
     PatternUnused,
     /// Clips that the `--group` pattern doesn't match.
-    PatternUnmatched { clips: usize, example: String },
+    PatternUnmatched {
+        /// How many.
+        clips: usize,
+        /// One of them.
+        example: String,
+    },
     /// Nothing says which clips come from one source.
     NoGroups,
     /// The given test side shares its groups with training, so validation is cut by clip as well.

@@ -1,7 +1,7 @@
 //! 95 % intervals: what a figure would be on other clips, or with other seeds.
 
 /// Wilson's score interval of a share (Wilson 1927): `right` of `clips`. `[0, 1]` without clips.
-pub fn wilson(right: usize, clips: usize) -> [f64; 2] {
+pub(crate) fn wilson(right: usize, clips: usize) -> [f64; 2] {
     if clips == 0 {
         return [0.0, 1.0];
     }
@@ -15,7 +15,7 @@ pub fn wilson(right: usize, clips: usize) -> [f64; 2] {
 
 /// The mean of a few runs and half the width of its interval (Student's t): `mean ± half`.
 /// The width is `None` for one run; the mean of none is NaN.
-pub fn mean_interval(values: &[f64]) -> (f64, Option<f64>) {
+pub(crate) fn mean_interval(values: &[f64]) -> (f64, Option<f64>) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     if values.len() < 2 {

@@ -4,7 +4,7 @@ mod interval;
 
 use serde::{Deserialize, Serialize};
 
-pub use interval::{mean_interval, wilson};
+pub(crate) use interval::{mean_interval, wilson};
 
 /// One clip's answer beside the truth.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +40,7 @@ pub struct Metrics {
     pub calibration_error: f64,
     /// What always answering the most frequent class gives.
     pub majority: Majority,
+    /// The same of each class, in the order of the labels.
     pub per_class: Vec<ClassMetrics>,
     /// Clips by true class (row) and answered class (column).
     pub confusion: Vec<Vec<usize>>,
@@ -48,13 +49,16 @@ pub struct Metrics {
 /// The best answer that never looks at a clip.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Majority {
+    /// The class's name.
     pub label: String,
+    /// Share of the clips that are of it.
     pub accuracy: f64,
 }
 
 /// One class's figures; 0 where nothing is there to divide by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassMetrics {
+    /// The class's name.
     pub label: String,
     /// Share of the clips answered so that are of this class.
     pub precision: f64,

@@ -9,7 +9,7 @@ use crate::output::pages::count;
 const MOST_CLASSES: usize = 40;
 
 /// The confusion matrix as a heat-coloured table.
-pub fn matrix(metrics: &Metrics) -> Markup {
+pub(super) fn matrix(metrics: &Metrics) -> Markup {
     let classes = &metrics.per_class;
     if classes.len() > MOST_CLASSES {
         return html! { p.note { "The matrix of " (classes.len()) " classes is left out here; it is in the JSON." } };
@@ -46,7 +46,7 @@ pub fn matrix(metrics: &Metrics) -> Markup {
 }
 
 /// The pairs that are mistaken most often, as a table.
-pub fn pairs(metrics: &Metrics) -> Markup {
+pub(super) fn pairs(metrics: &Metrics) -> Markup {
     let mut pairs: Vec<(usize, usize, usize)> = Vec::new();
     for (truth, row) in metrics.confusion.iter().enumerate() {
         let wrong = row.iter().enumerate().filter(|(answer, clips)| *answer != truth && **clips > 0);

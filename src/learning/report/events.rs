@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// Appends scalars to a new event file in a folder. Files of earlier runs stay: TensorBoard shows
 /// them as one curve, so that a resumed run goes on where it stopped.
 #[derive(Debug)]
-pub struct EventWriter {
+pub(crate) struct EventWriter {
     path: PathBuf,
     file: File,
 }
@@ -48,7 +48,7 @@ struct Value {
 
 impl EventWriter {
     /// Starts an event file in `folder`, which is made where missing.
-    pub fn create(folder: &Path) -> Result<Self> {
+    pub(crate) fn create(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // TensorBoard orders files by name; the fraction keeps two of one second apart.
@@ -63,7 +63,7 @@ impl EventWriter {
     }
 
     /// Writes named figures of one step; they are in the file when this returns.
-    pub fn scalars(&mut self, step: usize, figures: &[(impl AsRef<str>, f64)]) -> Result<()> {
+    pub(crate) fn scalars(&mut self, step: usize, figures: &[(impl AsRef<str>, f64)]) -> Result<()> {
         let value = figures
             .iter()
             .map(|(tag, v)| Value { tag: tag.as_ref().to_owned(), simple_value: Some(*v as f32) })

@@ -4,5 +4,5 @@ mod confusion;
 mod events;
 mod training;
 
-pub use events::EventWriter;
-pub use training::{EpochPoint, Mistake, TrainingReport};
+pub(crate) use events::EventWriter;
+pub(crate) use training::{EpochPoint, Mistake, TrainingReport};

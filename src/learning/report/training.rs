@@ -10,7 +10,7 @@ use crate::output::pages::{Filmstrip, count, page, percent, section, tile};
 
 /// What the page shows; parts that are empty are left out of it.
 #[derive(Clone, Copy)]
-pub struct TrainingReport<'a> {
+pub(crate) struct TrainingReport<'a> {
     /// The model's name.
     pub title: &'a str,
     /// Which clips the figures are of: `test` or `validation`.
@@ -36,7 +36,7 @@ pub struct TrainingReport<'a> {
 
 /// One epoch's figures. Accuracies are shares; missing ones leave a gap.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct EpochPoint {
+pub(crate) struct EpochPoint {
     pub train_loss: Option<f64>,
     pub val_loss: Option<f64>,
     pub train_accuracy: Option<f64>,
@@ -59,7 +59,7 @@ pub struct Mistake {
 
 impl TrainingReport<'_> {
     /// The whole page.
-    pub fn to_html(&self) -> String {
+    pub(crate) fn to_html(self) -> String {
         let lead = html! { "Video classifier · " (self.dataset.labels.len()) " classes · figures of the " (self.part) " clips" };
         let body = html! {
             (self.figures())

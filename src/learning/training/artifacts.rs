@@ -18,6 +18,7 @@ use crate::{Classifier, Result, files};
 
 /// The saved model's figures.
 pub struct Figures {
+    /// On the validation clips.
     pub validation: Evaluation,
     /// Where the data has test clips.
     pub test: Option<Evaluation>,

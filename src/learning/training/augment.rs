@@ -33,7 +33,7 @@ pub struct Augmentation {
 
 /// The choices for one clip.
 #[derive(Debug, Clone)]
-pub struct View {
+pub(super) struct View {
     /// Which stored frames are shown.
     pub frames: Vec<usize>,
     /// Of each of them, what is shown at each moment (of its channels).
@@ -47,7 +47,7 @@ pub struct View {
 
 impl View {
     /// The view that validation takes: the middle frame of each part, the whole picture.
-    pub fn plain(stored: usize, frames: usize, size: usize) -> Self {
+    pub(super) fn plain(stored: usize, frames: usize, size: usize) -> Self {
         let whole = Crop { left: 0.0, top: 0.0, side: size as f32 };
         Self {
             frames: (0..frames).map(|i| (2 * i + 1) * stored / (2 * frames)).collect(),
@@ -60,7 +60,7 @@ impl View {
 
     /// A random view: of `frames` equal parts of the clip a run of `shown`, in each any of its
     /// stored frames. With `moments`, a frame's channels are moments one after another, as the camera moves.
-    pub fn random(
+    pub(super) fn random(
         augmentation: &Augmentation,
         stored: usize,
         frames: usize,
@@ -100,7 +100,7 @@ impl View {
 
     /// Writes the view of a clip, `stored` `u8 [_, size, size, 3]`, as network input
     /// `out f32 [frames, target, target, 3]`: `rgb · slope + shift` by channel.
-    pub fn write(
+    pub(super) fn write(
         &self,
         stored: &[u8],
         size: usize,

@@ -27,7 +27,7 @@ impl Balance {
 
 /// [`Balance`] in the loss, a number of each kind a class.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ClassBalance {
+pub(super) struct ClassBalance {
     /// What a clip counts in the loss; 1 on average over clips.
     pub weights: Vec<f32>,
     /// What is added to the logit while training; 0 where all classes have as many source videos.
@@ -36,7 +36,11 @@ pub struct ClassBalance {
 
 impl ClassBalance {
     /// For training `clips`, each with its class and the name of its source video.
-    pub fn new<'a>(balance: Balance, clips: impl Iterator<Item = (usize, &'a str)>, classes: usize) -> Self {
+    pub(super) fn new<'a>(
+        balance: Balance,
+        clips: impl Iterator<Item = (usize, &'a str)>,
+        classes: usize,
+    ) -> Self {
         match balance {
             Balance::Weights => {
                 let weights = rarities(clips.map(|(class, _)| class), classes);
@@ -56,7 +60,7 @@ impl ClassBalance {
     }
 
     /// All classes alike.
-    pub fn even(classes: usize) -> Self {
+    pub(super) fn even(classes: usize) -> Self {
         Self { weights: vec![1.0; classes], offsets: vec![0.0; classes] }
     }
 }

@@ -14,7 +14,7 @@ use crate::{Error, Result, files};
 /// One safetensors file in f32: the parameters, the optimiser's moments, the averaged and the best
 /// weights; recipe and history stand in its header.
 #[derive(Debug, Clone)]
-pub struct Checkpoint {
+pub(super) struct Checkpoint {
     header: Header,
     pub(super) history: Vec<Epoch>,
     pub(super) average: BTreeMap<String, Tensor>,
@@ -98,7 +98,7 @@ impl Checkpoint {
     }
 
     /// Saves by a temporary file beside `path`.
-    pub fn save(&self, path: &Path) -> Result<()> {
+    pub(super) fn save(&self, path: &Path) -> Result<()> {
         let mut tensors = Vec::new();
         for (part, map) in self.parts() {
             for (name, tensor) in map {

@@ -17,7 +17,9 @@ const QUICK: &str = "imagenet-lite0";
 /// A CNN and why it was taken.
 #[derive(Debug, Clone)]
 pub struct Choice {
+    /// Name or folder of a model.
     pub backbone: String,
+    /// Why this one, for people.
     pub reason: String,
 }
 

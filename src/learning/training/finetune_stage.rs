@@ -18,7 +18,7 @@ use crate::networks::heads::Dropout;
 use crate::video::Preprocess;
 
 /// Trains `backbone.*` and `head.*` on frames.
-pub struct FinetuneStage<'a> {
+pub(super) struct FinetuneStage<'a> {
     pub backbone: &'a BackboneConfig,
     pub head: &'a HeadConfig,
     /// Tensors that stay as they are.
@@ -135,7 +135,7 @@ pub(super) fn block_of(name: &str) -> Option<usize> {
 
 /// The share of the learning rate of each tensor: the head's whole, the CNN's less from block to
 /// block towards the input (as in ULMFiT, Howard & Ruder 2018).
-pub fn layer_rates(weights: &Weights, backbone: f64, decay: f64) -> BTreeMap<String, f64> {
+pub(super) fn layer_rates(weights: &Weights, backbone: f64, decay: f64) -> BTreeMap<String, f64> {
     let last = weights.0.keys().filter_map(|name| block_of(name)).max().unwrap_or(0);
     let rate = |name: &String| {
         let depth = match block_of(name) {

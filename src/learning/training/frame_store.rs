@@ -12,7 +12,7 @@ use crate::{Error, Result};
 ///
 /// Decoding again in every epoch would cost as much as the network; the operating system keeps
 /// what fits of the file in memory.
-pub struct FrameStore {
+pub(super) struct FrameStore {
     file: File,
     /// Where the file was made, for messages.
     path: PathBuf,
@@ -27,7 +27,7 @@ impl FrameStore {
     ///
     /// # Errors
     /// Where a clip can't be decoded, though its features could be computed before, or the disk is full.
-    pub fn decode(
+    pub(super) fn decode(
         clips: &[PathBuf],
         sampling: Sampling,
         preprocess: &Preprocess,
@@ -63,7 +63,7 @@ impl FrameStore {
     }
 
     /// Bytes of one frame.
-    pub fn frame_len(&self) -> usize {
+    pub(super) fn frame_len(&self) -> usize {
         self.size * self.size * 3
     }
 
@@ -73,7 +73,7 @@ impl FrameStore {
     }
 
     /// The pixels of one clip: `u8 [frames, size, size, 3]`.
-    pub fn read(&self, clip: usize) -> Result<Vec<u8>> {
+    pub(super) fn read(&self, clip: usize) -> Result<Vec<u8>> {
         let len = self.frames * self.frame_len();
         let mut pixels = vec![0; len];
         self.file.read_exact_at(&mut pixels, (clip * len) as u64).map_err(|e| Error::io(&self.path, e))?;

@@ -13,7 +13,7 @@ use crate::model::{HeadConfig, Weights};
 use crate::networks::heads::{Dropout, Head};
 
 /// Trains `head.*` on cached features.
-pub struct HeadStage<'a> {
+pub(super) struct HeadStage<'a> {
     pub config: &'a HeadConfig,
     /// Tensors of the head that stay as they are.
     pub fixed: &'a Weights,
@@ -104,7 +104,7 @@ pub(super) fn validation(logits: &Tensor, labels: &[usize], classes: usize) -> R
 }
 
 /// Mean and standard deviation of each feature over clips and steps: `[D]`, `[D]`.
-pub fn normalisation(examples: &Examples) -> Result<(Tensor, Tensor)> {
+pub(super) fn normalisation(examples: &Examples) -> Result<(Tensor, Tensor)> {
     let rows = examples.features.flatten_to(1)?;
     let mean = rows.mean(0)?;
     let variance = rows.broadcast_sub(&mean)?.sqr()?.mean(0)?;
@@ -113,7 +113,7 @@ pub fn normalisation(examples: &Examples) -> Result<(Tensor, Tensor)> {
 }
 
 /// Rewrites a mean head trained on `(x − mean) / std` as one on `x`.
-pub fn fold_normalisation(head: &Weights, mean: &Tensor, std: &Tensor) -> Result<Weights> {
+pub(super) fn fold_normalisation(head: &Weights, mean: &Tensor, std: &Tensor) -> Result<Weights> {
     let weight = head.0["head.classifier.weight"].broadcast_div(std)?;
     let shift = weight.matmul(&mean.unsqueeze(1)?)?.squeeze(1)?;
     let bias = (&head.0["head.classifier.bias"] - shift)?;

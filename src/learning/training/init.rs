@@ -8,7 +8,7 @@ use crate::model::{HeadConfig, Weights};
 
 /// Fresh `head.*` tensors for `config`, drawn as PyTorch draws them (uniform within ±1/√fan-in),
 /// but with the LSTM's forget gates open (Gers et al., 2000): bias 1.
-pub fn init_head(
+pub(super) fn init_head(
     config: &HeadConfig,
     dim: usize,
     classes: usize,

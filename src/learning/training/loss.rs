@@ -7,7 +7,7 @@ use super::ClassBalance;
 
 /// What a batch shows: each class's share of a clip, `classes` a row, and the row's weight in the loss.
 #[derive(Debug, Clone)]
-pub struct Targets {
+pub(super) struct Targets {
     pub rows: Vec<Vec<f32>>,
     pub weights: Vec<f32>,
     /// What is added to each class's logit.
@@ -18,7 +18,7 @@ pub struct Targets {
 
 impl Targets {
     /// One class a clip; `smoothing` of its probability is wanted of all alike (Szegedy et al., 2016).
-    pub fn new(labels: &[usize], classes: usize, smoothing: f32, balance: &ClassBalance) -> Self {
+    pub(super) fn new(labels: &[usize], classes: usize, smoothing: f32, balance: &ClassBalance) -> Self {
         let row = |&label: &usize| {
             let mut row = vec![0.0; classes];
             row[label] = 1.0;
@@ -34,7 +34,7 @@ impl Targets {
 
     /// Mixes each row with another of the batch, as its input was: `share · own + (1 − share) · other`
     /// (mixup, Zhang et al., 2018).
-    pub fn mix(&self, other: &[usize], share: f32) -> Self {
+    pub(super) fn mix(&self, other: &[usize], share: f32) -> Self {
         let mix = |a: f32, b: f32| share * a + (1.0 - share) * b;
         let row = |(i, &j): (usize, &usize)| {
             std::iter::zip(&self.rows[i], &self.rows[j]).map(|(a, b)| mix(*a, *b)).collect()
@@ -48,7 +48,7 @@ impl Targets {
     }
 
     /// How many clips `logits` `[B, classes]` are right about; a mixed clip counts by the answered class's share.
-    pub fn correct(&self, logits: &Tensor) -> Result<f64> {
+    pub(super) fn correct(&self, logits: &Tensor) -> Result<f64> {
         let answers = logits.argmax(D::Minus1)?.to_vec1::<u32>()?;
         Ok(std::iter::zip(&self.rows, answers).map(|(row, answer)| f64::from(row[answer as usize])).sum())
     }
@@ -63,7 +63,7 @@ impl Targets {
 }
 
 /// Mean cross-entropy of `logits` `[B, classes]`, a scalar.
-pub fn cross_entropy(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
+pub(super) fn cross_entropy(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
     let (rows, weights) = targets.tensors(logits.device())?;
     let logits = logits.broadcast_add(&Tensor::new(&*targets.offsets, logits.device())?)?;
     let losses = (rows * log_softmax(&logits, D::Minus1)?)?.sum(1)?.neg()?;

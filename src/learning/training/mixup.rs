@@ -16,7 +16,7 @@ pub(super) struct Mixup {
 
 impl Mixup {
     /// With a share drawn from Beta(α, α); `None` where `alpha` is 0.
-    pub fn draw(alpha: f64, clips: usize, rng: &mut ChaCha8Rng) -> Option<Self> {
+    pub(super) fn draw(alpha: f64, clips: usize, rng: &mut ChaCha8Rng) -> Option<Self> {
         if alpha <= 0.0 {
             return None;
         }
@@ -27,7 +27,7 @@ impl Mixup {
     }
 
     /// The clips `x [clips, …]`, mixed.
-    pub fn tensor(&self, x: &Tensor) -> Result<Tensor> {
+    pub(super) fn tensor(&self, x: &Tensor) -> Result<Tensor> {
         let index: Vec<u32> = self.other.iter().map(|&i| i as u32).collect();
         let other = x.index_select(&Tensor::new(index, x.device())?, 0)?;
         Ok(((x * f64::from(self.share))? + (other * f64::from(1.0 - self.share))?)?)

@@ -14,35 +14,44 @@ mod choice;
 mod finetune_stage;
 mod frame_store;
 mod head_stage;
+mod history;
 mod init;
 mod loss;
 mod mixup;
+mod observer;
 mod optimizer;
 mod options;
+mod parts;
+mod recipe;
 mod run;
 mod schedule;
 mod stages;
 mod temper;
 mod trainer;
 
-use finetune_stage::block_of;
-use mixup::Mixup;
-
 pub use artifacts::{Figures, finish};
-pub use augment::{Augmentation, View};
-pub use balance::{Balance, ClassBalance};
-pub use checkpoint::Checkpoint;
+pub use augment::Augmentation;
+pub use balance::Balance;
 pub use choice::{Choice, choose_backbone};
-pub use finetune_stage::{FinetuneStage, layer_rates};
-pub use frame_store::FrameStore;
-pub use head_stage::{HeadStage, fold_normalisation, normalisation};
-pub use init::init_head;
-pub use loss::{Targets, cross_entropy};
+pub use history::{Epoch, Validation};
+pub use observer::{Observer, Pace};
+#[doc(hidden)]
 pub use optimizer::{AdamW, AdamWConfig};
 pub use options::{Finetune, FinetuneDepth, TrainOptions};
-pub use run::{Observer, TrainOutcome, train};
-pub use schedule::Schedule;
-pub use trainer::{Epoch, Pace, Recipe, Stage, Step, Trainer, Validation};
+pub use recipe::Recipe;
+pub use run::{TrainOutcome, train};
+
+use augment::View;
+use balance::ClassBalance;
+use checkpoint::Checkpoint;
+use finetune_stage::{FinetuneStage, block_of, layer_rates};
+use frame_store::FrameStore;
+use head_stage::{HeadStage, fold_normalisation, normalisation};
+use init::init_head;
+use loss::{Targets, cross_entropy};
+use mixup::Mixup;
+use schedule::Schedule;
+use trainer::{Stage, Step, Trainer};
 
 #[cfg(test)]
 mod tests;

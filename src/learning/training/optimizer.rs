@@ -16,8 +16,11 @@ const CHUNK: usize = 1 << 14;
 /// The numbers of [`AdamW`].
 #[derive(Debug, Clone, Copy)]
 pub struct AdamWConfig {
+    /// Decay of the gradients' mean.
     pub beta1: f64,
+    /// Decay of their squares' mean.
     pub beta2: f64,
+    /// Added to the root that is divided by.
     pub eps: f64,
     /// Not applied to biases and other vectors.
     pub weight_decay: f64,

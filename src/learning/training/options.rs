@@ -17,17 +17,23 @@ pub struct TrainOptions {
     pub backbone_reason: String,
     /// Frames a window and pixels a side; the backbone model's own where not given.
     pub frames: Option<usize>,
+    /// Pixels a side; the backbone model's own where not given.
     pub size: Option<usize>,
+    /// Windows a clip; the backbone model's own where not given.
     pub windows: Option<usize>,
     /// See [`Sampling`](crate::video::Sampling).
     pub luma_lag: Option<f64>,
     /// Cut off black bars even where the backbone doesn't.
     pub cut_bars: bool,
+    /// The head to train.
     pub head: HeadConfig,
     /// Of the head on the features of the CNN as it is in the end.
     pub recipe: super::Recipe,
+    /// Share of a label's probability that is spread over all labels.
     pub label_smoothing: f32,
+    /// Pairs of clips are mixed with shares from Beta(α, α) (Zhang et al. 2018); 0 for none.
     pub mixup: f64,
+    /// How rare classes get their due.
     pub balance: super::Balance,
     /// Channels of each frame's features look at the neighbouring frames (temporal shift, Lin et al.
     /// 2019), as they do anyway where the backbone was trained so; needs fine-tuning.
@@ -39,6 +45,7 @@ pub struct TrainOptions {
     pub finetune: Option<Finetune>,
     /// Where features are kept; `None` keeps none.
     pub cache: Option<PathBuf>,
+    /// Cores to use.
     pub threads: usize,
     /// Where the CNN looks at clips and is trained; heads on kept features are trained on the CPU.
     pub device: Device,
@@ -87,12 +94,15 @@ impl TrainOptions {
 /// How the CNN is trained together with the head.
 #[derive(Debug, Clone)]
 pub struct Finetune {
+    /// How much of it.
     pub depth: FinetuneDepth,
+    /// How long and how fast.
     pub recipe: super::Recipe,
     /// The CNN's share of the learning rate, …
     pub backbone_rate: f64,
     /// … times this for every block further from the head.
     pub layer_decay: f64,
+    /// How clips are varied.
     pub augmentation: super::Augmentation,
     /// Frames that a step shows of a clip, a run from a random place; all where not given.
     pub shown: Option<usize>,

@@ -8,20 +8,10 @@ use candle_core::Device;
 
 use super::stages::{Run, head_is_better};
 use super::temper::temper;
-use super::{Balance, Epoch, Pace, TrainOptions};
+use super::{Balance, Epoch, Observer, TrainOptions};
 use crate::learning::dataset::{Dataset, Problem, Split};
 use crate::model::ModelFolder;
 use crate::{Error, Result};
-
-/// What a run tells while it goes on.
-pub trait Observer: Sync {
-    /// `done` of `total` clips have their features; begins with 0.
-    fn features(&self, done: usize, total: usize);
-    /// A step of an epoch is done.
-    fn step(&self, stage: &str, pace: Pace, loss: f64);
-    /// An epoch is done and validated.
-    fn epoch(&self, row: &Epoch);
-}
 
 /// What a run leaves.
 pub struct TrainOutcome {

@@ -2,7 +2,7 @@
 
 /// Linear warm-up, then half a cosine down to zero (Loshchilov & Hutter, 2017).
 #[derive(Debug, Clone, Copy)]
-pub struct Schedule {
+pub(super) struct Schedule {
     pub peak: f64,
     pub warmup_steps: usize,
     pub steps: usize,
@@ -10,7 +10,7 @@ pub struct Schedule {
 
 impl Schedule {
     /// The rate of step `step`, counted from 0.
-    pub fn rate(&self, step: usize) -> f64 {
+    pub(super) fn rate(&self, step: usize) -> f64 {
         if step < self.warmup_steps {
             return self.peak * (step + 1) as f64 / self.warmup_steps as f64;
         }

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{Device, Tensor};
 
+use super::parts::{Part, Parts, samples};
 use super::temper::temperature;
 use super::{
     ClassBalance, Epoch, Finetune, FinetuneStage, FrameStore, HeadStage, Observer, Recipe, Stage,
     TrainOptions, Trainer, fold_normalisation, init_head, layer_rates, normalisation,
 };
-use crate::learning::dataset::{Dataset, Problem, Sample, Split};
+use crate::learning::dataset::{Dataset, Problem, Sample};
 use crate::learning::features::{Examples, FeatureCache, extract};
 use crate::model::{HeadConfig, ModelFolder, Weights};
 use crate::video::Sampling;
@@ -40,21 +41,9 @@ pub(super) struct Run<'a> {
     pub warnings: Vec<String>,
 }
 
-/// The clips that can be used.
-struct Parts<'a> {
-    train: Part<'a>,
-    validation: Part<'a>,
-}
-
-/// Training or validation clips with their features.
-struct Part<'a> {
-    samples: Vec<&'a Sample>,
-    examples: Examples,
-}
-
 impl<'a> Run<'a> {
     /// Every stage, from the CNN of `base` to the model, and the clips' features by its CNN as it is in the end.
-    pub fn stages(&mut self, base: ModelFolder) -> Result<(ModelFolder, Features)> {
+    pub(super) fn stages(&mut self, base: ModelFolder) -> Result<(ModelFolder, Features)> {
         let features = self.features(&base)?;
         let Some(finetune) = &self.options.finetune else {
             return Ok((self.heads(base, &features)?, features));
@@ -80,7 +69,11 @@ impl<'a> Run<'a> {
 
     /// The heads on the `features` of a CNN that stays as it is from here on. One that `model` has been tuned with
     /// stays where it is the better one.
-    pub fn heads(&mut self, mut model: ModelFolder, features: &[Result<Tensor>]) -> Result<ModelFolder> {
+    pub(super) fn heads(
+        &mut self,
+        mut model: ModelFolder,
+        features: &[Result<Tensor>],
+    ) -> Result<ModelFolder> {
         let parts = self.parts(features)?;
         model.config.head = self.options.head.clone();
         let learned = self.chosen.as_ref().is_none_or(|history| head_is_better(history));
@@ -114,7 +107,7 @@ impl<'a> Run<'a> {
         Some(if rows.len() < recipe.epochs { best } else { rows.len() })
     }
 
-    pub fn stopped(&self) -> bool {
+    pub(super) fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
@@ -122,24 +115,10 @@ impl<'a> Run<'a> {
         self.data.labels.len()
     }
 
-    /// The training and validation clips.
-    fn samples(&self) -> Vec<&'a Sample> {
-        self.data.samples.iter().filter(|s| s.split != Split::Test).collect()
-    }
-
     /// The features of the training and validation clips by the CNN of `model`, `[windows, T', D]` each.
     fn features(&mut self, model: &ModelFolder) -> Result<Features> {
-        let clips: Vec<PathBuf> = self.samples().iter().map(|s| s.path.clone()).collect();
-        let mut bare = model.clone();
-        // Only the CNN is asked; any head of the right shape will do.
-        bare.config.head = HeadConfig::Mean { pool: 1 };
-        bare.weights.0.retain(|name, _| name.starts_with("backbone."));
-        let dim =
-            bare.config.backbone.load(bare.weights.var_builder(&Device::Cpu).pp("backbone"))?.feature_dim();
-        let classes = bare.config.id2label.len();
-        bare.weights.0.extend(init_head(&bare.config.head, dim, classes, 0, &Device::Cpu)?.0);
-        bare.weights = bare.weights.to_device(&self.options.device)?;
-        let classifier = Classifier::new(&bare, &self.options.device)?;
+        let clips: Vec<PathBuf> = samples(self.data).map(|s| s.path.clone()).collect();
+        let classifier = cnn_alone(model, &self.options.device)?;
         let cache = self.options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
         self.observer.features(0, clips.len());
         let progress = |done| self.observer.features(done, clips.len());
@@ -155,36 +134,11 @@ impl<'a> Run<'a> {
         Ok(features)
     }
 
-    /// Training and validation clips, with their features in the order of `samples`.
+    /// The clips that have features.
     fn parts(&mut self, features: &[Result<Tensor>]) -> Result<Parts<'a>> {
-        let mut problems = Vec::new();
-        let mut parts = [(); 2].map(|()| (Vec::new(), Vec::new()));
-        for (sample, features) in std::iter::zip(self.samples(), features) {
-            match features {
-                Ok(features) => {
-                    let validates = sample.split != Split::Train;
-                    let trains = !validates || self.chosen.is_some();
-                    for (part, _) in parts.iter_mut().zip([trains, validates]).filter(|(_, takes)| *takes) {
-                        part.0.push(sample);
-                        part.1.push(features.flatten_to(1)?);
-                    }
-                }
-                Err(e) => problems.push(Problem::new(sample, e)),
-            }
-        }
+        let (parts, problems) = Parts::new(self.data, features, self.chosen.is_some())?;
         self.problems = problems;
-        let [train, validation] = parts;
-        let part = |(samples, features): (Vec<&'a Sample>, Vec<Tensor>), name: &str| {
-            if features.is_empty() {
-                let first = self.problems.first();
-                let why =
-                    first.map_or(String::new(), |first| format!("; the first that can't be used, {first}"));
-                return Err(Error::data(&self.data.path, format!("no usable {name} clip{why}")));
-            }
-            let labels = samples.iter().map(|sample| sample.label).collect();
-            Ok(Part { samples, examples: Examples { features: Tensor::stack(&features, 0)?, labels } })
-        };
-        Ok(Parts { train: part(train, "training")?, validation: part(validation, "validation")? })
+        Ok(parts)
     }
 
     fn balance(&self, train: &Part) -> ClassBalance {
@@ -273,33 +227,34 @@ impl<'a> Run<'a> {
         fold_normalisation(&best, &mean, &std)
     }
 
+    /// `frames` frames of `size` pixels of each clip, as `model` sees them.
+    fn decode(
+        &self,
+        model: &ModelFolder,
+        samples: &[&Sample],
+        frames: usize,
+        size: usize,
+    ) -> Result<FrameStore> {
+        let clips: Vec<PathBuf> = samples.iter().map(|sample| sample.path.clone()).collect();
+        let preprocess = model.preprocess.with_size(size);
+        let luma_lag = model.config.sampling.luma_lag;
+        let sampling = Sampling { windows: 1, frames, fps: None, luma_lag };
+        self.observer.features(0, clips.len());
+        let progress = |done| self.observer.features(done, clips.len());
+        let threads = self.options.threads;
+        FrameStore::decode(&clips, sampling, &preprocess, self.checkpoints, threads, self.stop, &progress)
+    }
+
     /// CNN and head together, on frames; puts the result into `model`.
     fn finetune(&mut self, model: &mut ModelFolder, finetune: &Finetune, parts: &Parts) -> Result<()> {
         let (options, classes) = (self.options, self.classes());
         let frames = model.config.sampling.frames;
         let size = model.preprocess.crop_size.height;
         let stored = (size as f64 / finetune.augmentation.crop.start().sqrt()).round() as usize;
-        let decode = |samples: &[&Sample], frames: usize, size: usize| -> Result<FrameStore> {
-            let clips: Vec<PathBuf> = samples.iter().map(|sample| sample.path.clone()).collect();
-            let preprocess = model.preprocess.with_size(size);
-            let luma_lag = model.config.sampling.luma_lag;
-            let sampling = Sampling { windows: 1, frames, fps: None, luma_lag };
-            self.observer.features(0, clips.len());
-            let progress = |done| self.observer.features(done, clips.len());
-            FrameStore::decode(
-                &clips,
-                sampling,
-                &preprocess,
-                self.checkpoints,
-                options.threads,
-                self.stop,
-                &progress,
-            )
-        };
-        let train = decode(&parts.train.samples, 2 * frames, stored)?;
+        let train = self.decode(model, &parts.train.samples, 2 * frames, stored)?;
         // Nothing validates a refit.
         let validation: &[&Sample] = if self.chosen.is_some() { &[] } else { &parts.validation.samples };
-        let validation = decode(validation, frames, size)?;
+        let validation = self.decode(model, validation, frames, size)?;
         if self.stopped() {
             return Ok(());
         }
@@ -336,6 +291,19 @@ impl<'a> Run<'a> {
         model.weights.0.extend(best.to_device(&Device::Cpu)?.0);
         Ok(())
     }
+}
+
+/// The CNN of `model`, for its features; with some head of the right shape, which nobody asks.
+fn cnn_alone(model: &ModelFolder, device: &Device) -> Result<Classifier> {
+    let mut bare = model.clone();
+    bare.config.head = HeadConfig::Mean { pool: 1 };
+    bare.weights.0.retain(|name, _| name.starts_with("backbone."));
+    let weights = bare.weights.var_builder(&Device::Cpu);
+    let dim = bare.config.backbone.load(weights.pp("backbone"))?.feature_dim();
+    let classes = bare.config.id2label.len();
+    bare.weights.0.extend(init_head(&bare.config.head, dim, classes, 0, &Device::Cpu)?.0);
+    bare.weights = bare.weights.to_device(device)?;
+    Classifier::new(&bare, device)
 }
 
 /// Whether the head learned in the end validated better than the one that the CNN was tuned with, if any: by

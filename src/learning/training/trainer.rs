@@ -9,35 +9,15 @@ use candle_core::{Device, Tensor, Var};
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::optimizer::DIVERGED;
-use super::{AdamW, AdamWConfig, Checkpoint, Schedule};
+use super::{AdamW, AdamWConfig, Checkpoint, Epoch, Pace, Recipe, Schedule, Validation};
 use crate::model::Weights;
 use crate::{Error, Result};
 use classify_kernels::Numbers;
 
-/// How long and how fast to train.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Recipe {
-    pub epochs: usize,
-    /// Clips a step.
-    pub batch: usize,
-    pub learning_rate: f64,
-    /// Share of all steps in which the rate rises.
-    pub warmup: f64,
-    pub weight_decay: f64,
-    /// Gradients are scaled down to this norm.
-    pub clip_norm: f64,
-    /// The weights that are validated and kept are a running average with this decay (0: the last ones).
-    pub average: f64,
-    /// Stop after so many epochs without a lower validation loss.
-    pub patience: usize,
-    pub seed: u64,
-}
-
 /// What the loop doesn't know: how a batch becomes a loss.
-pub trait Stage {
+pub(super) trait Stage {
     /// The class of each training clip.
     fn labels(&self) -> &[usize];
 
@@ -49,64 +29,15 @@ pub trait Stage {
 }
 
 /// One batch's result.
-pub struct Step {
+pub(super) struct Step {
     /// A scalar with its graph.
     pub loss: Tensor,
     /// How many of the clips were right ([`Targets::correct`](super::Targets::correct)).
     pub correct: f64,
 }
 
-/// Result on the validation clips.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Validation {
-    pub loss: f64,
-    pub accuracy: f64,
-    pub macro_f1: f64,
-}
-
-impl Validation {
-    /// Whether this epoch is better than another one of its stage: by the loss, which falls evenly. On a
-    /// few clips, accuracy and macro-F1 are highest in some early epoch by chance.
-    fn better_than(&self, other: &Self) -> bool {
-        self.loss < other.loss
-    }
-}
-
-/// One line of `metrics.jsonl`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Epoch {
-    pub stage: String,
-    /// Counted from 1.
-    pub epoch: usize,
-    pub learning_rate: f64,
-    pub train_loss: f64,
-    pub train_accuracy: f64,
-    /// `None` where the validation clips are among the training clips.
-    pub validation: Option<Validation>,
-    pub best: bool,
-    pub seconds: f64,
-}
-
-impl Epoch {
-    /// Whether it trained the mean head that a report compares with, not the model itself.
-    pub fn is_baseline(&self) -> bool {
-        self.stage.ends_with("baseline")
-    }
-}
-
-/// How far a stage is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
-    /// The epoch under way, counted from 1, of at most `epochs`.
-    pub epoch: usize,
-    pub epochs: usize,
-    /// Steps done in it, of `steps`.
-    pub step: usize,
-    pub steps: usize,
-}
-
 /// Trains a stage's tensors.
-pub struct Trainer<'a> {
+pub(super) struct Trainer<'a> {
     /// The stage's name, for progress, checkpoints and metrics.
     pub name: &'a str,
     /// Changes whenever the run would: a checkpoint with another one is not taken up.
@@ -128,7 +59,7 @@ pub struct Trainer<'a> {
 }
 
 /// What a run of the loop yields.
-pub struct Trained {
+pub(super) struct Trained {
     /// The trained tensors at their best epoch, or the last one.
     pub best: Weights,
     pub history: Vec<Epoch>,
@@ -139,7 +70,12 @@ impl Trainer<'_> {
     ///
     /// Everything random in epoch `e` comes from the seed and `e`, so that a run taken up from a
     /// checkpoint goes the way an undisturbed one goes.
-    pub fn run(&self, stage: &dyn Stage, start: &Weights, rates: BTreeMap<String, f64>) -> Result<Trained> {
+    pub(super) fn run(
+        &self,
+        stage: &dyn Stage,
+        start: &Weights,
+        rates: BTreeMap<String, f64>,
+    ) -> Result<Trained> {
         let recipe = self.recipe;
         let vars: BTreeMap<String, Var> =
             start.0.iter().map(|(n, t)| Ok((n.clone(), Var::from_tensor(t)?))).collect::<Result<_>>()?;

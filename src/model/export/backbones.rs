@@ -8,7 +8,7 @@ use crate::networks::backbones::{LiteVariant, efficientnet_lite, i3d as i3d_netw
 
 /// EfficientNet-Lite on `windows` windows of `frames` frames of `size` (height and width). Returns
 /// the features `[windows · frames, 1280]` and their number.
-pub fn lite(
+pub(super) fn lite(
     graph: &mut Graph,
     (variant, config): (LiteVariant, LiteConfig),
     windows: usize,
@@ -78,7 +78,12 @@ fn shift(graph: &mut Graph, x: &str, shape: [usize; 5]) -> Result<String> {
 
 /// I3D on `windows` windows of `frames` frames. Returns the features `[windows · T', 1024]` and
 /// their number.
-pub fn i3d(graph: &mut Graph, windows: usize, frames: usize, size: [usize; 2]) -> Result<(String, usize)> {
+pub(super) fn i3d(
+    graph: &mut Graph,
+    windows: usize,
+    frames: usize,
+    size: [usize; 2],
+) -> Result<(String, usize)> {
     let mut size = vec![frames, size[0], size[1]];
     let x = graph.reshape("frames", &[windows, frames, 3, size[1], size[2]]);
     let mut x = graph.node("Transpose", &[&x], &[("perm", Value::Ints(vec![0, 2, 1, 3, 4]))]);

@@ -11,7 +11,7 @@ const FLOAT: i32 = 1;
 const INT64: i32 = 7;
 
 /// Collects nodes in order; a value is named by the node that makes it.
-pub struct Graph<'a> {
+pub(super) struct Graph<'a> {
     weights: &'a Weights,
     graph: GraphProto,
     /// Weights that are in the graph already.
@@ -19,19 +19,19 @@ pub struct Graph<'a> {
 }
 
 /// The value of a node's attribute.
-pub enum Value {
+pub(super) enum Value {
     Float(f32),
     Int(i64),
     Ints(Vec<i64>),
 }
 
 impl<'a> Graph<'a> {
-    pub fn new(weights: &'a Weights) -> Self {
+    pub(super) fn new(weights: &'a Weights) -> Self {
         Self { weights, graph: GraphProto::default(), stored: HashSet::new() }
     }
 
     /// Appends a node with one output and returns that output's name.
-    pub fn node(&mut self, op: &str, inputs: &[&str], attributes: &[(&str, Value)]) -> String {
+    pub(super) fn node(&mut self, op: &str, inputs: &[&str], attributes: &[(&str, Value)]) -> String {
         let name = format!("{op}_{}", self.graph.node.len());
         self.graph.node.push(Node {
             input: inputs.iter().map(|name| name.to_string()).collect(),
@@ -44,13 +44,13 @@ impl<'a> Graph<'a> {
     }
 
     /// The model's own tensor.
-    pub fn weight(&self, name: &str) -> Result<&'a Tensor> {
+    pub(super) fn weight(&self, name: &str) -> Result<&'a Tensor> {
         let missing = || Error::Msg(format!("tensor {name} is missing in model.safetensors"));
         self.weights.0.get(name).ok_or_else(missing)
     }
 
     /// Puts the model's own tensor into the graph, under its own name.
-    pub fn stored(&mut self, name: &str) -> Result<String> {
+    pub(super) fn stored(&mut self, name: &str) -> Result<String> {
         let tensor = self.weight(name)?;
         if self.stored.insert(name.to_owned()) {
             self.push(name.to_owned(), tensor)?;
@@ -59,14 +59,14 @@ impl<'a> Graph<'a> {
     }
 
     /// Puts numbers into the graph.
-    pub fn constant(&mut self, tensor: &Tensor) -> Result<String> {
+    pub(super) fn constant(&mut self, tensor: &Tensor) -> Result<String> {
         let name = format!("constant_{}", self.graph.initializer.len());
         self.push(name.clone(), tensor)?;
         Ok(name)
     }
 
     /// Puts whole numbers into the graph, such as a shape.
-    pub fn integers(&mut self, values: &[i64]) -> String {
+    pub(super) fn integers(&mut self, values: &[i64]) -> String {
         let name = format!("constant_{}", self.graph.initializer.len());
         self.graph.initializer.push(TensorProto {
             dims: vec![values.len() as i64],
@@ -77,14 +77,14 @@ impl<'a> Graph<'a> {
         name
     }
 
-    pub fn reshape(&mut self, x: &str, shape: &[usize]) -> String {
+    pub(super) fn reshape(&mut self, x: &str, shape: &[usize]) -> String {
         let shape: Vec<i64> = shape.iter().map(|n| *n as i64).collect();
         let shape = self.integers(&shape);
         self.node("Reshape", &[x, &shape], &[])
     }
 
     /// The finished graph from `input` (name and shape) to `output` (value, its name outside, shape).
-    pub fn finish(
+    pub(super) fn finish(
         mut self,
         name: &str,
         input: (&str, Vec<usize>),

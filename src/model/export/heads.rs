@@ -6,7 +6,7 @@ use super::graph::{Graph, Value};
 use crate::model::LstmConfig;
 
 /// Input normalisation, stacked LSTM, mean over time, linear layer.
-pub fn lstm(graph: &mut Graph, features: &str, steps: usize, config: LstmConfig) -> Result<String> {
+pub(super) fn lstm(graph: &mut Graph, features: &str, steps: usize, config: LstmConfig) -> Result<String> {
     let mean = graph.stored("head.input_norm.mean")?;
     let std = graph.stored("head.input_norm.std")?;
     let x = graph.node("Sub", &[features, &mean], &[]);
@@ -39,7 +39,13 @@ pub fn lstm(graph: &mut Graph, features: &str, steps: usize, config: LstmConfig)
 }
 
 /// Mean of moving averages over `pool` steps inside each of `windows` windows, linear layer.
-pub fn mean(graph: &mut Graph, features: &str, windows: usize, steps: usize, pool: usize) -> Result<String> {
+pub(super) fn mean(
+    graph: &mut Graph,
+    features: &str,
+    windows: usize,
+    steps: usize,
+    pool: usize,
+) -> Result<String> {
     // A mean of moving averages weighs each step by how many of the averages it is in.
     let pool = pool.min(steps);
     let runs = steps - pool + 1;

@@ -30,8 +30,11 @@ const STEM: usize = 32;
 /// The sizes of the family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LiteVariant {
+    /// The smallest.
     Lite0,
+    /// Deeper.
     Lite1,
+    /// Deeper and wider.
     Lite2,
 }
 

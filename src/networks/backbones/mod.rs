@@ -1,11 +1,11 @@
 //! Backbones: CNNs that turn frames into feature vectors.
 
+mod config;
 pub(crate) mod efficientnet_lite;
 pub(crate) mod i3d;
 
-pub use efficientnet_lite::{
-    BlockSpec, EfficientNetLite, LiteVariant, TrainOptions, TrainableEfficientNetLite,
-};
+pub use config::{BackboneConfig, LiteConfig};
+pub use efficientnet_lite::{EfficientNetLite, LiteVariant, TrainOptions, TrainableEfficientNetLite};
 pub use i3d::I3d;
 
 use candle_core::{Result, Tensor};

@@ -2,9 +2,40 @@
 
 use candle_core::{Result, Tensor};
 use candle_nn::{Linear, Module, VarBuilder};
+use serde::{Deserialize, Serialize};
 
 use super::{Dropout, Lstm, masked_mean};
-use crate::model::LstmConfig;
+
+/// The sizes of an LSTM head.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LstmConfig {
+    /// Length of the state.
+    pub hidden_size: usize,
+    /// Layers, each reading the one below.
+    pub num_layers: usize,
+    /// Share of values dropped in training: of each layer's input and of the classifier's.
+    pub dropout: f64,
+    /// The LSTM also reads the change of each feature since the step before (its input is `2·D` wide).
+    #[serde(default)]
+    pub delta: bool,
+    /// The classifier also reads the features' mean over time beside the LSTM's, so that the LSTM
+    /// has only to learn what the mean can't say.
+    #[serde(default)]
+    pub skip: bool,
+}
+
+impl LstmConfig {
+    /// Length of an LSTM input step, for features of length `dim`.
+    pub fn input_width(&self, dim: usize) -> usize {
+        if self.delta { 2 * dim } else { dim }
+    }
+
+    /// Length of the classifier's input.
+    pub fn pooled_width(&self, dim: usize) -> usize {
+        if self.skip { self.hidden_size + dim } else { self.hidden_size }
+    }
+}
 
 /// `features → (x − mean) / std → LSTM → mean over time → linear`.
 ///

@@ -1,21 +1,26 @@
 //! Heads: what turns a clip's features over time into its logits.
 
+mod config;
 mod dropout;
 mod lstm;
 mod lstm_head;
 mod mean;
 mod recurrence;
 
-pub use dropout::Dropout;
+pub use config::HeadConfig;
+pub(crate) use dropout::Dropout;
 pub use lstm::Lstm;
-pub use lstm_head::LstmHead;
-pub use mean::MeanHead;
+pub use lstm_head::LstmConfig;
+pub(crate) use lstm_head::LstmHead;
+pub(crate) use mean::MeanHead;
 
 use candle_core::{Result, Tensor};
 
 /// A head, as `config.json` names it.
 pub enum Head {
+    /// An LSTM.
     Lstm(LstmHead),
+    /// A mean over time.
     Mean(MeanHead),
 }
 

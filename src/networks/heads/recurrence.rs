@@ -10,7 +10,7 @@ use gemm::Parallelism;
 /// cell, output); `weight [4·H, H]`: recurrent weights. Returns the outputs `[B, T, H]`.
 ///
 /// `h_t = σ(o)·tanh(c_t)`, `c_t = σ(f)·c_{t−1} + σ(i)·tanh(g)`, from zero state.
-pub fn recurrence(gates: &Tensor, weight: &Tensor) -> Result<Tensor> {
+pub(super) fn recurrence(gates: &Tensor, weight: &Tensor) -> Result<Tensor> {
     gates.apply_op2(weight, Recurrence)
 }
 

@@ -7,15 +7,15 @@ const SCALE: usize = 2;
 /// Dots from one character to the next.
 const ADVANCE: usize = 6;
 /// Pixels of a line of text.
-pub const HEIGHT: usize = 7 * SCALE;
+pub(super) const HEIGHT: usize = 7 * SCALE;
 
 /// Pixels that `text` takes.
-pub fn width(text: &str) -> usize {
+pub(super) fn width(text: &str) -> usize {
     text.chars().count() * ADVANCE * SCALE
 }
 
 /// Writes `text` with its upper left corner at (`left`, `top`); what lies outside is left out.
-pub fn draw(picture: &mut RgbImage, text: &str, left: usize, top: usize, ink: Rgb<u8>) {
+pub(super) fn draw(picture: &mut RgbImage, text: &str, left: usize, top: usize, ink: Rgb<u8>) {
     for (place, character) in text.chars().enumerate() {
         for (row, dots) in glyph(character).into_iter().enumerate() {
             for column in (0..5).filter(|column| dots >> (4 - column) & 1 == 1) {

@@ -17,7 +17,7 @@ const INK: Rgb<u8> = Rgb([235, 235, 235]);
 
 /// All of `frames` in a grid, in order of time from left to right and from top to bottom; each
 /// window begins a row of its own.
-pub fn grid(frames: &Frames) -> RgbImage {
+pub(crate) fn grid(frames: &Frames) -> RgbImage {
     let columns = frames.per_window.clamp(1, COLUMNS);
     let rows = frames.per_window.div_ceil(columns);
     // A time must fit below its frame, however small the frame is.

@@ -9,7 +9,7 @@ use crate::output::Row;
 use crate::{ClipLabels, Label};
 
 /// A page about the clips of one run.
-pub struct BatchReport<'a> {
+pub(crate) struct BatchReport<'a> {
     /// What was labelled.
     pub title: &'a str,
     /// The model's name.
@@ -35,7 +35,7 @@ struct Group<'a> {
 
 impl BatchReport<'_> {
     /// The page, which needs nothing but its filmstrips.
-    pub fn html(&self) -> String {
+    pub(crate) fn html(&self) -> String {
         let groups = self.groups();
         let failed: Vec<(&Path, &str)> = self
             .rows

@@ -3,14 +3,14 @@
 use maud::{Markup, html};
 
 /// A line: its name, its colour (a CSS variable of the page) and its value at each step from 1 on.
-pub struct Line<'a> {
+pub(crate) struct Line<'a> {
     pub name: &'a str,
     pub colour: &'a str,
     pub values: Vec<Option<f64>>,
 }
 
 /// What a chart shows beside its lines.
-pub struct Chart<'a> {
+pub(crate) struct Chart<'a> {
     pub title: &'a str,
     /// What one step is.
     pub step: &'a str,
@@ -30,7 +30,7 @@ const LETTER: f64 = 7.0;
 
 impl Chart<'_> {
     /// Draws the lines; values that are missing or no numbers leave a gap.
-    pub fn draw(&self, lines: &[Line]) -> Markup {
+    pub(crate) fn draw(&self, lines: &[Line]) -> Markup {
         let steps = lines.iter().map(|l| l.values.len()).max().unwrap_or(0).max(1);
         let finite = || lines.iter().flat_map(|l| &l.values).flatten().copied().filter(|v| v.is_finite());
         let [low, high] = self.range.unwrap_or_else(|| {

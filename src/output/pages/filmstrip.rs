@@ -67,7 +67,7 @@ impl Filmstrip {
 }
 
 /// A JPEG file as the source of a picture inside the page.
-pub fn data_url(jpeg: &[u8]) -> String {
+pub(crate) fn data_url(jpeg: &[u8]) -> String {
     format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg))
 }
 

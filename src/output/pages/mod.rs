@@ -1,10 +1,10 @@
 //! Pages to look at and to show to others, one HTML file each that opens without a network.
 
 mod batch;
-pub mod chart;
+pub(crate) mod chart;
 mod filmstrip;
 mod page;
 
-pub use batch::BatchReport;
-pub use filmstrip::{Filmstrip, data_url};
-pub use page::{count, page, percent, seconds, section, tile};
+pub(crate) use batch::BatchReport;
+pub(crate) use filmstrip::{Filmstrip, data_url};
+pub(crate) use page::{count, page, percent, seconds, section, tile};

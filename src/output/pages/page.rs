@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 const STYLE: &str = include_str!("page.css");
 
 /// A whole page. `lead` is the line below the title; `style` is CSS of this page alone.
-pub fn page(title: &str, lead: Markup, style: &str, body: Markup) -> String {
+pub(crate) fn page(title: &str, lead: Markup, style: &str, body: Markup) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -30,7 +30,7 @@ pub fn page(title: &str, lead: Markup, style: &str, body: Markup) -> String {
 }
 
 /// A titled part of a page; `note` says in a line how to read it.
-pub fn section(title: &str, note: &str, body: Markup) -> Markup {
+pub(crate) fn section(title: &str, note: &str, body: Markup) -> Markup {
     html! {
         section {
             h2 { (title) }
@@ -41,19 +41,19 @@ pub fn section(title: &str, note: &str, body: Markup) -> Markup {
 }
 
 /// A figure on its own, with what it is above and what it means below.
-pub fn tile(name: &str, figure: &str, note: &str) -> Markup {
+pub(crate) fn tile(name: &str, figure: &str, note: &str) -> Markup {
     html! {
         div.tile { span.name { (name) } strong { (figure) } span.note { (note) } }
     }
 }
 
 /// `0.9234` as `92.3 %`.
-pub fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{:.1}\u{202f}%", 100.0 * share)
 }
 
 /// `1 clip`, `1,234 clips`.
-pub fn count(n: usize, noun: &str) -> String {
+pub(crate) fn count(n: usize, noun: &str) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -66,7 +66,7 @@ pub fn count(n: usize, noun: &str) -> String {
 }
 
 /// A time span as people say it: `8.3 s`, `4 min 12 s`, `2 h 5 min`.
-pub fn seconds(seconds: f64) -> String {
+pub(crate) fn seconds(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
         0..10 => format!("{seconds:.1} s"),

@@ -27,7 +27,7 @@ pub(super) struct Encoder {
 
 impl Encoder {
     /// Starts the file `path`, whose ending names the container.
-    pub fn open(
+    pub(super) fn open(
         path: &Path,
         (width, height): (u32, u32),
         fps: Option<f64>,
@@ -95,7 +95,7 @@ impl Encoder {
     }
 
     /// The next picture, `u8 [height, width, 3]`.
-    pub fn picture(&mut self, rgb: &[u8], shown: Shown) -> Result<(), Error> {
+    pub(super) fn picture(&mut self, rgb: &[u8], shown: Shown) -> Result<(), Error> {
         let row = self.rgb.width() as usize * 3;
         let stride = self.rgb.stride(0);
         for (from, to) in rgb.chunks_exact(row).zip(self.rgb.data_mut(0).chunks_mut(stride)) {
@@ -113,7 +113,7 @@ impl Encoder {
     }
 
     /// Passes on the sound up to `until` seconds; `shift`: the time of the first picture in the film.
-    pub fn sound(&mut self, sound: &mut Sound, until: f64, shift: f64) -> Result<(), Error> {
+    pub(super) fn sound(&mut self, sound: &mut Sound, until: f64, shift: f64) -> Result<(), Error> {
         if !self.has_sound {
             return Ok(());
         }
@@ -146,7 +146,7 @@ impl Encoder {
         Ok(())
     }
 
-    pub fn finish(mut self) -> Result<(), Error> {
+    pub(super) fn finish(mut self) -> Result<(), Error> {
         self.encoder.send_eof()?;
         self.write()?;
         self.output.write_trailer()

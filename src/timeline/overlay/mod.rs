@@ -20,7 +20,7 @@ use sound::Sound;
 /// # Errors
 /// [`Error::Clip`] where the video can't be read, [`Error::Io`] and [`Error::Usage`] where `output` can't
 /// be written.
-pub fn render(
+pub(crate) fn render(
     film: &Path,
     segments: &[Segment],
     output: &Path,

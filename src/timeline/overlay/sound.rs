@@ -15,7 +15,7 @@ pub(super) struct Sound {
 
 impl Sound {
     /// The best sound of the film at `path`; `None` where it has none.
-    pub fn open(path: &Path) -> Option<Self> {
+    pub(super) fn open(path: &Path) -> Option<Self> {
         // The wrapper panics on names that aren't UTF-8.
         path.to_str()?;
         let mut input = format::input(path).ok()?;
@@ -28,16 +28,16 @@ impl Sound {
         Some(Self { input, stream, time_base, ahead: None })
     }
 
-    pub fn parameters(&self) -> codec::Parameters {
+    pub(super) fn parameters(&self) -> codec::Parameters {
         self.input.stream(self.stream).expect("found when it was opened").parameters()
     }
 
-    pub fn time_base(&self) -> Rational {
+    pub(super) fn time_base(&self) -> Rational {
         self.time_base
     }
 
     /// The next packet that begins before `until`, in seconds of the film's own clock.
-    pub fn next(&mut self, until: f64) -> Option<Packet> {
+    pub(super) fn next(&mut self, until: f64) -> Option<Packet> {
         let packet = match self.ahead.take() {
             Some(packet) => packet,
             None => self.read()?,

@@ -19,11 +19,11 @@ pub(super) struct Images {
 }
 
 impl Images {
-    pub fn grid(self) -> Grid {
+    pub(super) fn grid(self) -> Grid {
         Grid::dense([self.n, 1, self.height, self.width], self.channels)
     }
 
-    pub fn len(self) -> usize {
+    pub(super) fn len(self) -> usize {
         self.n * self.height * self.width * self.channels
     }
 }
@@ -45,7 +45,7 @@ pub(super) struct Hidden {
 
 impl Block {
     /// Convolutions with batch normalisation folded in.
-    pub fn new(
+    pub(super) fn new(
         kernels: Kernels,
         spec: &BlockSpec,
         expand: Option<Weights>,
@@ -63,7 +63,7 @@ impl Block {
     }
 
     /// The output's shape.
-    pub fn shape(&self, from: Images) -> Images {
+    pub(super) fn shape(&self, from: Images) -> Images {
         let stride = self.depthwise.stride;
         Images {
             height: from.height.div_ceil(stride),
@@ -74,7 +74,7 @@ impl Block {
     }
 
     /// All rows of the images `first..first + together`.
-    pub fn whole(&self, from: Images, first: usize, together: usize) -> Strip<'_> {
+    pub(super) fn whole(&self, from: Images, first: usize, together: usize) -> Strip<'_> {
         let (k, stride) = (self.depthwise.kernel, self.depthwise.stride);
         let (window, [_, height, width]) =
             Window::same([1, k, k], [1, stride, stride], [1, from.height, from.width]);
@@ -94,7 +94,7 @@ impl Block {
     }
 
     /// `input` to `output`; `residual` has the input's shape and is added where the block does so.
-    pub fn run(
+    pub(super) fn run(
         &self,
         from: Images,
         input: &[f32],
@@ -150,7 +150,7 @@ pub(super) struct Strip<'a> {
 impl Strip<'_> {
     /// `input`, all images, to `expanded [together, padded, row]`, border included. Rows shared with the strip
     /// before are moved, not computed again.
-    pub fn expand(&self, input: &[f32], expanded: &mut AlignedBuf) {
+    pub(super) fn expand(&self, input: &[f32], expanded: &mut AlignedBuf) {
         let conv = &self.block.depthwise;
         let [pad_top, pad_left] = self.pad;
         let image = self.padded * self.row;
@@ -211,7 +211,7 @@ impl Strip<'_> {
     }
 
     /// `expanded` to `filtered [together, rows, width, hidden]`.
-    pub fn filter(&self, expanded: &[f32], filtered: &mut AlignedBuf) {
+    pub(super) fn filter(&self, expanded: &[f32], filtered: &mut AlignedBuf) {
         let image = self.padded * self.row;
         let out_row = self.to.width * self.block.depthwise.channels;
         let out_image = self.rows * out_row;

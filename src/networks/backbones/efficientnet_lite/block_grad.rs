@@ -116,7 +116,7 @@ thread_local! {
 
 impl BlockOp {
     /// `parameters`: weight, scale and bias of each convolution, in their order.
-    pub fn apply(self, x: &Tensor, parameters: &[&Tensor]) -> Result<Tensor> {
+    pub(super) fn apply(self, x: &Tensor, parameters: &[&Tensor]) -> Result<Tensor> {
         let flat = parameters.iter().map(|t| t.flatten_all()).collect::<Result<Vec<_>>>()?;
         let flat = Tensor::cat(&flat, 0)?;
         if flat.elem_count() != Parameters::of(&self.spec).len {

@@ -6,10 +6,10 @@ use std::time::Instant;
 use crate::learning::report::EventWriter;
 use crate::learning::training::{Epoch, Observer, Pace};
 
-use super::Console;
+use super::super::Console;
 
 /// A bar while clips are read, then a line an epoch; and the figures for TensorBoard.
-pub struct Progress<'a> {
+pub(super) struct Progress<'a> {
     pub console: &'a Console,
     pub events: Mutex<EventWriter>,
     /// When the first step of the stage under way was done.

@@ -1,0 +1,80 @@
+//! Options of the CNN, and of what it sees of a clip.
+
+use std::time::Duration;
+
+use crate::Result;
+use crate::learning::dataset::Dataset;
+use crate::learning::training::{Choice, choose_backbone};
+
+use super::preset::Preset;
+use super::values::{count, lag, minutes};
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Network")]
+pub(super) struct NetworkArgs {
+    /// The recipe; options given beside `small` override what it sets
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = Preset::Balanced,
+        conflicts_with_all = ["backbone", "finetune"],
+        help_heading = None::<&str>
+    )]
+    preset: Preset,
+    /// Model whose CNN is taken over: a name or a folder [default: kinetics400-i3d where that stays
+    /// within the budget, else imagenet-lite0]
+    #[arg(long, value_name = "NAME|DIR")]
+    pub backbone: Option<String>,
+    /// Minutes that looking at the clips may take, where the backbone is chosen by time [default: the preset's]
+    #[arg(
+        long,
+        value_name = "MINUTES",
+        value_parser = minutes,
+        conflicts_with_all = ["backbone", "finetune"],
+        hide_short_help = true
+    )]
+    budget: Option<f64>,
+    /// Frames to look at in each window of a clip [default: the backbone's]
+    #[arg(long, value_name = "N", value_parser = count(10_000), hide_short_help = true)]
+    pub frames: Option<u64>,
+    /// Windows to look at in a clip [default: the backbone's]
+    #[arg(long, value_name = "N", value_parser = count(1000), hide_short_help = true)]
+    windows: Option<u64>,
+    /// Width and height of the frames in pixels [default: the backbone's]
+    #[arg(
+        long,
+        value_name = "PX",
+        value_parser = clap::value_parser!(u64).range(16..=4096),
+        hide_short_help = true
+    )]
+    size: Option<u64>,
+    /// Make each frame of the brightness at three moments so many seconds apart, instead of colours, so
+    /// that an image network sees motion; for --finetune [default: the backbone's]
+    #[arg(long, value_name = "SECONDS", value_parser = lag, hide_short_help = true)]
+    pub luma_lag: Option<f64>,
+    /// Cut off black bars around a clip's pictures first [default: as the backbone does]
+    #[arg(long, hide_short_help = true)]
+    pub cut_bars: bool,
+}
+
+impl NetworkArgs {
+    /// The backbone: as asked, else the one that can be fine-tuned where that is wanted, else by time.
+    pub(super) fn choice(&self, data: &Dataset, finetunes: bool, cores: usize) -> Result<Choice> {
+        if let Some(backbone) = &self.backbone {
+            return Ok(Choice { backbone: backbone.clone(), reason: "as asked".into() });
+        }
+        if finetunes {
+            let reason = "the CNN that can be fine-tuned".into();
+            return Ok(Choice { backbone: "imagenet-lite0".into(), reason });
+        }
+        let budget = self.budget.or(self.preset.budget());
+        let budget = budget.map(|minutes| Duration::from_secs_f64(60.0 * minutes));
+        choose_backbone(data, self.looks(), budget, cores)
+    }
+
+    /// Windows and pixels a side: as asked, else the preset's.
+    pub(super) fn looks(&self) -> (Option<usize>, Option<usize>) {
+        let (windows, size) = self.preset.looks().unzip();
+        (self.windows.or(windows).map(|n| n as usize), self.size.or(size).map(|n| n as usize))
+    }
+}

@@ -1,0 +1,107 @@
+//! Recipes with a name: what `classify train --preset NAME` sets, and why.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::ValueEnum;
+
+/// A recipe of `classify train`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Preset {
+    /// The image network, whatever there is time for: a first answer in a minute or two for 500 clips
+    Quick,
+    /// The 3D network where looking at the clips with it takes no more than 10 minutes, else the image network
+    Balanced,
+    /// The 3D network on three windows of 224² pixels of each clip, however long that takes
+    Best,
+    /// A small, fast network that is trained whole: the image network learns to see motion. For thousands of clips
+    /// to label, or a small machine to label them on
+    Small,
+}
+
+/// The options of [`Preset::Small`], the recipe of `ucf14-lite0-lstm`. What each of them brought stands in
+/// docs/fine-tuning.md.
+const SMALL: &[&str] = &[
+    // The network: small, on 16 frames of 160² pixels.
+    "--backbone=imagenet-lite0",
+    "--frames=16",
+    "--size=160",
+    "--cut-bars",
+    // An image network sees motion in brightness at three moments, and in its neighbours' features.
+    "--luma-lag=0.1",
+    "--temporal-shift",
+    // All but the layers that see edges and colours learn, on runs of 8 frames: near all of the gain, half the time.
+    "--finetune=most",
+    "--shown=8",
+    "--hidden=64",
+    // Few source videos are learned by heart: clips are mixed, and actions are shown in other places.
+    "--mixup=0.8",
+    "--swap-backgrounds=0.5",
+    "--balance=margins",
+    "--epochs=12",
+    "--finetune-epochs=24",
+];
+
+impl Preset {
+    /// Minutes that looking at the clips may take, where the backbone is chosen by time.
+    pub(super) fn budget(self) -> Option<f64> {
+        match self {
+            Self::Quick => Some(0.0),
+            Self::Balanced => Some(10.0),
+            Self::Best | Self::Small => None,
+        }
+    }
+
+    /// Windows to look at in a clip and pixels a side, where not the backbone's own.
+    pub(super) fn looks(self) -> Option<(u64, u64)> {
+        (self == Self::Best).then_some((3, 224))
+    }
+}
+
+/// The command line with the options of a preset that consists of options in its place, before all others, so that
+/// what is given overrides them.
+pub(crate) fn expanded(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.get(1).is_none_or(|command| command != "train") {
+        return arguments;
+    }
+    let small = |value: &OsStr| value == "small";
+    let joined = |argument: &OsString| argument == "--preset=small";
+    let apart = |pair: &[OsString]| pair[0] == "--preset" && small(&pair[1]);
+    let place = if let Some(at) = arguments.iter().position(joined) {
+        at..at + 1
+    } else if let Some(at) = arguments.windows(2).position(apart) {
+        at..at + 2
+    } else {
+        return arguments;
+    };
+    arguments.drain(place);
+    arguments.splice(2..2, SMALL.iter().map(OsString::from));
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        let arguments = line.split(' ').map(OsString::from);
+        expanded(arguments).into_iter().map(|word| word.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn small_stands_for_its_options_and_others_come_after_them() {
+        for preset in ["--preset small", "--preset=small"] {
+            let line = words(&format!("classify train clips -o m {preset} --frames 8"));
+            assert_eq!(line[..2], ["classify", "train"]);
+            assert_eq!(line[2..][..SMALL.len()], *SMALL);
+            assert_eq!(line[2 + SMALL.len()..], ["clips", "-o", "m", "--frames", "8"]);
+        }
+    }
+
+    #[test]
+    fn other_commands_and_presets_stay_as_they_are() {
+        for line in ["classify clips --preset small", "classify train clips --preset best", "classify"] {
+            assert_eq!(words(line).join(" "), line);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What became of each epoch.
+
+use serde::{Deserialize, Serialize};
+
+/// Result on the validation clips.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Validation {
+    /// Mean cross-entropy in nats.
+    pub loss: f64,
+    /// Share of the clips that are right.
+    pub accuracy: f64,
+    /// Mean of the classes' F1.
+    pub macro_f1: f64,
+}
+
+impl Validation {
+    /// Whether this epoch is better than another one of its stage: by the loss, which falls evenly. On a
+    /// few clips, accuracy and macro-F1 are highest in some early epoch by chance.
+    pub(super) fn better_than(&self, other: &Self) -> bool {
+        self.loss < other.loss
+    }
+}
+
+/// One line of `metrics.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Which stage of the run.
+    pub stage: String,
+    /// Counted from 1.
+    pub epoch: usize,
+    /// At its last step.
+    pub learning_rate: f64,
+    /// Mean over its steps, of smoothed and mixed targets.
+    pub train_loss: f64,
+    /// Share of the clips shown that were right.
+    pub train_accuracy: f64,
+    /// `None` where the validation clips are among the training clips.
+    pub validation: Option<Validation>,
+    /// Whether it was the best of its stage so far.
+    pub best: bool,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl Epoch {
+    /// Whether it trained the mean head that a report compares with, not the model itself.
+    pub fn is_baseline(&self) -> bool {
+        self.stage.ends_with("baseline")
+    }
+}

@@ -1,0 +1,66 @@
+//! Training and validation clips with their features.
+
+use candle_core::Tensor;
+
+use crate::learning::dataset::{Dataset, Problem, Sample, Split};
+use crate::learning::features::Examples;
+use crate::{Error, Result};
+
+/// The clips that can be used.
+pub(super) struct Parts<'a> {
+    pub train: Part<'a>,
+    pub validation: Part<'a>,
+}
+
+/// Training or validation clips.
+pub(super) struct Part<'a> {
+    pub samples: Vec<&'a Sample>,
+    pub examples: Examples,
+}
+
+/// The training and validation clips of `data`.
+pub(super) fn samples(data: &Dataset) -> impl Iterator<Item = &Sample> {
+    data.samples.iter().filter(|sample| sample.split != Split::Test)
+}
+
+impl<'a> Parts<'a> {
+    /// `features` are those of the [`samples`] of `data`, in their order. In a refit, validation clips are training
+    /// clips, too. Clips without features come back as problems.
+    ///
+    /// # Errors
+    /// Where a part has no clip that can be used.
+    pub(super) fn new(
+        data: &'a Dataset,
+        features: &[Result<Tensor>],
+        refit: bool,
+    ) -> Result<(Self, Vec<Problem>)> {
+        let mut problems = Vec::new();
+        let mut parts = [(); 2].map(|()| (Vec::new(), Vec::new()));
+        for (sample, features) in std::iter::zip(samples(data), features) {
+            match features {
+                Ok(features) => {
+                    let validates = sample.split != Split::Train;
+                    let trains = !validates || refit;
+                    for (part, _) in parts.iter_mut().zip([trains, validates]).filter(|(_, takes)| *takes) {
+                        part.0.push(sample);
+                        part.1.push(features.flatten_to(1)?);
+                    }
+                }
+                Err(e) => problems.push(Problem::new(sample, e)),
+            }
+        }
+        let [train, validation] = parts;
+        let part = |(samples, features): (Vec<&'a Sample>, Vec<Tensor>), name: &str| {
+            if features.is_empty() {
+                let first = problems.first();
+                let why =
+                    first.map_or(String::new(), |first| format!("; the first that can't be used, {first}"));
+                return Err(Error::data(&data.path, format!("no usable {name} clip{why}")));
+            }
+            let labels = samples.iter().map(|sample| sample.label).collect();
+            Ok(Part { samples, examples: Examples { features: Tensor::stack(&features, 0)?, labels } })
+        };
+        let parts = Self { train: part(train, "training")?, validation: part(validation, "validation")? };
+        Ok((parts, problems))
+    }
+}
