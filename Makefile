@@ -10,11 +10,11 @@ CLIP := samples/jumping_jacks.mp4
 
 demo: build
 	@echo
-	@echo '$$ classify $(CLIP)'
-	@$(CLASSIFY) $(CLIP)
-	@echo
 	@echo '$$ classify --model ucf14-lite0-lstm $(CLIP)'
 	@$(CLASSIFY) --model ucf14-lite0-lstm $(CLIP)
+	@echo
+	@echo '$$ classify $(CLIP)'
+	@$(CLASSIFY) $(CLIP)
 
 build: packages
 	cargo build --release --locked
@@ -22,6 +22,7 @@ build: packages
 test: packages
 	cargo fmt --all --check
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	cargo clippy --release --locked --lib --no-default-features -- -D warnings
 	cargo test --release --locked --workspace
 
 packages:
