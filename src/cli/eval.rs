@@ -66,23 +66,11 @@ impl Args {
         let settings = dataset::Options { labels: Some(labels), cut: false, ..Default::default() };
         let data = Dataset::open(&self.data, &settings)?;
         let mut warnings: Vec<String> = data.warnings.iter().map(ToString::to_string).collect();
-        let has_test = data.has(Split::Test);
-        let part = self.split.unwrap_or(if has_test { Part::Test } else { Part::All });
-        if self.split.is_none() && data.split_given && !has_test {
-            let text =
-                "the data's split has no test part, so all clips are measured: some may have been trained on";
-            warnings.push(text.into());
-        }
-        let wanted = |split: Split| match part {
-            Part::All => true,
-            Part::Train => split == Split::Train,
-            Part::Val => split == Split::Val,
-            Part::Test => split == Split::Test,
-        };
-        let samples: Vec<&Sample> = data.samples.iter().filter(|s| wanted(s.split)).collect();
-        let unreadable: Vec<&Problem> = data.problems.iter().filter(|p| wanted(p.sample.split)).collect();
+        let part = self.part(&data, &mut warnings);
+        let samples: Vec<&Sample> = data.samples.iter().filter(|s| part.has(s.split)).collect();
+        let unreadable: Vec<&Problem> = data.problems.iter().filter(|p| part.has(p.sample.split)).collect();
         if samples.is_empty() && unreadable.is_empty() {
-            return Err(Error::data(&self.data, format!("no {} clips in it", name(part))));
+            return Err(Error::data(&self.data, format!("no {} clips in it", part.name())));
         }
         let stop = interrupt::flag();
         let threads = self.threads.map_or_else(bulk::available_threads, |n| n as usize);
@@ -110,15 +98,10 @@ impl Args {
         warnings.extend(metrics.warnings());
         warnings.iter().for_each(|warning| console.warning(warning));
         if let Some(dir) = &self.report {
-            std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
-            let head = classifier.config().head.name();
-            let results: Vec<_> = std::iter::once((head, metrics))
-                .chain(evaluation.baseline.as_ref().map(|metrics| ("mean over time", metrics)))
-                .collect();
             let report = TrainingReport {
                 title: classifier.name(),
-                part: name(part),
-                results: &results,
+                part: part.name(),
+                results: &evaluation.results(&classifier),
                 warnings: &warnings,
                 facts: &[(
                     "Speed",
@@ -131,23 +114,46 @@ impl Args {
                 problems: &evaluation.problems,
                 mistakes: &evaluation.mistakes(&classifier, &data, &samples, 24),
             };
+            std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
             let file = dir.join("report.html");
             files::write_atomically(&file, report.to_html().as_bytes())?;
             console.note(format!("report: {}", file.display()));
         }
         say(&match self.format {
-            Format::Text => evaluation.text(name(part), &data.labels),
-            Format::Json => evaluation.json(classifier.name(), name(part)).to_string(),
+            Format::Text => evaluation.text(part.name(), &data.labels),
+            Format::Json => evaluation.json(classifier.name(), part.name()).to_string(),
         })?;
         Ok(if metrics.errors > 0 { Status::SomeFailed } else { Status::Done })
     }
+
+    /// The part to measure, and what there is to say about it.
+    fn part(&self, data: &Dataset, warnings: &mut Vec<String>) -> Part {
+        let has_test = data.has(Split::Test);
+        if self.split.is_none() && data.split_given && !has_test {
+            let text =
+                "the data's split has no test part, so all clips are measured: some may have been trained on";
+            warnings.push(text.into());
+        }
+        self.split.unwrap_or(if has_test { Part::Test } else { Part::All })
+    }
 }
 
-fn name(part: Part) -> &'static str {
-    match part {
-        Part::Train => "train",
-        Part::Val => "validation",
-        Part::Test => "test",
-        Part::All => "all",
+impl Part {
+    fn has(self, split: Split) -> bool {
+        match self {
+            Self::All => true,
+            Self::Train => split == Split::Train,
+            Self::Val => split == Split::Val,
+            Self::Test => split == Split::Test,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Val => "validation",
+            Self::Test => "test",
+            Self::All => "all",
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! The command line. Each subcommand is a file of its own: to add one, write `NAME.rs` with an
 //! `Args` and its `run`, and name it in [`Command`] and in [`Cli::run`].
 
-mod after;
 mod batch_args;
 mod check;
 mod completions;
@@ -21,8 +20,6 @@ mod models;
 mod shell;
 mod sink;
 mod status;
-mod timeline;
-mod totals;
 mod train;
 
 use std::process::ExitCode;

@@ -81,6 +81,13 @@ fn probabilities(logits: &Tensor) -> Result<Vec<f32>> {
 }
 
 impl Evaluation {
+    /// The figures of each head, by its name: the model's own first.
+    pub(crate) fn results(&self, classifier: &Classifier) -> Vec<(&'static str, &Metrics)> {
+        let own = (classifier.config().head.name(), &self.metrics);
+        let baseline = self.baseline.as_ref().map(|metrics| ("mean over time", metrics));
+        std::iter::once(own).chain(baseline).collect()
+    }
+
     /// Clips measured in a second.
     pub fn clips_per_second(&self) -> f64 {
         self.answers.len() as f64 / self.seconds.max(1e-9)
@@ -153,7 +160,7 @@ impl Evaluation {
     }
 
     /// The `count` clips whose true label got the least, worst first, with `frames` pictures of each.
-    pub fn mistakes(
+    pub(crate) fn mistakes(
         &self,
         classifier: &Classifier,
         data: &Dataset,

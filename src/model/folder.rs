@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::Device;
 
@@ -22,8 +23,8 @@ pub struct ModelFiles {
     pub config: ModelConfig,
     /// `preprocessor_config.json`.
     pub preprocess: Preprocess,
-    /// `config.json`, `preprocessor_config.json` and `model.safetensors`.
-    bytes: [Cow<'static, [u8]>; 3],
+    /// `config.json`, `preprocessor_config.json` and `model.safetensors`, shared between copies.
+    bytes: Arc<[Cow<'static, [u8]>; 3]>,
     card: String,
 }
 
@@ -74,7 +75,7 @@ impl ModelFiles {
         let preprocess: Preprocess =
             serde_json::from_slice(&bytes[1]).map_err(|e| wrong(format!("preprocessor_config.json: {e}")))?;
         preprocess.check().map_err(|e| wrong(format!("preprocessor_config.json: {e}")))?;
-        Ok(Self { path: path.to_owned(), config, preprocess, bytes, card })
+        Ok(Self { path: path.to_owned(), config, preprocess, bytes: bytes.into(), card })
     }
 
     /// To look at `frames` frames a window instead of as many as the model was trained with.
@@ -108,7 +109,7 @@ impl ModelFiles {
     /// They name the folder and what is wrong with its weights, such as being cut short.
     pub fn load(self, device: &Device) -> Result<ModelFolder> {
         let mut hasher = blake3::Hasher::new();
-        for part in &self.bytes {
+        for part in &*self.bytes {
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
         }
         let weights =

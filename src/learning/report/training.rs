@@ -47,7 +47,7 @@ pub(crate) struct EpochPoint {
 
 /// A clip that was answered wrongly.
 #[derive(Debug, Clone)]
-pub struct Mistake {
+pub(crate) struct Mistake {
     /// The clip's path as the data names it.
     pub name: String,
     /// The true label and the score it got.

@@ -68,29 +68,16 @@ pub fn finish(
     let (part, quoted) = figures.quoted();
     let mut warnings: Vec<String> = data.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(quoted.metrics.warnings());
-    let mut results = vec![(folder.config.head.name(), &quoted.metrics)];
-    results.extend(quoted.baseline.as_ref().map(|metrics| ("mean over time", metrics)));
     let samples: Vec<&Sample> = data.part(if part == "test" { Split::Test } else { Split::Val }).collect();
-    let history: Vec<&Epoch> = outcome.history.iter().filter(|row| !row.is_baseline()).collect();
-    let epochs: Vec<EpochPoint> = history
-        .iter()
-        .map(|row| EpochPoint {
-            train_loss: Some(row.train_loss),
-            val_loss: row.validation.map(|v| v.loss),
-            train_accuracy: Some(row.train_accuracy),
-            val_accuracy: row.validation.map(|v| v.accuracy),
-            stage: row.stage.clone(),
-        })
-        .collect();
     let title = dir.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
     let report = TrainingReport {
         title: &title,
         part,
-        results: &results,
+        results: &quoted.results(&classifier),
         warnings: &warnings,
         facts: &facts,
         command,
-        epochs: &epochs,
+        epochs: &points(&outcome.history),
         best_epoch: outcome
             .kept()
             .map(|kept| outcome.history[..=kept].iter().filter(|row| !row.is_baseline()).count()),
@@ -105,6 +92,18 @@ pub fn finish(
     folder.card = card(&title, &folder, &figures, data, &facts, command);
     files::write_atomically(&dir.join("README.md"), folder.card.as_bytes())?;
     Ok(figures)
+}
+
+/// What the report draws of each epoch of the model itself.
+fn points(history: &[Epoch]) -> Vec<EpochPoint> {
+    let point = |row: &Epoch| EpochPoint {
+        train_loss: Some(row.train_loss),
+        val_loss: row.validation.map(|v| v.loss),
+        train_accuracy: Some(row.train_accuracy),
+        val_accuracy: row.validation.map(|v| v.accuracy),
+        stage: row.stage.clone(),
+    };
+    history.iter().filter(|row| !row.is_baseline()).map(point).collect()
 }
 
 /// What a refit was.

@@ -9,7 +9,7 @@ use crate::video::Frames;
 
 /// A JPEG picture of some of the frames that a model saw, in order of time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Filmstrip {
+pub(crate) struct Filmstrip {
     pub jpeg: Vec<u8>,
     /// In pixels.
     pub width: u32,
@@ -24,7 +24,7 @@ const GAP: u32 = 2;
 impl Filmstrip {
     /// Up to `count` frames, spread evenly over those of `frames`, each scaled to `height` pixels.
     /// `None` where there is no frame.
-    pub fn new(frames: &Frames, count: usize, height: u32) -> Option<Self> {
+    pub(crate) fn new(frames: &Frames, count: usize, height: u32) -> Option<Self> {
         let total = frames.windows * frames.per_window;
         let (w, h) = (frames.width as u32, frames.height as u32);
         let shown = count.min(total);
@@ -50,12 +50,12 @@ impl Filmstrip {
     }
 
     /// The picture inside the page itself. `alt` says what it shows.
-    pub fn inline(&self, alt: &str) -> Markup {
+    pub(crate) fn inline(&self, alt: &str) -> Markup {
         self.image(&data_url(&self.jpeg), alt)
     }
 
     /// The picture in the file `source` beside the page.
-    pub fn image(&self, source: &str, alt: &str) -> Markup {
+    pub(crate) fn image(&self, source: &str, alt: &str) -> Markup {
         let span = match (self.times.first(), self.times.last()) {
             (Some(first), Some(last)) if self.times.len() > 1 => format!("{first:.1} s to {last:.1} s"),
             _ => String::new(),

@@ -9,8 +9,8 @@ use crate::timeline::{self, Options, Segment, TimelineFormat, Told, overlay};
 use crate::video::Shown;
 use crate::{Classifier, Error, Result};
 
-use super::lone::{self, Ended};
-use super::{Console, Status, interrupt};
+use super::super::lone::{self, Ended};
+use super::super::{Console, Status, interrupt};
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Long videos")]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::{ClipLabels, Error, Timings};
 
-use super::{Console, Status};
+use super::super::{Console, Status};
 
 /// Counts clips while they come in.
 pub(super) struct Totals {

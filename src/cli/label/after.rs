@@ -11,7 +11,7 @@ use crate::output::Row;
 use crate::output::pages::BatchReport;
 use crate::{Error, Result};
 
-use super::Console;
+use super::super::Console;
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "To look at")]

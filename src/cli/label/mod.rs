@@ -1,0 +1,187 @@
+//! `classify PATH...`: labels for clips.
+
+mod after;
+mod format;
+mod job;
+mod timeline;
+mod to_file;
+mod to_stdout;
+mod totals;
+
+use std::path::{Path, PathBuf};
+
+use crate::bulk::{self, Settings};
+use crate::files::AtomicFile;
+use crate::model::ModelFiles;
+use crate::output::{Format, Row};
+use crate::{Classifier, Error, Result};
+
+use super::batch_args::BatchArgs;
+use super::console::Verbosity;
+use super::lone::{self, Ended};
+use super::model_args::{DeviceName, ModelArgs};
+use super::sink::{Stdout, refuse_existing};
+use super::{Console, Status, hints, interrupt};
+use after::AfterArgs;
+use format::FormatName;
+use job::Job;
+use timeline::{Target, TimelineArgs};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Clips, folders (searched with all below them) and patterns like 'a*.mp4'
+    #[arg(required_unless_present = "list", value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Labels a clip [default: 5 in text and JSON, 1 in CSV]
+    #[arg(short = 'k', long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    top: Option<u32>,
+    /// How results are written [default: by the output file's ending, else text]
+    #[arg(short, long, value_enum)]
+    format: Option<FormatName>,
+    /// Write results to a file (.txt, .json, .jsonl, .csv, .parquet) instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace the output file where it exists
+    #[arg(long)]
+    force: bool,
+    /// Call a clip 'not sure' where its best score is below X, between 0 and 1 [default: the model's own]
+    #[arg(long, value_name = "X", value_parser = probability)]
+    threshold: Option<f64>,
+    /// Cores to use [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
+    #[command(flatten)]
+    timeline: TimelineArgs,
+    #[command(flatten)]
+    batch: BatchArgs,
+    #[command(flatten)]
+    after: AfterArgs,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("must be between 0 and 1".into()) }
+}
+
+impl Args {
+    /// Find the inputs, load the model, label, write.
+    pub(super) fn run(self, console: &Console) -> Result<Status> {
+        console.set_verbosity(self.verbosity);
+        self.check_words()?;
+        if self.timeline.timeline {
+            return self.run_timeline(console);
+        }
+        let format = format::of_labels(self.format, self.output.as_deref())?;
+        self.check_output()?;
+        self.after.prepare()?;
+        if self.paths.iter().any(|path| path == Path::new("-")) {
+            return Err(Error::Usage("-: a video on standard input needs --timeline".into()));
+        }
+        let inputs = self.batch.inputs.find(&self.paths)?;
+        if let ([clip], None, false) = (&inputs.clips[..], &self.output, self.after.wants_rows())
+            && let Some(ended) = lone::copy(self.batch.timeout)
+        {
+            return self.lone(clip, ended, format, console);
+        }
+        if inputs.clips.len() > 1 || inputs.folders > 0 {
+            console.start_progress(inputs.clips.len(), "clips");
+        }
+        let top = self.top(format);
+        let job = Job {
+            args: &self,
+            skipped: inputs.skipped,
+            clips: inputs.clips.into(),
+            model: self.files()?,
+            settings: Settings { threads: self.cores(), top, stop: interrupt::flag() },
+            console,
+        };
+        let status = match &self.output {
+            Some(output) => job.to_file(output, format),
+            None => job.to_stdout(format),
+        };
+        console.end_progress();
+        let status = status?;
+        if status == Status::Interrupted {
+            console.note("interrupted");
+        }
+        Ok(status)
+    }
+
+    fn run_timeline(&self, console: &Console) -> Result<Status> {
+        let format = format::of_timeline(self.format, self.output.as_deref())?;
+        for output in self.output.as_deref().into_iter().chain(self.timeline.overlay()) {
+            refuse_existing(output, self.force)?;
+        }
+        let films = self.batch.inputs.find(&self.paths)?.clips;
+        let target = Target { format, output: self.output.as_deref(), threads: self.cores() };
+        self.timeline.run(|| self.load(self.files()?), &films, &target, console)
+    }
+
+    /// The end of a copy of this process that labelled a lone clip. What it said it has said; where it
+    /// died in the middle, the clip's row is still missing.
+    fn lone(&self, clip: &Path, ended: Ended, format: Format, console: &Console) -> Result<Status> {
+        let reason = match ended {
+            Ended::WithStatus(code) => return Ok(Status::from_code(code)),
+            Ended::Died(reason) => reason,
+        };
+        let error = Error::clip(clip, reason);
+        console.error(&error);
+        let confident = self.files()?.config.calibration.is_some();
+        let mut out = Stdout(format.exporter(self.top(format), confident));
+        out.row(&Row::new(clip, Err(error))).map_err(|e| Error::io("standard output", e))?;
+        Ok(Status::SomeFailed)
+    }
+
+    /// Refuses a first word that is no path but looks like a command.
+    fn check_words(&self) -> Result<()> {
+        let Some(word) = self.paths.first().filter(|path| path.symlink_metadata().is_err()) else {
+            return Ok(());
+        };
+        match hints::at_command(word) {
+            Some(hint) => Err(Error::Usage(format!("{}: no such file; {hint}", word.display()))),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses to replace what nobody said to replace.
+    fn check_output(&self) -> Result<()> {
+        let Some(output) = &self.output else { return Ok(()) };
+        let journal = bulk::journal_path(output);
+        let unfinished = journal.exists();
+        if unfinished && !self.batch.trust().resume && !self.force {
+            return Err(Error::Usage(format!(
+                "{}: an earlier run left its journal; --resume goes on from there, --force starts anew",
+                journal.display()
+            )));
+        }
+        // With a journal, the output is this run's own.
+        refuse_existing(output, self.force || (unfinished && self.batch.trust().resume))?;
+        // Better now than after a night's work.
+        drop(AtomicFile::create(output)?);
+        Ok(())
+    }
+
+    fn files(&self) -> Result<ModelFiles> {
+        let model = self.model.files()?;
+        Ok(match self.threshold {
+            Some(threshold) => model.with_threshold(threshold),
+            None => model,
+        })
+    }
+
+    fn load(&self, model: ModelFiles) -> Result<Classifier> {
+        Classifier::of_files(model, &self.model.device.open()?)
+    }
+
+    fn top(&self, format: Format) -> usize {
+        self.top.map_or(format.default_top(), |top| top as usize)
+    }
+
+    fn cores(&self) -> usize {
+        self.threads.map_or_else(bulk::available_threads, |n| n as usize)
+    }
+}
