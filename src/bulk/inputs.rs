@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use crate::files::natural;
+use crate::files::{natural, paths};
 use crate::video::has_video_ending;
 
 /// The clips that the arguments mean, in their order; a folder's in natural order of names.
@@ -24,7 +24,7 @@ impl Inputs {
     pub(crate) fn find<P: AsRef<Path>>(arguments: impl IntoIterator<Item = P>) -> Self {
         let mut inputs = Self::default();
         for argument in arguments {
-            let path = argument.as_ref();
+            let path = &paths::from_argument(argument.as_ref());
             // symlink_metadata: a broken link is there, and opening it says what is wrong.
             if path.symlink_metadata().is_ok() {
                 inputs.add(path);

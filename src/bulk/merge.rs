@@ -53,22 +53,18 @@ pub(crate) fn merge(parts: &[PathBuf], expected: Option<&[PathBuf]>) -> Result<M
             Ok(())
         })?;
     }
-    let order: Option<HashMap<String, usize>> = expected.map(|clips| {
-        let numbered = clips.iter().enumerate();
-        // Outputs are Unicode; so must be what they are compared with.
-        numbered.rev().map(|(i, clip)| (clip.to_string_lossy().into_owned(), i)).collect()
-    });
-    match (&order, expected) {
-        (Some(order), Some(expected)) => {
-            let have: HashMap<_, _> = merged.rows.iter().map(|r| (r.path.to_string_lossy(), ())).collect();
-            let is_missing = |clip: &&PathBuf| !have.contains_key(&clip.to_string_lossy());
+    match expected {
+        Some(expected) => {
+            let numbered = expected.iter().enumerate();
+            let order: HashMap<&Path, usize> = numbered.rev().map(|(i, clip)| (clip.as_path(), i)).collect();
+            let is_missing = |clip: &&PathBuf| !places.contains_key(*clip);
             merged.missing = expected.iter().filter(is_missing).cloned().collect();
-            let place = |row: &Row| order.get(row.path.to_string_lossy().as_ref()).copied();
+            let place = |row: &Row| order.get(row.path.as_path()).copied();
             merged.unexpected =
                 merged.rows.iter().filter(|row| place(row).is_none()).map(|row| row.path.clone()).collect();
             merged.rows.sort_by_key(|row| place(row).unwrap_or(usize::MAX));
         }
-        _ => merged.rows.sort_by(|a, b| as_walked(&a.path, &b.path)),
+        None => merged.rows.sort_by(|a, b| as_walked(&a.path, &b.path)),
     }
     Ok(merged)
 }

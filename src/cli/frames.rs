@@ -4,6 +4,7 @@ use std::io::Cursor;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::files::paths;
 use crate::output::filmstrip;
 use crate::video::{DecodeOptions, read_frames};
 use crate::{Error, Result, bulk, files};
@@ -45,16 +46,17 @@ impl Args {
             }
         };
         refuse_existing(&self.output, self.force)?;
+        let clip = &paths::from_argument(&self.clip);
         match lone::copy(Duration::MAX) {
             Some(Ended::WithStatus(code)) => return Ok(Status::from_code(code)),
-            Some(Ended::Died(reason)) => return Err(Error::clip(&self.clip, reason)),
+            Some(Ended::Died(reason)) => return Err(Error::clip(clip, reason)),
             None => (),
         }
         let model = self.model.files()?;
         let options = DecodeOptions { threads: bulk::available_threads(), ..DecodeOptions::default() };
-        let frames = read_frames(&self.clip, &model.config.sampling, &model.preprocess, &options)?;
+        let frames = read_frames(clip, &model.config.sampling, &model.preprocess, &options)?;
         for warning in &frames.warnings {
-            console.warning(format!("{}: {warning}", self.clip.display()));
+            console.warning(format!("{}: {warning}", clip.display()));
         }
         let mut bytes = Cursor::new(Vec::new());
         filmstrip::grid(&frames)
@@ -65,7 +67,7 @@ impl Args {
             "{}: {} frames of {}, {}×{} pixels each",
             self.output.display(),
             frames.times.len(),
-            self.clip.display(),
+            clip.display(),
             frames.width,
             frames.height
         ));

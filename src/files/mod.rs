@@ -2,13 +2,16 @@
 
 pub(crate) mod natural;
 pub(crate) mod paths;
+mod regular;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 #[cfg(unix)]
 use std::sync::OnceLock;
 
 use crate::{Error, Result};
+
+pub(crate) use regular::regular;
 
 /// Writes `bytes` to a temporary file beside `path`, then renames it into place.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
@@ -41,7 +44,24 @@ impl AtomicFile {
             }
             Ok(file)
         };
-        Ok(Self { path: path.to_owned(), file: open().map_err(|e| Error::io(path, e))? })
+        // What the system says names the temporary file, which nobody asked for.
+        let plain = |e: std::io::Error| match e.kind() {
+            ErrorKind::NotFound if !folder.exists() => Error::Usage(format!(
+                "{}: there is no folder {}; make it first",
+                path.display(),
+                folder.display()
+            )),
+            ErrorKind::NotADirectory => {
+                Error::Usage(format!("{}: {} is a file, not a folder", path.display(), folder.display()))
+            }
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Error::Usage(format!(
+                "{}: nothing can be written in the folder {}; name another place",
+                path.display(),
+                folder.display()
+            )),
+            _ => Error::io(path, e.raw_os_error().map_or(e, std::io::Error::from_raw_os_error)),
+        };
+        Ok(Self { path: path.to_owned(), file: open().map_err(plain)? })
     }
 
     /// Puts the file in its place, safe on the disk.

@@ -3,6 +3,8 @@
 
 use std::io::{self, Write};
 
+use crate::files::paths;
+
 use super::{Exporter, Row, score, seconds};
 
 /// A table with a header.
@@ -34,7 +36,7 @@ impl Exporter for Csv {
     }
 
     fn row(&mut self, row: &Row, out: &mut dyn Write) -> io::Result<()> {
-        let path = row.path.to_string_lossy().into_owned();
+        let path = paths::to_text(&row.path).into_owned();
         let width = 7 + 2 * (self.top - 1) + usize::from(self.confident);
         let mut fields = vec![path];
         match &row.outcome {

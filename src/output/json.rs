@@ -5,6 +5,8 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
+use crate::files::paths;
+
 use super::{Exporter, Row, score, seconds};
 
 /// One object a line.
@@ -21,8 +23,8 @@ impl Json {
 
 impl Exporter for Json {
     fn row(&mut self, row: &Row, out: &mut dyn Write) -> io::Result<()> {
-        // JSON is Unicode: bytes of a name that are not become U+FFFD.
-        let path = row.path.to_string_lossy();
+        // JSON is Unicode: a name that isn't becomes the array of its bytes.
+        let path = paths::exact::serialize(&row.path, serde_json::value::Serializer).unwrap_or_default();
         let object = match &row.outcome {
             Ok(clip) => {
                 let labels: Vec<_> = clip.labels.iter().take(self.top).collect();

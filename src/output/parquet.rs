@@ -9,6 +9,8 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
+use crate::files::paths;
+
 use super::{Exporter, Row, score, seconds};
 use crate::{ClipLabels, Label};
 
@@ -74,7 +76,7 @@ impl Parquet {
         let text = |text: &str| ByteArray::from(text);
         let label = |n: usize| clips.iter().map(move |c| c.as_ref().and_then(|c| c.labels.get(n)));
 
-        let paths: Vec<_> = rows.iter().map(|row| text(&row.path.to_string_lossy())).collect();
+        let paths: Vec<_> = rows.iter().map(|row| text(&paths::to_text(&row.path))).collect();
         let mut column = group.next_column()?.expect("as many columns as in the schema");
         column.typed::<ByteArrayType>().write_batch(&paths, None, None)?;
         column.close()?;

@@ -1,13 +1,14 @@
 //! Outputs of earlier runs, read back.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row as Record};
 use serde_json::Value;
 
 use super::{Format, Row};
+use crate::files::paths;
 use crate::{ClipLabels, Error, Label, Result, Timings};
 
 /// Reads the output at `path` (CSV, JSON Lines or Parquet, by its ending) and hands out its rows.
@@ -68,8 +69,9 @@ fn cell(record: &Record, name: &str) -> Option<String> {
 
 fn from_cells(cells: impl Fn(&str) -> Option<String>) -> Result<Row, String> {
     let path = cells("path").ok_or("it has no column path: not an output of this program")?;
+    let path = paths::from_text(&path);
     if let Some(reason) = cells("error") {
-        return Ok(Row { path: path.into(), outcome: Err(reason) });
+        return Ok(Row { path, outcome: Err(reason) });
     }
     let number = |name: &str| -> Result<f64, String> {
         let cell = cells(name).ok_or_else(|| format!("{name} is missing"))?;
@@ -95,9 +97,9 @@ fn from_cells(cells: impl Fn(&str) -> Option<String>) -> Result<Row, String> {
 }
 
 fn from_json(row: &Value) -> Option<Row> {
-    let path = row.get("path")?.as_str()?.to_owned();
+    let path = paths::exact::deserialize(row.get("path")?).ok()?;
     if let Some(reason) = row.get("error") {
-        return Some(Row { path: path.into(), outcome: Err(reason.as_str()?.to_owned()) });
+        return Some(Row { path, outcome: Err(reason.as_str()?.to_owned()) });
     }
     let label = |value: &Value| {
         let score = value.get("score")?.as_f64()? as f32;
@@ -115,7 +117,7 @@ fn from_json(row: &Value) -> Option<Row> {
 }
 
 fn labelled(
-    path: String,
+    path: PathBuf,
     labels: Vec<Label>,
     confident: Option<bool>,
     duration_s: f64,
@@ -123,7 +125,7 @@ fn labelled(
     model: String,
 ) -> Row {
     let clip = ClipLabels {
-        path: path.clone().into(),
+        path: path.clone(),
         labels,
         confident,
         duration_s,
@@ -132,7 +134,7 @@ fn labelled(
         warnings: Vec::new(),
         timings: Timings::default(),
     };
-    Row { path: path.into(), outcome: Ok(clip) }
+    Row { path, outcome: Ok(clip) }
 }
 
 #[cfg(test)]

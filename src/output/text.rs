@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use super::{Exporter, Row};
+use crate::files::paths;
 
 const NAME: Style = Style::new().bold();
 const FACTS: Style = Style::new().dimmed();
@@ -39,7 +40,7 @@ impl Exporter for Text {
         if !std::mem::take(&mut self.first) {
             writeln!(out)?;
         }
-        let name = one_line(&row.path.to_string_lossy());
+        let name = one_line(&paths::to_text(&row.path));
         let frames = if clip.frames == 1 { "frame" } else { "frames" };
         writeln!(
             out,

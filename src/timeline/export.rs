@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::Segment;
+use crate::files::paths;
 use crate::output::one_line;
 
 /// How segments are written. Each but `Text` can be written as the segments come.
@@ -65,7 +66,7 @@ impl TimelineFormat {
                 )
             }
             Self::Json => {
-                let path = path.to_string_lossy();
+                let path = paths::exact::serialize(path, serde_json::value::Serializer).unwrap_or_default();
                 let object = json!({
                     "path": path, "start_s": start_s, "end_s": end_s, "label": label, "score": score_6
                 });
@@ -73,7 +74,7 @@ impl TimelineFormat {
             }
             Self::Csv => {
                 let mut writer = csv::Writer::from_writer(Vec::new());
-                let path = path.to_string_lossy();
+                let path = paths::to_text(path);
                 let label = label.as_deref().unwrap_or_default();
                 let fields =
                     [path.as_ref(), &start_s.to_string(), &end_s.to_string(), label, &score_6.to_string()];

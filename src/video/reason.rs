@@ -1,6 +1,6 @@
 //! Why a file can't be used, in plain words.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -9,21 +9,16 @@ use ffmpeg_next::{Error as FfmpegError, Packet};
 
 use super::input::End;
 
+use crate::files::regular;
 use crate::{Error, Result};
 
 /// Says what is wrong with `path` before FFmpeg sees it.
 pub(super) fn check_file(path: &Path) -> Result<()> {
     let say = |reason: &str| Err(Error::clip(path, reason));
-    match fs::metadata(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => say("no such file"),
-        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => say("permission denied"),
-        Err(e) if e.raw_os_error() == Some(libc::ELOOP) => say("is a link that leads back to itself"),
-        Err(e) => Err(Error::clip(path, e)),
-        Ok(meta) if meta.is_dir() => say("is a folder, not a clip"),
-        // Opening a pipe that nobody writes to would wait forever.
-        Ok(meta) if !meta.is_file() => say("is a pipe or a device, not a file"),
-        Ok(meta) if meta.len() == 0 => say("is empty (0 bytes)"),
-        Ok(_) => Ok(()),
+    match regular(path).map_err(|reason| Error::clip(path, reason))? {
+        meta if meta.is_dir() => say("is a folder, not a clip"),
+        meta if meta.len() == 0 => say("is empty (0 bytes)"),
+        _ => Ok(()),
     }
 }
 
@@ -33,6 +28,10 @@ pub(super) fn cannot_open(path: &Path, error: FfmpegError) -> String {
         FfmpegError::Other { errno: libc::EACCES } => "permission denied".into(),
         FfmpegError::Other { errno: libc::EPERM } => PLAYLIST.into(),
         _ if is_playlist(path) => PLAYLIST.into(),
+        _ if has_ending(path, "m4s") => {
+            "is a piece of a stream; join it behind its first piece: `cat init.m4s chunk*.m4s > clip.mp4`"
+                .into()
+        }
         FfmpegError::Other { errno: libc::ENOENT } => "no such file".into(),
         // A broken header asks for absurdly much far more often than there is too little.
         FfmpegError::Other { errno: libc::ENOMEM } => {
@@ -54,7 +53,12 @@ const PLAYLIST: &str = "is a playlist or refers to other files; name the video i
 fn is_playlist(path: &Path) -> bool {
     let mut head = [0; 8];
     let read = File::open(path).and_then(|mut file| read_up_to(&mut file, &mut head));
-    read.is_ok_and(|n| head[..n].starts_with(b"#EXTM3U") || head[..n].starts_with(b"ffconcat"))
+    has_ending(path, "mpd")
+        || read.is_ok_and(|n| head[..n].starts_with(b"#EXTM3U") || head[..n].starts_with(b"ffconcat"))
+}
+
+fn has_ending(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending))
 }
 
 /// Whether the file is an MP4 or MOV whose list of frames never got written.

@@ -82,7 +82,7 @@ fn names_need_not_be_utf8() {
     let name = std::ffi::OsStr::from_bytes(b"caf\xe9.mp4");
     fs::copy(sample(CLIP), dir.path().join(name)).unwrap();
     let ran = quick().args(["--format", "json"]).arg(name).folder(dir.path()).run().code(0);
-    assert_eq!(ran.json()[0]["path"], "caf\u{fffd}.mp4");
+    assert_eq!(ran.json()[0]["path"], serde_json::json!(b"caf\xe9.mp4"), "the name's bytes");
     quick().arg(".").folder(dir.path()).run().code(0);
 }
 
@@ -103,4 +103,45 @@ fn a_folder_of_a_hundred_clips_gives_a_hundred_rows() {
     let expected: Vec<_> =
         clips.iter().map(|c| c.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     assert_eq!(names, expected);
+}
+
+#[cfg(unix)]
+#[test]
+fn names_that_are_not_utf8_stay_apart_in_every_output() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let clips = dir.path().join("clips");
+    fs::create_dir(&clips).unwrap();
+    for name in [&b"bad\xff.mp4"[..], b"bad\xfe.mp4"] {
+        fs::copy(sample(CLIP), clips.join(OsStr::from_bytes(name))).unwrap();
+    }
+    let merge = |part: &str, to: &str| {
+        let ran = classify().args(["merge", part, "-o", to, "--expect", "clips"]).folder(dir.path()).run();
+        ran.code(0).says(&["2 clips (0 with an error), 0 missing, 0 contradictory, 0 double"]);
+    };
+    quick().args(["clips", "-o", "a.csv"]).folder(dir.path()).run().code(0);
+    merge("a.csv", "b.parquet");
+    merge("b.parquet", "c.jsonl");
+    merge("c.jsonl", "d.csv");
+    let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+    assert_eq!(read("d.csv"), read("a.csv"));
+    assert!(read("a.csv").contains("\nbytes:clips/bad%FE.mp4,"), "{}", read("a.csv"));
+}
+
+#[test]
+fn a_file_address_is_read_and_others_say_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(sample(CLIP), dir.path().join("a b.mp4")).unwrap();
+    let address = format!("file://{}/a%20b.mp4", dir.path().display());
+    let named = format!("{}/a b.mp4", dir.path().display());
+    assert_eq!(paths(dir.path(), &[&address]), [named]);
+    for (path, says) in [
+        ("https://a.b/c.mp4", "download it first"),
+        ("rtsp://cam/1", "record some of it first"),
+        (r"C:\clips\a.mp4", "path of Windows"),
+    ] {
+        quick().arg(path).folder(dir.path()).run().code(1).says(&[&format!("error: {path}: "), says]);
+    }
 }

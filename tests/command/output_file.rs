@@ -46,6 +46,8 @@ fn a_place_that_cannot_be_written_is_refused_before_any_work() {
     let dir = tempfile::tempdir().unwrap();
     let run = |path: &str| quick().args(["-o", path]).arg(sample(CLIP)).folder(dir.path()).run().code(2);
     run("no/such/folder.csv").says(&["no/such/folder.csv"]);
+    let said = run("no/such/folder.csv").stderr();
+    assert!(said.contains("there is no folder no/such; make it") && !said.contains(".classify-"), "{said}");
     fs::create_dir(dir.path().join("out.csv")).unwrap();
     run("out.csv").says(&["folder"]);
 }

@@ -26,14 +26,22 @@ pub(super) fn read(list: &Path) -> Result<(Vec<Row>, Vec<Warning>)> {
     })?;
     let text = text.trim_start_matches('\u{feff}');
     let header = text.lines().find(|l| !l.trim().is_empty()).unwrap_or("");
-    let has_path = |delimiter: &char| {
-        let mut fields = header.split(*delimiter);
-        fields.any(|field| field.trim().trim_matches('"').eq_ignore_ascii_case("path"))
+    let has_column = |delimiter: char, name: &str| {
+        let mut fields = header.split(delimiter);
+        fields.any(|field| field.trim().trim_matches('"').eq_ignore_ascii_case(name))
     };
-    match [',', '\t', ';'].iter().find(|d| has_path(d)) {
-        Some(delimiter) => read_csv(list, text, *delimiter as u8),
-        None => Ok((read_lines(list, text)?, Vec::new())),
+    let delimiters = [',', '\t', ';'];
+    if let Some(delimiter) = delimiters.iter().find(|d| has_column(**d, "path")) {
+        return read_csv(list, text, *delimiter as u8);
     }
+    if delimiters.iter().any(|d| has_column(*d, "label")) {
+        let reason = format!(
+            "its header has no column `path`: {header}; call the column that names the clips `path` \
+             (wanted: path,label[,split][,group])"
+        );
+        return Err(Error::data(list, reason));
+    }
+    Ok((read_lines(list, text)?, Vec::new()))
 }
 
 fn read_csv(list: &Path, text: &str, delimiter: u8) -> Result<(Vec<Row>, Vec<Warning>)> {

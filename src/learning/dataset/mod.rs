@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::files::natural;
+use crate::files::{natural, regular};
 use crate::{Error, Result};
 
 pub use cut::Cut;
@@ -297,14 +297,10 @@ impl Dataset {
 
 /// Why a file can't be a clip, by a look at its directory entry.
 fn usable(path: &Path) -> Result<(), String> {
-    match fs::metadata(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err("no such file".into()),
-        Err(e) => Err(e.to_string()),
-        Ok(meta) if meta.is_dir() => {
-            Err("a folder, not a video (folders of single frames can't be read)".into())
-        }
-        Ok(meta) if meta.len() == 0 => Err("the file is empty".into()),
-        Ok(_) => Ok(()),
+    match regular(path)? {
+        meta if meta.is_dir() => Err("a folder, not a video (folders of single frames can't be read)".into()),
+        meta if meta.len() == 0 => Err("the file is empty".into()),
+        _ => Ok(()),
     }
 }
 

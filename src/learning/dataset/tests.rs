@@ -333,3 +333,23 @@ fn shared() -> Option<PathBuf> {
     let path = std::env::var_os("CLASSIFY_SHARED").map_or_else(beside, PathBuf::from);
     path.join("data/ucf14/split1.csv").exists().then_some(path)
 }
+
+#[test]
+fn a_list_whose_column_has_another_name_says_so() {
+    let dir = folder(&[]);
+    let list = dir.path().join("list.csv");
+    fs::write(&list, "video_path,label\na.mp4,a\nb.mp4,b\n").unwrap();
+    let error = Dataset::open(&list, &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("no column `path`: video_path,label"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_a_class_folder_is_left_out_and_nobody_waits_for_it() {
+    let dir = folder(&ucf(&["a", "b"], 2, 2));
+    let pipe = dir.path().join("a/pipe.mp4");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let data = Dataset::open(dir.path(), &Options::default()).unwrap();
+    assert_eq!(data.problems.len(), 1);
+    assert_eq!(data.problems[0].reason, "is a pipe or a device, not a file");
+}
