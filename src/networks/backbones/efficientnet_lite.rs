@@ -2,13 +2,16 @@
 //! squeeze-and-excitation, with ReLU6. Parameter names and numbers are those of the package
 //! efficientnet-lite-pytorch; padding is TensorFlow's SAME.
 
+mod backward;
 mod block;
-mod block_grad;
+mod block_op;
 mod fast;
 #[cfg(test)]
 mod grad_tests;
+mod parameters;
 mod plain;
 mod shift;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod train;

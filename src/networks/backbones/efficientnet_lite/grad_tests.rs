@@ -1,7 +1,7 @@
 //! Gradients of the block operator: against those of the plain path, which candle derives, and by
 //! finite differences.
 
-use super::block_grad::BlockOp;
+use super::block_op::BlockOp;
 use super::{BlockSpec, FoldedBlock, Normed, NormedBlock};
 use candle_core::{DType, Device, Result, Tensor, Var};
 use classify_kernels::Kernels;

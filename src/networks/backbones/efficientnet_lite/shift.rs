@@ -4,6 +4,7 @@
 
 use super::block::Images;
 use candle_core::{Result, Tensor, bail};
+use classify_kernels::AlignedBuf;
 use std::ops::Range;
 
 /// The share of channels that come from each neighbour.
@@ -59,4 +60,23 @@ pub(super) fn shift_plain(x: &Tensor, clip: usize) -> Result<Tensor> {
     let before = x.narrow(2, part, part)?.narrow(1, 0, clip - 1)?.pad_with_zeros(1, 1, 0)?;
     let same = x.narrow(2, 2 * part, c - 2 * part)?;
     Tensor::cat(&[next, before, same], 2)?.reshape((n, c, h, w))
+}
+
+/// The images `range` of `x` as a block's expansion sees them: shifted where `clip` says how many frames a clip has.
+pub(super) fn seen<'a>(
+    x: &'a [f32],
+    images: Images,
+    clip: Option<usize>,
+    range: Range<usize>,
+    shifted: &'a mut AlignedBuf,
+) -> &'a [f32] {
+    let image = images.len() / images.n;
+    match clip {
+        None => &x[range.start * image..range.end * image],
+        Some(clip) => {
+            let shifted = shifted.at_least(range.len() * image);
+            shift(x, images, range, clip, Direction::Forward, shifted);
+            shifted
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //! normalisation keeps its running statistics, as they are in the file; its own scale and bias can
 //! be trained.
 
-use super::block_grad::BlockOp;
+use super::block_op::BlockOp;
 use super::{FEATURES, FoldedNetwork, LiteVariant, Normed, NormedNetwork};
 use candle_core::{DType, Result, Tensor, bail};
 use candle_nn::VarBuilder;
