@@ -35,7 +35,7 @@ pub enum Error {
         reason: String,
     },
     /// A file that can't be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), plain(source))]
     Io {
         /// The file.
         path: PathBuf,
@@ -78,7 +78,7 @@ impl Error {
             Self::Clip { reason, .. } | Self::Model { reason, .. } | Self::Data { reason, .. } => {
                 reason.clone()
             }
-            Self::Io { source, .. } => source.to_string(),
+            Self::Io { source, .. } => plain(source),
             other => other.to_string(),
         }
     }
@@ -103,4 +103,19 @@ pub(crate) fn guard<T>(path: &Path, work: impl FnOnce() -> Result<T>) -> Result<
 /// What `error` says, without the trace that candle adds where RUST_BACKTRACE is set.
 pub(crate) fn words(error: &candle_core::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+/// What the operating system says, without its number.
+pub(crate) fn plain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file or folder".into(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
+        _ => {
+            let text = error.to_string();
+            let text = text.split(" (os error ").next().unwrap_or(&text);
+            // In the middle of a sentence.
+            let mut letters = text.chars();
+            letters.next().map_or(String::new(), |first| first.to_lowercase().chain(letters).collect())
+        }
+    }
 }

@@ -28,6 +28,7 @@
 // What only the command uses is checked where it is built.
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 
+mod allocator;
 mod bulk;
 mod classifier;
 #[cfg(feature = "cli")]
@@ -36,7 +37,6 @@ pub mod cli;
 mod error;
 mod files;
 pub mod learning;
-mod memory;
 pub mod model;
 mod networks;
 mod output;
@@ -73,8 +73,8 @@ pub mod internals {
         pub use crate::learning::training::{AdamW, AdamWConfig};
     }
 
-    pub mod memory {
-        pub use crate::memory::keep_for_training;
+    pub mod allocator {
+        pub use crate::allocator::keep_for_training;
     }
 
     pub mod networks {

@@ -3,8 +3,8 @@
 use super::{Result, median};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{VarBuilder, VarMap};
+use classify::internals::allocator;
 use classify::internals::learning::{AdamW, AdamWConfig};
-use classify::internals::memory;
 use classify::internals::networks::Head;
 use classify::internals::networks::{
     Backbone, EfficientNetLite, LiteVariant, TrainOptions, TrainableEfficientNetLite,
@@ -123,7 +123,7 @@ impl Training {
 
     pub(crate) fn step(&mut self) -> Result<f64> {
         // As the program does; after the other rows, whose programs run in processes of their own.
-        memory::keep_for_training();
+        allocator::keep_for_training();
         let clip = self.frames.dim(0)?;
         let label = Tensor::new(&[3u32], &Device::Cpu)?;
         median_of_five(|| {

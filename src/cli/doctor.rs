@@ -19,7 +19,7 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 /// Decoders of the clips that people have, by FFmpeg's names.
 const DECODERS: &[&str] = &["h264", "hevc", "vp9", "vp8", "mpeg4", "mpeg2video", "mjpeg", "gif"];
 
-/// Show what the program stands on (FFmpeg, processor, models) and what is wrong
+/// Show what the program uses (FFmpeg, processor, models), and what is wrong with it
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
@@ -88,6 +88,7 @@ fn processor(report: &mut Report) {
         ("fma", is_x86_feature_detected!("fma")),
         ("f16c", is_x86_feature_detected!("f16c")),
         ("avx512f", is_x86_feature_detected!("avx512f")),
+        ("avx512bf16", is_x86_feature_detected!("avx512bf16")),
     ];
     #[cfg(not(target_arch = "x86_64"))]
     let features: [(&str, bool); 0] = [];
@@ -104,7 +105,7 @@ fn processor(report: &mut Report) {
         Err(error) => report.wrong.push(error.to_string()),
     }
     report.fact("threads", bulk::available_threads());
-    for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS", "CLASSIFY_KERNELS", "CLASSIFY_PRECISION"] {
+    for name in ["RAYON_NUM_THREADS", "CLASSIFY_KERNELS", "CLASSIFY_PRECISION"] {
         if let Some(value) = std::env::var_os(name) {
             report.fact("set", format!("{name}={}", value.display()));
         }

@@ -1,16 +1,16 @@
-//! `classify export MODEL --onnx -o FILE`: a model for other programs.
+//! `classify export MODEL -o FILE.onnx`: a model for other programs.
 
 use std::path::PathBuf;
 
 use crate::model::{ModelFolder, onnx};
-use crate::{Result, files};
+use crate::{Error, Result, files};
 use candle_core::Device;
 
 use super::console::Verbosity;
 use super::sink::refuse_existing;
 use super::{Console, Status};
 
-/// Write a model in another program's format
+/// Write a model as ONNX, for onnxruntime and other programs
 ///
 /// ONNX: input `frames`, f32 [1, T, 3, H, W], RGB, normalised as the model's
 /// preprocessor_config.json says; output `logits`, f32 [1, classes]; the labels are in the
@@ -20,10 +20,10 @@ pub(super) struct Args {
     /// A model inside the program or a model folder
     #[arg(value_name = "NAME|DIR")]
     model: String,
-    /// As ONNX
-    #[arg(long, required = true)]
+    /// As ONNX, whatever the file's ending
+    #[arg(long)]
     onnx: bool,
-    /// The file to write
+    /// The file to write: .onnx
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Replace the file where it exists
@@ -37,6 +37,10 @@ impl Args {
     /// Load, translate, write.
     pub(super) fn run(self, console: &Console) -> Result<Status> {
         console.set_verbosity(self.verbosity);
+        if !self.onnx && self.output.extension().is_none_or(|ending| ending != "onnx") {
+            let output = self.output.display();
+            return Err(Error::Usage(format!("{output}: the ending must be .onnx, or say --onnx")));
+        }
         refuse_existing(&self.output, self.force)?;
         let folder = ModelFolder::named(&self.model, &Device::Cpu)?;
         let bytes = onnx(&folder)?;

@@ -11,7 +11,7 @@ use crate::{Error, Result, bulk, files};
 use image::ImageFormat;
 
 use super::console::Verbosity;
-use super::lone::{self, Ended};
+use super::fork::{self, Ended};
 use super::model_args::ModelArgs;
 use super::sink::refuse_existing;
 use super::{Console, Status};
@@ -47,7 +47,7 @@ impl Args {
         };
         refuse_existing(&self.output, self.force)?;
         let clip = &paths::from_argument(&self.clip);
-        match lone::copy(Duration::MAX) {
+        match fork::copy(Duration::MAX) {
             Some(Ended::WithStatus(code)) => return Ok(Status::from_code(code)),
             Some(Ended::Died(reason)) => return Err(Error::clip(clip, reason)),
             None => (),

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 use super::sink::refuse_existing;
 use super::{Console, Status};
 
-/// Join outputs (of --shard), and say what is missing or double
+/// Join outputs (of --shard), and say what is missing or there twice
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Outputs of earlier runs: .csv, .jsonl or .parquet
@@ -72,9 +72,9 @@ impl Args {
         say(console, "not expected", &merged.unexpected);
         let failed = merged.rows.len() - clips().count();
         console.note(format!(
-            "{} clips ({failed} with an error), {} missing, {} contradictory, {} double{}",
+            "{} clips ({failed} with an error), {}{} contradictory, {} double{}",
             merged.rows.len(),
-            merged.missing.len(),
+            expected.as_ref().map_or(String::new(), |_| format!("{} missing, ", merged.missing.len())),
             merged.contradictory.len(),
             merged.double.len(),
             if expected.is_none() { "; --expect FOLDER would tell what is missing" } else { "" }

@@ -8,11 +8,11 @@ mod console;
 mod doctor;
 mod eval;
 mod export;
+mod fork;
 mod frames;
 mod hints;
 mod interrupt;
 mod label;
-mod lone;
 mod man;
 mod merge;
 mod model_args;
@@ -22,6 +22,7 @@ mod sink;
 mod status;
 mod train;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
@@ -125,7 +126,12 @@ fn parse(console: &Console) -> Result<Cli, Status> {
         console.note(hints::NOTHING_TO_DO);
         return Err(Status::Refused);
     }
-    Cli::try_parse_from(train::expanded(std::env::args_os())).map_err(|error| {
+    // First what was typed, so that messages are about that.
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let expanded = train::expanded(typed.iter().cloned());
+    let same = expanded == typed;
+    let parsed = Cli::try_parse_from(typed);
+    parsed.and_then(|cli| if same { Ok(cli) } else { Cli::try_parse_from(expanded) }).map_err(|error| {
         // A closed pipe leaves nobody to tell.
         let _ = error.print();
         match error.kind() {

@@ -1,6 +1,7 @@
 //! A model folder's files, read and checked.
 
 use std::borrow::Cow;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use candle_core::Device;
 
 use super::embedded::{embedded, embedded_models};
 use super::{Calibration, ModelConfig, Weights};
-use crate::error::words;
+use crate::error::{plain, words};
 use crate::video::Preprocess;
 use crate::{Error, Result, files};
 
@@ -38,7 +39,12 @@ impl ModelFiles {
             return Err(Error::model(dir, "no such folder; `classify models` lists what is there"));
         }
         let read = |name: &str| {
-            std::fs::read(dir.join(name)).map_err(|e| Error::model(dir, format!("{name} can't be read: {e}")))
+            std::fs::read(dir.join(name)).map_err(|e| match e.kind() {
+                ErrorKind::NotFound => {
+                    Error::model(dir, format!("there is no {name} in it, so it is no model folder"))
+                }
+                _ => Error::model(dir, format!("{name} can't be read: {}", plain(&e))),
+            })
         };
         let bytes = ["config.json", "preprocessor_config.json", "model.safetensors"].map(read);
         let [config, preprocess, weights] = bytes;

@@ -6,8 +6,8 @@
 //! reaches over a cut: what was before belongs to another scene.
 
 mod cuts;
-mod export;
 mod exposures;
+mod format;
 pub(crate) mod overlay;
 mod segments;
 mod shot;
@@ -23,7 +23,7 @@ use exposures::{Exposure, Exposures};
 use segments::Segments;
 use shot::{Shot, Unit};
 
-pub use export::TimelineFormat;
+pub use format::TimelineFormat;
 
 /// What a model without frame rate of its own was trained on is clips of actions; those of the data
 /// sets that are in use last about so long, in seconds.

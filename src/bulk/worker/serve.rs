@@ -14,12 +14,12 @@ use crate::error::guard;
 use crate::model::ModelFiles;
 use crate::output::pages::Filmstrip;
 use crate::video::{DecodeOptions, Frames, Preprocess, Seen, Walk};
-use crate::{Classifier, ClipLabels, Error, Result, files, memory};
+use crate::{Classifier, ClipLabels, Error, Result, allocator, files};
 
 /// Answers requests on the standard input until it ends.
 pub(crate) fn serve() -> ExitCode {
     be_a_good_child();
-    memory::keep_for_clips();
+    allocator::keep_for_clips();
     let lines = read_lines();
     let Some(setup) = lines.recv().ok().and_then(|line| serde_json::from_str::<Setup>(&line).ok()) else {
         return ExitCode::from(2);

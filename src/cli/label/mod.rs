@@ -18,7 +18,7 @@ use crate::{Classifier, Error, Result};
 
 use super::batch_args::BatchArgs;
 use super::console::Verbosity;
-use super::lone::{self, Ended};
+use super::fork::{self, Ended};
 use super::model_args::{DeviceName, ModelArgs};
 use super::sink::{Stdout, refuse_existing};
 use super::{Console, Status, hints, interrupt};
@@ -34,7 +34,7 @@ pub(super) struct Args {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,
-    /// Labels a clip [default: 5 in text and JSON, 1 in CSV]
+    /// Labels per clip [default: 5 in text and JSON, 1 in CSV]
     #[arg(short = 'k', long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     top: Option<u32>,
     /// How results are written [default: by the output file's ending, else text]
@@ -83,7 +83,7 @@ impl Args {
         }
         let inputs = self.batch.inputs.find(&self.paths)?;
         if let ([clip], None, false) = (&inputs.clips[..], &self.output, self.after.wants_rows())
-            && let Some(ended) = lone::copy(self.batch.timeout)
+            && let Some(ended) = fork::copy(self.batch.timeout)
         {
             return self.lone(clip, ended, format, console);
         }

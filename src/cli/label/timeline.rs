@@ -9,7 +9,7 @@ use crate::timeline::{self, Options, Segment, TimelineFormat, Told, overlay};
 use crate::video::Shown;
 use crate::{Classifier, Error, Result};
 
-use super::super::lone::{self, Ended};
+use super::super::fork::{self, Ended};
 use super::super::{Console, Status, interrupt};
 
 #[derive(Debug, clap::Args)]
@@ -77,7 +77,7 @@ impl TimelineArgs {
         for (number, film) in films.iter().enumerate() {
             let header = if number == 0 { target.format.header() } else { "" };
             // What crashes the decoder costs its own film only.
-            match lone::in_copy(|| self.alone(&load, film, header, target, &mut out, console)) {
+            match fork::in_copy(|| self.alone(&load, film, header, target, &mut out, console)) {
                 Ended::WithStatus(UNREAD) => return Ok(status),
                 Ended::WithStatus(code) => match Status::from_code(code) {
                     Status::Done => (),

@@ -9,7 +9,7 @@ use crate::{Classifier, ClipLabels, Error, Result};
 
 use super::job::{Job, brief};
 use super::totals::Totals;
-use super::{Status, Stdout, lone};
+use super::{Status, Stdout, fork};
 
 impl Job<'_> {
     pub(super) fn to_stdout(&self, format: Format) -> Result<Status> {
@@ -66,7 +66,7 @@ impl Job<'_> {
     fn label_lone(&self) -> Result<bulk::Ordered<Result<ClipLabels>>> {
         let Job { args, clips, settings, model, .. } = self;
         let device = args.model.device.open()?;
-        lone::set_alarm(args.batch.timeout);
+        fork::set_alarm(args.batch.timeout);
         let options = DecodeOptions { threads: settings.threads, ..DecodeOptions::default() };
         let ahead = ReadAhead::start(&clips[0], model.config.sampling, model.preprocess.clone(), options)?;
         let classifier = Classifier::of_files(model.clone(), &device)?;

@@ -7,10 +7,10 @@ use super::values::{count, mixup, rate, share};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Training")]
 pub(super) struct LearningArgs {
-    /// Most epochs of the head
+    /// Epochs of the head at most
     #[arg(long, value_name = "N", default_value_t = 40, value_parser = count(100_000))]
     epochs: u64,
-    /// Clips a step [default: 32, with the CNN 8]
+    /// Clips per step [default: 32, with the CNN 8]
     #[arg(long, value_name = "N", value_parser = count(100_000), hide_short_help = true)]
     batch: Option<u64>,
     /// Highest learning rate; it rises to it, then falls to 0 along a cosine

@@ -16,8 +16,8 @@ use std::time::Instant;
 
 use crate::learning::dataset::{self, Dataset, Problem};
 use crate::learning::report::EventWriter;
-use crate::learning::training::{Choice, Figures, TrainOptions, finish, train};
-use crate::{Result, bulk, memory};
+use crate::learning::training::{Choice, Figures, Finetune, TrainOptions, finish, train};
+use crate::{Result, allocator, bulk};
 
 use super::console::Verbosity;
 use super::model_args::DeviceName;
@@ -85,7 +85,7 @@ struct ProcessArgs {
 impl Args {
     /// Read the data, train, measure the saved model, say how good it is.
     pub(super) fn run(self, console: &Console) -> Result<Status> {
-        memory::keep_for_training();
+        allocator::keep_for_training();
         console.set_verbosity(self.verbosity);
         // What splits its work does so over the pool that it is called in.
         bulk::pool(self.cores())?.install(|| self.train(console))
@@ -96,11 +96,12 @@ impl Args {
         if !self.process.force && !self.process.resume {
             folder::check(&self.output)?;
         }
+        self.network.check(self.finetuning.is_on())?;
+        let finetune = self.finetuning.finetune(&self.learning)?;
         let data = self.data(console)?;
-        let finetunes = self.finetuning.finetune(&self.learning).is_some();
-        let choice = self.network.choice(&data, finetunes, self.cores())?;
+        let choice = self.network.choice(&data, self.finetuning.is_on(), self.cores())?;
         console.note(format!("backbone: {} ({})", choice.backbone, choice.reason));
-        let options = self.options(choice)?;
+        let options = self.options(choice, finetune)?;
         folder::prepare(&self.output, options.resume)?;
         let checkpoints = folder::checkpoints(&self.output);
         let stop = interrupt::flag();
@@ -147,7 +148,7 @@ impl Args {
         Ok(data)
     }
 
-    fn options(&self, choice: Choice) -> Result<TrainOptions> {
+    fn options(&self, choice: Choice, finetune: Option<Finetune>) -> Result<TrainOptions> {
         let Self { network, learning, finetuning, process, .. } = self;
         let (windows, size) = network.looks();
         let cache = process.cache.clone().or(TrainOptions::default().cache);
@@ -166,7 +167,7 @@ impl Args {
             balance: learning.balance(),
             temporal_shift: finetuning.temporal_shift,
             refit: !learning.no_refit,
-            finetune: finetuning.finetune(learning),
+            finetune,
             cache: cache.filter(|_| !process.no_cache),
             threads: self.cores(),
             device: process.device.open()?,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::Result;
 use crate::learning::dataset::Dataset;
 use crate::learning::training::{Choice, choose_backbone};
+use crate::{Error, Result};
 
 use super::preset::Preset;
 use super::values::{count, lag, minutes};
@@ -12,27 +12,16 @@ use super::values::{count, lag, minutes};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Network")]
 pub(super) struct NetworkArgs {
-    /// The recipe; options given beside `small` override what it sets
-    #[arg(
-        long,
-        value_enum,
-        default_value_t = Preset::Balanced,
-        conflicts_with_all = ["backbone", "finetune"],
-        help_heading = None::<&str>
-    )]
-    preset: Preset,
+    /// A recipe: which network, and how much time for it; options given beside `small` override what it sets
+    /// [default: balanced]
+    #[arg(long, value_enum, value_name = "NAME", help_heading = None::<&str>)]
+    preset: Option<Preset>,
     /// Model whose CNN is taken over: a name or a folder [default: kinetics400-i3d where that stays
     /// within the budget, else imagenet-lite0]
     #[arg(long, value_name = "NAME|DIR")]
     pub backbone: Option<String>,
     /// Minutes that looking at the clips may take, where the backbone is chosen by time [default: the preset's]
-    #[arg(
-        long,
-        value_name = "MINUTES",
-        value_parser = minutes,
-        conflicts_with_all = ["backbone", "finetune"],
-        hide_short_help = true
-    )]
+    #[arg(long, value_name = "MINUTES", value_parser = minutes, hide_short_help = true)]
     budget: Option<f64>,
     /// Frames to look at in each window of a clip [default: the backbone's]
     #[arg(long, value_name = "N", value_parser = count(10_000), hide_short_help = true)]
@@ -58,6 +47,25 @@ pub(super) struct NetworkArgs {
 }
 
 impl NetworkArgs {
+    /// Refuses what doesn't go together.
+    pub(super) fn check(&self, finetunes: bool) -> Result<()> {
+        let chosen = match (&self.backbone, finetunes) {
+            (Some(_), _) => "--backbone",
+            (None, true) => "--finetune",
+            (None, false) => return Ok(()),
+        };
+        if self.preset.is_some() {
+            let text = format!("--preset chooses the network, and so does {chosen}: leave one of them out");
+            return Err(Error::Usage(text));
+        }
+        if self.budget.is_some() {
+            let text =
+                format!("--budget is for choosing the network by time, and {chosen} or the preset names it");
+            return Err(Error::Usage(text));
+        }
+        Ok(())
+    }
+
     /// The backbone: as asked, else the one that can be fine-tuned where that is wanted, else by time.
     pub(super) fn choice(&self, data: &Dataset, finetunes: bool, cores: usize) -> Result<Choice> {
         if let Some(backbone) = &self.backbone {
@@ -67,14 +75,18 @@ impl NetworkArgs {
             let reason = "the CNN that can be fine-tuned".into();
             return Ok(Choice { backbone: "imagenet-lite0".into(), reason });
         }
-        let budget = self.budget.or(self.preset.budget());
+        let budget = self.budget.or(self.preset().budget());
         let budget = budget.map(|minutes| Duration::from_secs_f64(60.0 * minutes));
         choose_backbone(data, self.looks(), budget, cores)
     }
 
+    fn preset(&self) -> Preset {
+        self.preset.unwrap_or(Preset::Balanced)
+    }
+
     /// Windows and pixels a side: as asked, else the preset's.
     pub(super) fn looks(&self) -> (Option<usize>, Option<usize>) {
-        let (windows, size) = self.preset.looks().unzip();
+        let (windows, size) = self.preset().looks().unzip();
         (self.windows.or(windows).map(|n| n as usize), self.size.or(size).map(|n| n as usize))
     }
 }

@@ -1,6 +1,6 @@
 //! Recipes with a name: what `classify train --preset NAME` sets, and why.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 use clap::ValueEnum;
 
@@ -57,26 +57,26 @@ impl Preset {
     }
 }
 
-/// The command line with the options of a preset that consists of options in its place, before all others, so that
-/// what is given overrides them.
+/// The command line with the options of [`Preset::Small`] in its place, where that is the last preset that it names;
+/// they come before all others, so that what is given overrides them.
 pub(crate) fn expanded(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
-    if arguments.get(1).is_none_or(|command| command != "train") {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let (mut rest, mut last) = (Vec::new(), None);
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        let joined = word.to_str().and_then(|word| word.strip_prefix("--preset="));
+        match joined {
+            Some(name) => last = Some(OsString::from(name)),
+            None if word == "--preset" => last = words.next().cloned(),
+            None => rest.push(word.clone()),
+        }
+    }
+    let trains = arguments.get(1).is_some_and(|command| command == "train");
+    if !trains || last.is_none_or(|name| name != "small") {
         return arguments;
     }
-    let small = |value: &OsStr| value == "small";
-    let joined = |argument: &OsString| argument == "--preset=small";
-    let apart = |pair: &[OsString]| pair[0] == "--preset" && small(&pair[1]);
-    let place = if let Some(at) = arguments.iter().position(joined) {
-        at..at + 1
-    } else if let Some(at) = arguments.windows(2).position(apart) {
-        at..at + 2
-    } else {
-        return arguments;
-    };
-    arguments.drain(place);
-    arguments.splice(2..2, SMALL.iter().map(OsString::from));
-    arguments
+    rest.splice(2..2, SMALL.iter().map(OsString::from));
+    rest
 }
 
 #[cfg(test)]
@@ -100,7 +100,9 @@ mod tests {
 
     #[test]
     fn other_commands_and_presets_stay_as_they_are() {
-        for line in ["classify clips --preset small", "classify train clips --preset best", "classify"] {
+        let last = "classify train clips --preset small --preset quick";
+        for line in ["classify clips --preset small", "classify train clips --preset best", last, "classify"]
+        {
             assert_eq!(words(line).join(" "), line);
         }
     }

@@ -3,7 +3,6 @@
 //! Everything that could spoil a training is looked for here, before it starts: missing files,
 //! empty classes, one clip under two labels, one source video on both sides of the split.
 
-mod cut;
 mod folder;
 mod groups;
 mod list;
@@ -20,9 +19,8 @@ use std::{
 use crate::files::{natural, regular};
 use crate::{Error, Result};
 
-pub use cut::Cut;
 pub use groups::Grouping;
-pub use split::Split;
+pub use split::{Cut, Split};
 pub use warning::Warning;
 
 /// How [`Dataset::open`] reads and splits.

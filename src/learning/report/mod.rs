@@ -1,8 +1,8 @@
 //! What a training and an evaluation leave to look at: a page, and TensorBoard's event files.
 
 mod confusion;
-mod events;
-mod training;
+mod page;
+mod tensorboard;
 
-pub(crate) use events::EventWriter;
-pub(crate) use training::{EpochPoint, Mistake, TrainingReport};
+pub(crate) use page::{EpochPoint, Mistake, TrainingReport};
+pub(crate) use tensorboard::EventWriter;

@@ -23,9 +23,10 @@ pub struct Choice {
     pub reason: String,
 }
 
-/// The 3D network where looking at so many windows of each of `data`'s clips, at so many pixels a
-/// side (its own where not given), takes no longer than `budget` on `threads` cores, judged by its time for a few of them, or where there is no budget to
-/// keep; else the image network.
+/// The 3D network where it can look at all clips of `data` within `budget`, else the image network.
+///
+/// The time is judged by that for a few of the clips, on `threads` cores, at so many windows a clip and pixels a side;
+/// the network's own where not given. Without a budget it is the 3D network.
 pub fn choose_backbone(
     data: &Dataset,
     (windows, size): (Option<usize>, Option<usize>),
@@ -33,7 +34,10 @@ pub fn choose_backbone(
     threads: usize,
 ) -> Result<Choice> {
     if budget == Some(Duration::ZERO) {
-        return Ok(Choice { backbone: QUICK.into(), reason: "there is no time for another".into() });
+        return Ok(Choice {
+            backbone: QUICK.into(),
+            reason: "no minutes are to be spent on choosing a larger one".into(),
+        });
     }
     let mut files = ModelFiles::named(THOROUGH)?;
     if let Some(windows) = windows {

@@ -23,10 +23,10 @@ mod optimizer;
 mod options;
 mod parts;
 mod recipe;
-mod run;
 mod schedule;
 mod stages;
 mod temper;
+mod train;
 mod trainer;
 
 pub use artifacts::{Figures, finish};
@@ -39,7 +39,7 @@ pub use observer::{Observer, Pace};
 pub use optimizer::{AdamW, AdamWConfig};
 pub use options::{Finetune, FinetuneDepth, TrainOptions};
 pub use recipe::Recipe;
-pub use run::{TrainOutcome, train};
+pub use train::{TrainOutcome, train};
 
 use augment::View;
 use balance::ClassBalance;

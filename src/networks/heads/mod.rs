@@ -5,7 +5,6 @@ mod dropout;
 mod lstm;
 mod lstm_head;
 mod mean;
-mod recurrence;
 
 pub use config::HeadConfig;
 pub(crate) use dropout::Dropout;

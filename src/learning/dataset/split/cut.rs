@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Dataset, Grouping, Options, Sample, Split, Warning};
+use super::super::{Dataset, Grouping, Options, Sample, Warning};
+use super::Split;
 use crate::{Error, Result};
 
 /// How a validation part was cut from the training clips.
@@ -25,7 +26,7 @@ struct Unit {
 
 impl Dataset {
     /// Cuts the validation part where the data names none.
-    pub(super) fn cut_validation(&mut self, options: &Options) {
+    pub(in crate::learning::dataset) fn cut_validation(&mut self, options: &Options) {
         if !self.has(Split::Test) {
             self.warnings.push(Warning::NoTest);
         }

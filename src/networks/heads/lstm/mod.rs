@@ -1,10 +1,12 @@
 //! Long short-term memory (Hochreiter & Schmidhuber, 1997), as PyTorch's `nn.LSTM` computes it.
 
+mod recurrence;
+
 use candle_core::{Result, Tensor};
 use candle_nn::{VarBuilder, ops::sigmoid};
 
-use super::recurrence::recurrence;
 use super::{Dropout, step_mask};
+use recurrence::recurrence;
 
 /// A stack of LSTM layers over sequences that may be padded.
 ///
@@ -117,7 +119,7 @@ mod tests {
     #[test]
     fn answers_as_pytorch_does() {
         let device = Device::Cpu;
-        let bytes = include_bytes!("../../../tests/reference/lstm.safetensors");
+        let bytes = include_bytes!("../../../../tests/reference/lstm.safetensors");
         let recorded = candle_core::safetensors::load_buffer(bytes, &device).unwrap();
         let vars: HashMap<String, Var> = recorded
             .iter()

@@ -1,4 +1,8 @@
-//! Parts of the data.
+//! Parts of the data, and how they are cut.
+
+mod cut;
+
+pub use cut::Cut;
 
 /// A part of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -25,7 +25,7 @@ pub(super) fn copy(timeout: Duration) -> Option<Ended> {
     match split()? {
         Side::Original(status) => Some(ended(status, timeout)),
         Side::Copy => {
-            crate::memory::keep_for_clips();
+            crate::allocator::keep_for_clips();
             None
         }
     }
