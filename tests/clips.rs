@@ -178,6 +178,49 @@ fn colours_are_true() {
     }
 }
 
+/// Each of the chart's six colours.
+fn chart(frames: &Frames, frame: usize) -> [[u8; 3]; 6] {
+    let row = |y| [8, 24, 40].map(|x| pixel(frames, frame, x, y));
+    let ([a, b, c], [d, e, f]) = (row(8), row(24));
+    [a, b, c, d, e, f]
+}
+
+fn chart_of(name: &str) -> Frames {
+    let mut preprocess = Preprocess::new(32, 127.0, 128.0);
+    preprocess.crop_size.width = 48;
+    read_as(&clip(name), 2, &preprocess).unwrap()
+}
+
+const CHART: [[u8; 3]; 6] = [[200, 100, 50], [60, 160, 90], [40, 70, 180], [128; 3], [255; 3], [0; 3]];
+/// White of an HDR screen keeps some room above it.
+const HDR_WHITE: [u8; 3] = [242; 3];
+
+#[test]
+fn hdr_and_wide_gamut_look_like_sdr() {
+    let hdr = |i: usize| if i == 4 { HDR_WHITE } else { CHART[i] };
+    let as_sdr = ["chart_bt709.mp4", "chart_bt2020.mp4", "chart_p3.mp4"];
+    let as_hdr = ["chart_pq.mp4", "chart_pq_full.mp4", "chart_hlg.mp4", "chart_hlg_eight_bits.mp4"];
+    for name in as_sdr.into_iter().chain(as_hdr) {
+        let expected = if as_hdr.contains(&name) { std::array::from_fn(hdr) } else { CHART };
+        let colours = chart(&chart_of(name), 1);
+        let far =
+            |(got, expected): (&[u8; 3], &[u8; 3])| got.iter().zip(expected).any(|(g, e)| g.abs_diff(*e) > 4);
+        assert!(!colours.iter().zip(&expected).any(far), "{name}: {colours:?} instead of {expected:?}");
+    }
+}
+
+#[test]
+fn hdr_may_turn_into_sdr() {
+    let mut preprocess = Preprocess::new(32, 127.0, 128.0);
+    preprocess.crop_size.width = 48;
+    let frames = read_as(&clip("chart_change.h265"), 4, &preprocess).unwrap();
+    let whites = [0, 1, 2, 3].map(|frame| chart(&frames, frame)[4]);
+    for (white, expected) in whites.into_iter().zip([HDR_WHITE, HDR_WHITE, [255; 3], [255; 3]]) {
+        assert_colour(white, expected);
+    }
+    (0..4).for_each(|frame| assert_colour(chart(&frames, frame)[0], CHART[0]));
+}
+
 #[test]
 fn interlaced_pictures_show_one_moment() {
     for (name, lines) in [

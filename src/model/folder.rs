@@ -10,7 +10,7 @@ use candle_core::Device;
 use super::embedded::{embedded, embedded_models};
 use super::{Calibration, ModelConfig, Weights};
 use crate::error::{plain, words};
-use crate::video::Preprocess;
+use crate::video::{PIXELS, Preprocess};
 use crate::{Error, Result, files};
 
 /// A model folder's files: its settings, and the weights as they lie on the disk.
@@ -171,11 +171,12 @@ impl ModelFolder {
         ModelFiles::named(model)?.load(device)
     }
 
-    /// Changes whenever the features of a clip could: the CNN, its weights, sampling, preprocessing.
+    /// Changes whenever the features of a clip could: the CNN, its weights, sampling, preprocessing, decoding.
     pub fn features_digest(&self) -> Result<String> {
         let mut hasher = blake3::Hasher::new();
         let settings = format!("{:?} {:?} {:?}", self.config.backbone, self.config.sampling, self.preprocess);
         hasher.update(settings.as_bytes());
+        hasher.update(&PIXELS.to_le_bytes());
         for (name, tensor) in self.weights.0.iter().filter(|(name, _)| name.starts_with("backbone.")) {
             hasher.update(name.as_bytes());
             for value in tensor.flatten_all()?.to_vec1::<f32>()? {

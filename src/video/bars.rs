@@ -2,6 +2,8 @@
 
 use ffmpeg_next::ffi;
 
+use super::coding::{Coding, Transfer};
+
 /// What lies inside the bars, as shares of the stored picture's width and height.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Content {
@@ -16,7 +18,14 @@ const EDGE: f64 = 0.01;
 /// What is smaller than this share of a side is a light in the dark.
 const SMALLEST: f64 = 0.25;
 /// Above black, of 255: what compression makes of black stays below. By brightness, of which a pure blue has little.
-const DARK: u16 = 20;
+/// As much light by each transfer.
+pub(super) fn dark(transfer: Transfer) -> u16 {
+    match transfer {
+        Transfer::Sdr => 20,
+        Transfer::Pq => 29,
+        Transfer::Hlg => 18,
+    }
+}
 /// One in so many pixels of a bar may be brighter: noise, or a station's sign.
 const BRIGHT: usize = 50;
 
@@ -32,11 +41,11 @@ impl Content {
         before: Option<Self>,
         raw: &ffi::AVFrame,
         layout: &ffi::AVPixFmtDescriptor,
-        full_range: bool,
+        coding: Coding,
     ) -> Option<Self> {
         let size = [raw.width, raw.height].map(|n| usize::try_from(n).unwrap_or(0));
         // SAFETY: the caller's promise.
-        let reader = unsafe { Reader::new(raw, layout, full_range) };
+        let reader = unsafe { Reader::new(raw, layout, coding) };
         let Some(new) = reader.and_then(|reader| within_bars(size, |x, y| reader.is_bright(x, y))) else {
             return before;
         };
@@ -106,7 +115,7 @@ impl<'a> Reader<'a> {
     unsafe fn new(
         raw: &'a ffi::AVFrame,
         layout: &'a ffi::AVPixFmtDescriptor,
-        full_range: bool,
+        coding: Coding,
     ) -> Option<Self> {
         let has = |flag: u32| layout.flags & u64::from(flag) != 0;
         let other = [
@@ -127,12 +136,12 @@ impl<'a> Reader<'a> {
                 && row <= i64::from(raw.linesize[plane]).abs()
         });
         let plain = !other.into_iter().any(|flag| has(flag as u32)) && readable;
-        let black = if rgb || full_range { 0 } else { 16 };
+        let black = if rgb || coding.full_range { 0 } else { 16 };
         plain.then_some(Self {
             raw,
             components,
             big_endian: has(ffi::AV_PIX_FMT_FLAG_BE as u32),
-            limit: black + DARK,
+            limit: black + dark(coding.transfer),
         })
     }
 

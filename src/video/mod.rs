@@ -2,6 +2,7 @@
 
 mod ahead;
 mod bars;
+mod coding;
 mod collector;
 mod decoder;
 mod input;
@@ -15,6 +16,7 @@ mod reason;
 mod sampling;
 mod stream;
 mod timeline;
+mod tone;
 mod walk;
 
 use std::path::Path;
@@ -29,6 +31,9 @@ pub use probe::{ffmpeg_version, probe};
 pub use read::read_frames;
 pub use sampling::Sampling;
 pub use walk::{Seen, Shown, Walk};
+
+/// Goes up whenever other pixels come out of some clips: what was computed from the old ones is stale.
+pub(crate) const PIXELS: u32 = 1;
 
 /// Endings by which videos are known in a folder, in lower case. A file that is named explicitly is tried
 /// whatever its ending.

@@ -6,6 +6,8 @@ use std::ptr;
 use ffmpeg_next::{ffi, frame};
 
 use super::bars::Content;
+use super::coding::Coding;
+use super::tone::{self, BLOCK, Tone};
 use super::{Orientation, Preprocess};
 
 /// Converts pictures; keeps FFmpeg's scaler as long as the pictures stay alike.
@@ -26,6 +28,10 @@ pub(super) struct Converter {
     scaler: *mut ffi::SwsContext,
     /// Green, blue and red planes as the scaler writes them, rows padded for its vector instructions.
     scratch: Vec<u8>,
+    /// What the scaler writes where `tone` makes `scratch` of it.
+    codes: Vec<u16>,
+    /// For pictures that aren't SDR BT.709.
+    tone: Option<Tone>,
 }
 
 /// What a converted picture consists of.
@@ -80,6 +86,8 @@ impl Converter {
             converted: false,
             scaler: ptr::null_mut(),
             scratch: Vec::new(),
+            codes: Vec::new(),
+            tone: None,
         }
     }
 
@@ -110,9 +118,13 @@ impl Converter {
         let line_sizes = raw.linesize.map(|size| size * step as c_int);
         let aspect = if self.aspect > 0.0 { self.aspect } else { ratio(raw.sample_aspect_ratio) };
         let aspect = plausible(aspect) * lines as f64 / height as f64;
+        let coding = Coding::of_frame(raw);
+        if self.tone.as_ref().is_none_or(|tone| !tone.suits(coding)) {
+            self.tone = Tone::new(coding);
+        }
         if self.preprocess.cut_bars {
             // SAFETY: `layout` is that of the picture's format.
-            let content = unsafe { Content::with_picture(self.content, raw, layout, is_full_range(raw)) };
+            let content = unsafe { Content::with_picture(self.content, raw, layout, coding) };
             let or_whole = |content: Option<Content>| content.unwrap_or(Content::WHOLE);
             self.cut_unevenly |= self.converted && or_whole(content) != or_whole(self.content);
             self.content = content;
@@ -121,7 +133,7 @@ impl Converter {
         let content = self.content.unwrap_or(Content::WHOLE).pixels((width, lines), grid);
         let geometry = Geometry::new(content, aspect, orientation.transposed, &self.preprocess, grid);
 
-        let stride = geometry.scaled_width.next_multiple_of(64);
+        let stride = geometry.scaled_width.next_multiple_of(BLOCK);
         let plane = stride * geometry.scaled_height;
         self.scratch.resize(plane * 3 + 64, 0);
         let mut planes = raw.data;
@@ -145,13 +157,21 @@ impl Converter {
             // SAFETY: the part lies within the picture.
             *plane = unsafe { plane.offset(down).add(right) };
         }
+        let (target, bytes) = match self.tone {
+            Some(_) => {
+                self.codes.resize(plane * 3 + 64, 0);
+                (self.codes.as_mut_ptr().cast(), size_of::<u16>())
+            }
+            None => (self.scratch.as_mut_ptr(), 1),
+        };
         // SAFETY: the scaler reads the part of the picture that `geometry` describes, every `step`th line, and writes
-        // `scaled_height` rows of `stride` bytes into each of three planes.
+        // `scaled_height` rows of `stride` components, of so many bytes, into each of three planes.
         unsafe {
-            self.prepare_scaler(raw, format, &geometry)?;
-            let target = [0, 1, 2].map(|i| self.scratch.as_mut_ptr().add(plane * i));
-            let target = [target[0], target[1], target[2], ptr::null_mut()];
-            let strides = [stride as c_int, stride as c_int, stride as c_int, 0];
+            self.prepare_scaler(coding, format, &geometry)?;
+            let [green, blue, red] = [0, 1, 2].map(|i| target.add(plane * bytes * i));
+            let target = [green, blue, red, ptr::null_mut()];
+            let stride = (stride * bytes) as c_int;
+            let strides = [stride, stride, stride, 0];
             let rows = ffi::sws_scale(
                 self.scaler,
                 planes.as_ptr().cast(),
@@ -167,7 +187,12 @@ impl Converter {
         }
         let crop = self.preprocess.crop_size;
         let (green, rest) = self.scratch.split_at_mut(plane);
-        let (blue, red) = rest.split_at_mut(plane);
+        let (blue, rest) = rest.split_at_mut(plane);
+        let red = &mut rest[..plane];
+        if let Some(tone) = &self.tone {
+            let [from_green, from_blue, from_red] = [0, 1, 2].map(|i| &self.codes[plane * i..][..plane]);
+            tone.apply([from_red, from_green, from_blue], [&mut *red, &mut *green, &mut *blue]);
+        }
         match self.colours {
             Colours::Rgb => {
                 orientation.apply([red, green, blue], stride, upright, crop.width, crop.height);
@@ -184,13 +209,17 @@ impl Converter {
 
     unsafe fn prepare_scaler(
         &mut self,
-        raw: &ffi::AVFrame,
+        coding: Coding,
         format: ffi::AVPixelFormat,
         geometry: &Geometry,
     ) -> Result<(), c_int> {
         // The filter of a smaller picture reaches over all pixels that fall into one (no aliasing);
         // full chroma and exact rounding. Three planes, as swscale has vector code for them only.
         let flags = ffi::SWS_BILINEAR | ffi::SWS_ACCURATE_RND | ffi::SWS_FULL_CHR_H_INT;
+        let target = match self.tone {
+            Some(_) => tone::FORMAT,
+            None => ffi::AVPixelFormat::AV_PIX_FMT_GBRP,
+        };
         // SAFETY: `scaler` is null or the last one made here; the tables are static.
         unsafe {
             self.scaler = ffi::sws_getCachedContext(
@@ -200,7 +229,7 @@ impl Converter {
                 format,
                 geometry.scaled_width as c_int,
                 geometry.scaled_height as c_int,
-                ffi::AVPixelFormat::AV_PIX_FMT_GBRP,
+                target,
                 flags,
                 ptr::null_mut(),
                 ptr::null_mut(),
@@ -210,8 +239,8 @@ impl Converter {
                 return Err(ffi::AVERROR_INVALIDDATA);
             }
             // One table both ways: pictures that are RGB already go to YCbCr and back in the scaler.
-            let table = ffi::sws_getCoefficients(colour_matrix(raw));
-            let full = c_int::from(is_full_range(raw));
+            let table = ffi::sws_getCoefficients(coding.matrix);
+            let full = c_int::from(coding.full_range);
             let (one, none) = (1 << 16, 0);
             ffi::sws_setColorspaceDetails(self.scaler, table, full, table, 1, none, one, one);
         }
@@ -288,37 +317,6 @@ unsafe fn pixel_format(number: c_int) -> Option<ffi::AVPixelFormat> {
     (0..last).contains(&number).then(|| unsafe { std::mem::transmute(number) })
 }
 
-/// The matrix that turns this picture's YCbCr into RGB, as swscale numbers it.
-fn colour_matrix(raw: &ffi::AVFrame) -> c_int {
-    // Read as a number: what comes from a file need not be one that the enum knows.
-    // SAFETY: the enum is a C int.
-    let space = unsafe { (&raw const raw.colorspace).cast::<c_int>().read() };
-    match space {
-        1 => ffi::SWS_CS_ITU709,
-        4 => ffi::SWS_CS_FCC,
-        5 | 6 => ffi::SWS_CS_ITU601,
-        7 => ffi::SWS_CS_SMPTE240M,
-        9 | 10 => ffi::SWS_CS_BT2020,
-        // Not said: high definition is BT.709, what came before is BT.601.
-        _ if raw.height >= 720 || raw.width >= 1280 => ffi::SWS_CS_ITU709,
-        _ => ffi::SWS_CS_ITU601,
-    }
-}
-
-fn is_full_range(raw: &ffi::AVFrame) -> bool {
-    use ffi::AVPixelFormat::*;
-    // SAFETY: the enum is a C int.
-    let range = unsafe { (&raw const raw.color_range).cast::<c_int>().read() };
-    let full_formats = [
-        AV_PIX_FMT_YUVJ420P,
-        AV_PIX_FMT_YUVJ422P,
-        AV_PIX_FMT_YUVJ444P,
-        AV_PIX_FMT_YUVJ440P,
-        AV_PIX_FMT_YUVJ411P,
-    ];
-    range == 2 || full_formats.iter().any(|f| *f as c_int == raw.format)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -353,5 +351,42 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn hdr_of_any_format_is_shown_or_refused() {
+        let mut preprocess = Preprocess::new(32, 127.0, 128.0);
+        preprocess.cut_bars = true;
+        let mut converted = 0;
+        for format in 0..ffi::AVPixelFormat::AV_PIX_FMT_NB as c_int {
+            let mut frame = frame::Video::empty();
+            // SAFETY: the picture gets its own memory, all of which is then written; the enums are C ints.
+            let made = unsafe {
+                let raw = &mut *frame.as_mut_ptr();
+                (raw.format, raw.width, raw.height) = (format, 98, 66);
+                let made = ffi::av_frame_get_buffer(raw, 0) >= 0;
+                for buffer in raw.buf.into_iter().filter(|buffer| !buffer.is_null()) {
+                    ptr::write_bytes((*buffer).data, 0x55, (*buffer).size);
+                }
+                made
+            };
+            if !made {
+                continue;
+            }
+            for (transfer, primaries) in [(16, 9), (18, 2), (1, 12), (16, 200)] {
+                // SAFETY: as above; any number may come from a file.
+                unsafe {
+                    let raw = frame.as_mut_ptr();
+                    (&raw mut (*raw).color_trc).cast::<c_int>().write(transfer);
+                    (&raw mut (*raw).color_primaries).cast::<c_int>().write(primaries);
+                }
+                for colours in [Colours::Rgb, Colours::Luma] {
+                    let mut converter = Converter::new(&preprocess, None, 0.0, colours, None);
+                    let mut upright = vec![0; converter.size()];
+                    converted += usize::from(converter.convert(&frame, &mut upright).is_ok());
+                }
+            }
+        }
+        assert!(converted > 800, "{converted}");
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use ffmpeg_next::Packet;
 
 use super::bars::Content;
+use super::coding;
 use super::collector::{Collector, Wanted};
 use super::input::{End, Input};
 use super::memory::Packets;
@@ -66,11 +67,15 @@ fn read(
     }
     let mut input = Input::open(path, options.deadline)?;
     let (packets, end) = read_packets(&mut input, memory)?;
+    // SAFETY: the stream belongs to the open input.
+    let colours = unsafe { coding::warning(input.stream()) };
     let reader = Reader { input, sampling, preprocess, threads: options.threads };
-    match end {
+    let (mut frames, content) = match end {
         Some(end) => reader.short(packets, end),
         None => reader.long(&packets),
-    }
+    }?;
+    frames.warnings.extend(colours);
+    Ok((frames, content))
 }
 
 /// All packets and how they ended, or those that fit into `memory`, in bytes.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ffmpeg_next::{ffi, frame};
 
+use super::coding;
 use super::decoder::Decoder;
 use super::input::{End, Input};
 use super::memory::timestamp;
@@ -151,6 +152,8 @@ impl Walk {
             let n = self.damaged.max(errors);
             warnings.push(format!("damaged: {n} of its pictures are not whole"));
         }
+        // SAFETY: the stream belongs to the open input.
+        warnings.extend(unsafe { coding::warning(self.input.stream()) });
         Seen { pictures: self.pictures, duration, warnings }
     }
 

@@ -73,3 +73,31 @@ done
 # Sound with a cover picture, and without.
 run -f lavfi -i "sine=d=0.1" -i quarters.mp4 -map 0 -map 1 -c:a aac -c:v mjpeg -frames:v 1 -disposition:v attached_pic -bitexact cover.m4a
 run -f lavfi -i "sine=d=0.05:r=8000" -bitexact sound.wav
+# A chart of six colours: orange, green, blue / grey, white, black; in SDR's BT.709, in wider gamuts, and in HDR whose
+# white is 203 cd/m²: as is usual, of full range without a word on primaries, of eight bits; and at last HDR, then SDR.
+patch() { printf 'color=%s:s=32x32:r=5:d=0.4,format=gbrp[%s];' "$1" "$2"; }
+# six COLOUR1 … COLOUR6 PRIMARIES TRANSFER
+six() {
+    printf '%s' "$(patch $1 a)$(patch $2 b)$(patch $3 c)$(patch $4 d)$(patch $5 e)$(patch $6 f)"
+    printf '%s' "[a][b][c]hstack=3[t];[d][e][f]hstack=3[u];[t][u]vstack,"
+    printf 'setparams=range=pc:colorspace=gbr:color_primaries=%s:color_trc=%s,' $7 $8
+}
+chart=$(six 0xC86432 0x3CA05A 0x2846B4 gray white black bt709 bt709)
+pq="${chart}zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=bt2020:t=smpte2084:m=bt2020nc:npl=203"
+# The codes themselves, by the formulas of ITU-R BT.2100: zscale brightens each colour on its own.
+hlg="$(six 0x9C6032 0x5C8C52 0x3A3EA6 0x727272 0xBFBFBF black bt2020 arib-std-b67)zscale=m=bt2020nc:r=tv"
+# chart NAME FILTER FORMAT TAGS
+chart() {
+    run -f lavfi -i "$2,format=$3" -c:v libx265 -preset veryfast -movflags +faststart -bitexact \
+        -x265-params "log-level=none:info=0:qp=4:$4" chart_$1.mp4
+}
+chart bt709 "${chart}zscale=m=bt709:r=tv" yuv420p10le colorprim=bt709:transfer=bt709:colormatrix=bt709
+chart bt2020 "${chart}zscale=p=bt2020:t=2020_10:m=bt2020nc:r=tv" yuv420p10le colorprim=bt2020:transfer=bt2020-10:colormatrix=bt2020nc
+chart p3 "${chart}zscale=p=smpte432:m=bt709:r=tv" yuv420p10le colorprim=smpte432:transfer=bt709:colormatrix=bt709
+chart pq $pq:r=tv yuv420p10le colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc
+chart pq_full $pq:r=pc yuv420p10le transfer=smpte2084:range=full
+chart hlg "$hlg" yuv420p10le colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc
+chart hlg_eight_bits "$hlg" yuv420p colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc
+run -i chart_pq.mp4 -c copy -bitexact a.h265
+run -i chart_bt709.mp4 -c copy -bitexact b.h265
+cat a.h265 b.h265 > chart_change.h265; rm a.h265 b.h265
