@@ -102,6 +102,11 @@ impl TimelineFormat {
         }
     }
 
+    /// Whether a player shows them.
+    pub fn is_subtitles(self) -> bool {
+        matches!(self, Self::Vtt | Self::Srt)
+    }
+
     /// What stands after the last segment: for people a bar a label over `duration` seconds.
     pub fn footer(self, segments: &[Segment], duration: f64) -> String {
         if self != Self::Text || segments.is_empty() || duration <= 0.0 {

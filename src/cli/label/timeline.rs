@@ -62,8 +62,7 @@ impl TimelineArgs {
         target: &Target,
         console: &Console,
     ) -> Result<Status> {
-        let subtitles = matches!(target.format, TimelineFormat::Vtt | TimelineFormat::Srt);
-        if subtitles && films.len() > 1 {
+        if target.format.is_subtitles() && films.len() > 1 {
             return Err(Error::Usage("subtitles are for one video: name one at a time".into()));
         }
         if self.overlay.is_some() && (films.len() > 1 || films.first().is_some_and(|f| f == Path::new("-"))) {
@@ -142,11 +141,13 @@ impl TimelineArgs {
         }
         let mut bar = Bar::default();
         let (mut segments, mut number): (Vec<Segment>, usize) = (Vec::new(), 0);
+        let mut any_label = false;
         let mut tell = |told: Told| -> Result<bool> {
             match told {
                 Told::At { now, of } => bar.at(now, of, console),
                 Told::Segment(segment) => {
                     number += 1;
+                    any_label |= segment.label.is_some();
                     out.write(&target.format.segment(name, number, &segment), console)?;
                     // Only what is drawn at the end needs them again.
                     if for_people || self.overlay.is_some() {
@@ -163,6 +164,12 @@ impl TimelineArgs {
         console.end_progress();
         for warning in &seen.warnings {
             console.warning(format!("{}: {warning}", name.display()));
+        }
+        if target.format.is_subtitles() && !any_label {
+            console.warning(format!(
+                "{}: the model is sure of nothing in it, so there are no subtitles",
+                name.display()
+            ));
         }
         out.write(&target.format.footer(&segments, seen.duration), console)?;
         let Some(overlay) = &self.overlay else { return Ok(true) };
