@@ -1,4 +1,13 @@
-//! Convolutions.
+//! Convolutions on the CPU for candle, and their gradients.
+//!
+//! - Tensors in, tensors out: [`Conv2d`] and [`DepthwiseConv2d`], and [`ops`] with gradients.
+//! - Slices in, slices out, channels-last and `f32`: [`conv`], dense, 1×1, 2D and 3D; [`depthwise`], one kernel a
+//!   channel; [`pool`], max pooling; [`winograd`], 3×3×3 with a quarter of the products; [`grad`], gradients.
+//! - The plain truth that the fast kernels are held against: [`Kernels::Plain`], and [`conv3d_plain`] and
+//!   [`max_pool3d_plain`] by candle's own operators.
+//!
+//! Public functions check what they are given: those on tensors return an error, those on slices panic. Which
+//! instructions run is for [`Kernels`] to say.
 #![warn(missing_docs, unreachable_pub, clippy::undocumented_unsafe_blocks)]
 
 mod aligned;
@@ -30,3 +39,8 @@ pub use numbers::{Numbers, slice};
 pub use precision::Precision;
 pub use shape::{Activation, Grid, Window};
 pub use volume::{conv3d_plain, max_pool3d_plain};
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
