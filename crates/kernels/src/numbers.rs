@@ -10,6 +10,8 @@ pub struct Numbers<S> {
 }
 
 impl Numbers<()> {
+    /// The tensor's numbers, row by row.
+    ///
     /// # Errors
     /// The tensor is not `f32`, not contiguous or not on the CPU.
     pub fn of(tensor: &Tensor) -> Result<Numbers<impl Deref<Target = Storage> + '_>> {
@@ -35,6 +37,9 @@ impl<S: Deref<Target = Storage>> Deref for Numbers<S> {
 }
 
 /// The same inside of an operator's forward pass.
+///
+/// # Errors
+/// The numbers are not `f32` or not contiguous.
 pub fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F32(numbers), Some((start, end))) => Ok(&numbers[start..end]),

@@ -1,8 +1,11 @@
 //! The kernels as differentiable operators on candle tensors, `f32` on the CPU.
 
-use super::conv::{Activation, Grid, PackedConv, Run, Window};
-use super::grad::{self, ConvGrad};
-use super::{Kernels, Numbers, slice};
+use crate::call::{MAX_INPUTS, Run};
+use crate::conv::PackedConv;
+use crate::grad::{self, ConvGrad};
+use crate::instructions::Kernels;
+use crate::numbers::{Numbers, slice};
+use crate::shape::{Activation, Grid, Window};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
@@ -17,7 +20,8 @@ const PIECES: usize = 4;
 /// `[N, D', H', W', O]` with `D' = D / stride[0]` rounded up, and so on: images have `D = kd = 1`.
 ///
 /// # Errors
-/// Shapes that don't fit, or tensors that are not `f32` on the CPU.
+/// Shapes that don't fit, a stride of 0, more than 4096 channels in or out, tensors that are not `f32` on the CPU,
+/// or a CPU that lacks the instructions.
 pub fn conv(
     kernels: Kernels,
     x: &Tensor,
@@ -26,7 +30,7 @@ pub fn conv(
     stride: [usize; 3],
     activation: Activation,
 ) -> Result<Tensor> {
-    let op = ConvOp { kernels, stride, activation };
+    let op = ConvOp { kernels: kernels.checked()?, stride, activation };
     let affine = Tensor::cat(&[scale, bias], 0)?;
     x.contiguous()?.apply_op3(&weight.contiguous()?, &affine, op)
 }
@@ -57,14 +61,18 @@ impl ConvOp {
     fn sizes(&self, x: &[usize], weight: &[usize], affine: &[usize]) -> Result<Sizes> {
         match (x, weight) {
             (&[n, d, h, w, cin], &[cout, weight_cin, kd, kh, kw])
-                if cin == weight_cin && affine == [2 * cout] && n * d * h * w * cin * cout > 0 =>
+                if cin == weight_cin
+                    && affine == [2 * cout]
+                    && ![n, d, h, w, cin, cout, kd, kh, kw].contains(&0)
+                    && !self.stride.contains(&0)
+                    && cin.max(cout) <= MAX_INPUTS =>
             {
                 let (window, [to_d, to_h, to_w]) = Window::same([kd, kh, kw], self.stride, [d, h, w]);
                 let from = Grid::dense([n, d, h, w], cin);
                 let to = Grid::dense([n, to_d, to_h, to_w], cout);
                 Ok(Sizes { window, from, to, cin, cout })
             }
-            _ => bail!("convolution of {x:?} with {weight:?} and {affine:?}"),
+            _ => bail!("convolution of {x:?} with {weight:?} and {affine:?}, stride {:?}", self.stride),
         }
     }
 }

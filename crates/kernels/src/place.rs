@@ -1,25 +1,25 @@
 //! Where a tile's pixels and taps lie: the pointers that the microkernel follows.
+//!
+//! All of it relies on [`Run::check`]: pointers go to pixels inside of the run's grids, and nowhere else.
 
-use super::conv::{PackedConv, Run};
-use super::micro::Tap;
+use crate::call::{MAX_INPUTS, Run};
+use crate::micro::tile::Tap;
+use std::ops::Range;
 
 /// What a tap over the border reads.
 #[repr(align(64))]
 struct Zeros([f32; MAX_INPUTS]);
 static ZEROS: Zeros = Zeros([0.0; MAX_INPUTS]);
 
-/// Most numbers that one tap may read.
-pub(super) const MAX_INPUTS: usize = 4096;
-
 /// Walks over the output's pixels.
-pub(super) struct Position {
+pub(crate) struct Position {
     /// Volume, depth, row, pixel.
     at: [usize; 4],
     dims: [usize; 4],
 }
 
 impl Position {
-    pub(super) fn new(run: &Run, row: usize) -> Self {
+    pub(crate) fn new(run: &Run, row: usize) -> Self {
         let dims = run.to.dims;
         let [_, d, h, _] = dims.map(|n| n.max(1));
         Self { at: [row / h / d, row / h % d, row % h, 0], dims }
@@ -43,12 +43,15 @@ impl Position {
 }
 
 /// A tile's pointers.
-pub(super) struct Placed<const R: usize> {
-    pub taps: std::ops::Range<usize>,
-    pub k: usize,
-    pub out: [*mut f32; R],
-    pub residual: Option<[*const f32; R]>,
-    pub rows: usize,
+pub(crate) struct Placed<const R: usize> {
+    /// Which of the taps are this tile's.
+    pub(crate) taps: Range<usize>,
+    /// Adjacent numbers that each tap reads.
+    pub(crate) k: usize,
+    pub(crate) out: [*mut f32; R],
+    pub(crate) residual: Option<[*const f32; R]>,
+    /// Pixels that exist.
+    pub(crate) rows: usize,
 }
 
 fn offset(strides: &[usize; 4], at: [usize; 4]) -> usize {
@@ -57,22 +60,21 @@ fn offset(strides: &[usize; 4], at: [usize; 4]) -> usize {
 
 impl<const R: usize> Placed<R> {
     /// The next `n <= R` pixels; missing ones repeat the last.
-    pub(super) fn new(
-        conv: &PackedConv,
+    pub(crate) fn new(
+        cin: usize,
         run: &Run,
         output: *mut f32,
         position: &mut Position,
         n: usize,
         taps: &mut Vec<Tap<R>>,
     ) -> Self {
-        let window = &run.window;
-        let fits = || std::iter::zip(run.to.dims, run.from.dims).all(|(to, from)| to <= from);
-        if conv.taps == 1 && window.stride == [1; 3] && window.pad == [0; 3] && fits() {
-            return Self::point(conv, run, output, position, n, taps);
+        if run.is_point() {
+            return Self::point(cin, run, output, position, n, taps);
         }
-        if let Some(placed) = Self::inside_row(conv, run, output, position, n, taps) {
+        if let Some(placed) = Self::inside_row(cin, run, output, position, n, taps) {
             return placed;
         }
+        let window = &run.window;
         let mut out = [output; R];
         let mut residual = run.residual.map(|(r, _)| [r.as_ptr(); R]);
         // First tap of each pixel, with the padding counted: may lie outside the image.
@@ -104,14 +106,14 @@ impl<const R: usize> Placed<R> {
             }
         }
         let start = taps.len();
-        let k = place_taps(conv, run, &base, &corner, taps);
+        let k = place_taps(cin, run, &base, &corner, taps);
         Self { taps: start..taps.len(), k, out, residual, rows: n }
     }
 
     /// [`Self::new`] for pixels of one row whose windows hang over neither side, where there are such: all but the
     /// ends of a wide image's rows. Pixels and windows lie at even distances, and a tap is a whole kernel row.
     fn inside_row(
-        conv: &PackedConv,
+        cin: usize,
         run: &Run,
         output: *mut f32,
         position: &mut Position,
@@ -123,7 +125,7 @@ impl<const R: usize> Placed<R> {
         let step = window.stride[2];
         let left = (at[3] * step).checked_sub(window.pad[2])?;
         let right = left + (n - 1) * step + kw;
-        let adjacent = from.strides[3] == conv.cin && conv.cin * kw <= MAX_INPUTS;
+        let adjacent = from.strides[3] == cin && cin * kw <= MAX_INPUTS;
         if run.transposed || !adjacent || at[3] + n > run.to.dims[3] || right > from.dims[3] {
             return None;
         }
@@ -145,18 +147,18 @@ impl<const R: usize> Placed<R> {
                 let input: [usize; R] =
                     spread(offset(&from.strides, [at[0], plane, line, left]), step * from.strides[3]);
                 let input = input.map(|at| run.input.as_ptr().wrapping_add(at));
-                taps.push(Tap { row: (z * kh + y) * kw * conv.cin, input });
+                taps.push(Tap { row: (z * kh + y) * kw * cin, input });
             }
         }
         position.advance(n);
         let out = out.map(|at| output.wrapping_add(at));
-        Some(Self { taps: start..taps.len(), k: conv.cin * kw, out, residual, rows: n })
+        Some(Self { taps: start..taps.len(), k: cin * kw, out, residual, rows: n })
     }
 
     /// [`Self::new`] for a 1×1 convolution, most of an image network: no borders, so that pixels of one
     /// row lie at even distances.
-    pub(super) fn point(
-        conv: &PackedConv,
+    pub(crate) fn point(
+        cin: usize,
         run: &Run,
         output: *mut f32,
         position: &mut Position,
@@ -191,7 +193,7 @@ impl<const R: usize> Placed<R> {
             }
         }
         taps.push(Tap { row: 0, input });
-        Self { taps: taps.len() - 1..taps.len(), k: conv.cin, out, residual, rows: n }
+        Self { taps: taps.len() - 1..taps.len(), k: cin, out, residual, rows: n }
     }
 }
 
@@ -199,7 +201,7 @@ impl<const R: usize> Placed<R> {
 /// row where no pixel's row hangs over the left or right border, else one pixel. Taps that see
 /// nothing but padding are left out.
 fn place_taps<const R: usize>(
-    conv: &PackedConv,
+    cin: usize,
     run: &Run,
     base: &[usize; R],
     corner: &[[isize; 3]; R],
@@ -212,10 +214,10 @@ fn place_taps<const R: usize>(
     let strides = run.from.strides.map(|n| n as isize);
     let inside = |c: &[isize; 3]| (0..3).all(|i| (0..dims[i]).contains(&c[i]));
     let whole = !run.transposed
-        && run.from.strides[3] == conv.cin
-        && conv.cin * run.window.kernel[2] <= MAX_INPUTS
+        && run.from.strides[3] == cin
+        && cin * run.window.kernel[2] <= MAX_INPUTS
         && corner.iter().all(|c| c[2] >= 0 && c[2] + kw <= dims[2]);
-    let (step, k) = if whole { (kw, conv.cin * run.window.kernel[2]) } else { (1, conv.cin) };
+    let (step, k) = if whole { (kw, cin * run.window.kernel[2]) } else { (1, cin) };
     let stride = run.window.stride.map(|n| n as isize);
     for z in 0..kd {
         for y in 0..kh {
@@ -223,7 +225,7 @@ fn place_taps<const R: usize>(
             while x < kw {
                 let mut any = false;
                 let tap = Tap {
-                    row: ((z * kh + y) * kw + x) as usize * conv.cin,
+                    row: ((z * kh + y) * kw + x) as usize * cin,
                     input: std::array::from_fn(|r| {
                         let k = [z, y, x];
                         let mut at = [0; 3];

@@ -1,15 +1,20 @@
 //! Max pooling over channels-last volumes.
 
-use super::Kernels;
-use super::conv::{Grid, Window};
+use crate::instructions::Kernels;
+use crate::shape::{Grid, Window};
 use rayon::prelude::*;
 
 /// The largest of each window of `from` for each pixel of `to`, channel by channel; padding counts
 /// as −∞. Split over rayon's current pool.
 ///
 /// `input` is `[T, H, W, channels]` without gaps, `output` likewise.
+///
+/// # Panics
+/// Grids with gaps or of several volumes, slices shorter than they, or a CPU that lacks the instructions.
 pub fn max_pool(kernels: Kernels, window: Window, input: &[f32], from: Grid, output: &mut [f32], to: Grid) {
+    let kernels = kernels.expect_supported();
     let channels = from.strides[3];
+    assert!(channels > 0, "a pixel without channels");
     assert_eq!(from, Grid::dense(from.dims, channels), "input's layout");
     assert_eq!(to, Grid::dense(to.dims, channels), "output's layout");
     assert!(from.dims[0] == 1 && to.dims[0] == 1, "one volume");
@@ -19,7 +24,7 @@ pub fn max_pool(kernels: Kernels, window: Window, input: &[f32], from: Grid, out
     output[..to.len(channels)].par_chunks_exact_mut(row.max(1)).enumerate().for_each(|(i, output)| {
         let at = [i / height, i % height];
         match kernels {
-            // SAFETY: `Kernels::checked` has seen the instructions.
+            // SAFETY: `expect_supported` has seen the instructions.
             #[cfg(target_arch = "x86_64")]
             Kernels::Avx512 => unsafe { row_avx512(window, input, from, output, at) },
             // SAFETY: as above.

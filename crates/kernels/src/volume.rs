@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor, bail};
 
 /// How much SAME padding stands before and behind a length, so that it gives `len / stride`
 /// outputs, rounded up; where the sum is odd, the larger half is behind.
-pub fn same_padding(len: usize, kernel: usize, stride: usize) -> (usize, usize) {
+fn same_padding(len: usize, kernel: usize, stride: usize) -> (usize, usize) {
     let total = (len.div_ceil(stride).saturating_sub(1) * stride + kernel).saturating_sub(len);
     (total / 2, total - total / 2)
 }

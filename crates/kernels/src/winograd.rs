@@ -8,8 +8,11 @@
 
 use std::cell::RefCell;
 
-use super::conv::{Activation, Grid, PackedConv, Run, SendPtr, Window};
-use super::{AlignedBuf, Kernels};
+use crate::aligned::AlignedBuf;
+use crate::call::{Run, SendPtr};
+use crate::conv::PackedConv;
+use crate::instructions::Kernels;
+use crate::shape::{Activation, Grid, Window, product};
 
 /// Side of a tile of outputs, and of the inputs that it sees.
 const OUT: usize = 4;
@@ -23,10 +26,12 @@ const PLANES: usize = 8;
 type Lane = [f32; LANES];
 
 /// Weights of a 3×3×3 convolution with stride 1 and SAME padding, transformed.
+///
+/// The fields are private, as kernels trust them.
 pub struct WinogradConv {
     kernels: Kernels,
-    pub cin: usize,
-    pub cout: usize,
+    cin: usize,
+    cout: usize,
     /// One convolution over time for each transformed point.
     points: Vec<PackedConv>,
     bias: Vec<f32>,
@@ -47,9 +52,13 @@ thread_local! {
 
 impl WinogradConv {
     /// Weights in PyTorch's order `[cout, cin, 3, 3, 3]`; both numbers of channels are multiples of 16.
+    ///
+    /// # Panics
+    /// They aren't, `weight` or `bias [cout]` has another size, or this CPU lacks the instructions.
     pub fn from_torch(kernels: Kernels, [cin, cout]: [usize; 2], weight: &[f32], bias: &[f32]) -> Self {
         assert!(cin.is_multiple_of(LANES) && cout.is_multiple_of(LANES), "channels in multiples of {LANES}");
-        assert_eq!(weight.len(), cout * cin * 27, "weight's size");
+        assert!(cin > 0 && cout > 0, "a convolution without channels");
+        assert_eq!(weight.len(), product(&[cout, cin, 27]), "weight's size");
         assert_eq!(bias.len(), cout, "one bias for each output channel");
         // [points, 3, cin, cout]
         let mut points = vec![0.0; POINTS * 3 * cin * cout];
@@ -68,6 +77,9 @@ impl WinogradConv {
     }
 
     /// `input [T, H, W, cin]` without gaps to the pixels of `to`. Split over rayon's current pool.
+    ///
+    /// # Panics
+    /// `to` isn't one volume of `dims`, its pixels overlap, or a slice is shorter than its volume.
     pub fn run_parallel(
         &self,
         input: &[f32],
@@ -78,10 +90,10 @@ impl WinogradConv {
     ) {
         let [planes, height, width] = dims;
         assert_eq!(to.dims, [1, planes, height, width], "output's shape");
-        assert!(input.len() >= planes * height * width * self.cin, "input's size");
+        assert!(input.len() >= product(&[planes, height, width, self.cin]), "input's size");
         assert!(output.len() >= to.len(self.cout), "output's size");
         to.check_apart(self.cout);
-        let output = SendPtr(output.as_mut_ptr());
+        let output = SendPtr::new(output);
         rayon::scope(|scope| {
             for first in (0..planes).step_by(PLANES) {
                 for y in (0..height).step_by(OUT) {
@@ -118,7 +130,7 @@ impl Strip<'_> {
         let inputs = scratch.inputs.at_least(POINTS * seen);
         let sums = scratch.sums.at_least(POINTS * made);
         match self.conv.kernels {
-            // SAFETY: `Kernels::checked` has seen the instructions.
+            // SAFETY: `from_torch` has seen the instructions.
             #[cfg(target_arch = "x86_64")]
             Kernels::Avx512 => unsafe { inputs_avx512(&self, begin..end, inputs) },
             // SAFETY: as above.

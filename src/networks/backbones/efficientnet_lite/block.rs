@@ -64,18 +64,18 @@ impl Block {
 
     /// The output's shape.
     pub(super) fn shape(&self, from: Images) -> Images {
-        let stride = self.depthwise.stride;
+        let stride = self.depthwise.stride();
         Images {
             height: from.height.div_ceil(stride),
             width: from.width.div_ceil(stride),
-            channels: self.project.cout,
+            channels: self.project.cout(),
             ..from
         }
     }
 
     /// All rows of the images `first..first + together`.
     pub(super) fn whole(&self, from: Images, first: usize, together: usize) -> Strip<'_> {
-        let (k, stride) = (self.depthwise.kernel, self.depthwise.stride);
+        let (k, stride) = (self.depthwise.kernel(), self.depthwise.stride());
         let (window, [_, height, width]) =
             Window::same([1, k, k], [1, stride, stride], [1, from.height, from.width]);
         Strip {
@@ -86,7 +86,7 @@ impl Block {
             rows: height,
             usual: height,
             padded: (height - 1) * stride + k,
-            row: ((width - 1) * stride + k) * self.depthwise.channels,
+            row: ((width - 1) * stride + k) * self.depthwise.channels(),
             from,
             to: self.shape(from),
             pad: [window.pad[1], window.pad[2]],
@@ -103,7 +103,7 @@ impl Block {
         hidden: &mut Hidden,
     ) {
         let whole = self.whole(from, 0, from.n);
-        let (k, stride, height) = (self.depthwise.kernel, self.depthwise.stride, whole.rows);
+        let (k, stride, height) = (self.depthwise.kernel(), self.depthwise.stride(), whole.rows);
         // Whole images where several fit, else as many rows of one as fit.
         let together = (STRIP / (whole.padded * whole.row)).clamp(1, from.n);
         let usual = (STRIP / (stride * whole.row)).clamp(1, height);
@@ -155,19 +155,19 @@ impl Strip<'_> {
         let [pad_top, pad_left] = self.pad;
         let image = self.padded * self.row;
         // Rows of the padded image, counted from `pad_top` above its first row.
-        let top = self.y * conv.stride;
-        let usual = (self.usual - 1) * conv.stride + conv.kernel;
+        let top = self.y * conv.stride();
+        let usual = (self.usual - 1) * conv.stride() + conv.kernel();
         let expanded = expanded.at_least(self.together * image.max(usual * self.row));
         let shared = if self.y == 0 {
             0
         } else {
-            let shared = conv.kernel - conv.stride;
+            let shared = conv.kernel() - conv.stride();
             expanded.copy_within((usual - shared) * self.row..usual * self.row, 0);
             shared
         };
         let begin = (top + shared).max(pad_top);
         let end = (top + self.padded).min(pad_top + self.from.height);
-        let interior = pad_left * conv.channels..(pad_left + self.from.width) * conv.channels;
+        let interior = pad_left * conv.channels()..(pad_left + self.from.width) * conv.channels();
         for expanded in expanded.chunks_exact_mut(image).take(self.together) {
             for (y, row) in expanded.chunks_exact_mut(self.row).enumerate().skip(shared) {
                 if (begin..end).contains(&(top + y)) {
@@ -184,7 +184,7 @@ impl Strip<'_> {
         let images = self.from.grid();
         let dims = [self.together, 1, end - begin, self.from.width];
         let from = Grid { dims, ..images };
-        let to = Grid { dims, strides: [image, 0, self.row, conv.channels] };
+        let to = Grid { dims, strides: [image, 0, self.row, conv.channels()] };
         let start = self.first * images.strides[0] + (begin - pad_top) * images.strides[2];
         let input = &input[start..];
         let output = &mut expanded[(begin - top) * self.row + interior.start..];
@@ -213,7 +213,7 @@ impl Strip<'_> {
     /// `expanded` to `filtered [together, rows, width, hidden]`.
     pub(super) fn filter(&self, expanded: &[f32], filtered: &mut AlignedBuf) {
         let image = self.padded * self.row;
-        let out_row = self.to.width * self.block.depthwise.channels;
+        let out_row = self.to.width * self.block.depthwise.channels();
         let out_image = self.rows * out_row;
         let filtered = filtered.at_least(self.together * out_image);
         for (n, output) in filtered.chunks_exact_mut(out_image).enumerate() {
@@ -239,7 +239,7 @@ impl Strip<'_> {
             window: Window::POINT,
             transposed: false,
             input: filtered,
-            from: Grid::dense(dims, self.block.depthwise.channels),
+            from: Grid::dense(dims, self.block.depthwise.channels()),
             output: &mut output[start..],
             to,
             residual: self.block.residual.then(|| (&residual[start..], to)),

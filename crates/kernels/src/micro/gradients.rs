@@ -1,19 +1,19 @@
-//! The innermost loops of training, as `micro` has those of the forward pass.
+//! The innermost loops of training.
 
 // Indices say which registers a loop is about; iterators would hide it.
 #![allow(clippy::needless_range_loop)]
 
-use super::Kernels;
-use super::simd::{Array8, Lane};
+use super::lane::{Array8, Lane};
 #[cfg(target_arch = "x86_64")]
-use super::simd::{Ymm, Zmm};
+use super::lane::{Ymm, Zmm};
+use crate::instructions::Kernels;
 
 /// Compiles `$body::<vector, …>` for each instruction set and picks one at run time.
 macro_rules! dispatch {
     ($(#[$doc:meta])* $name:ident(<$($c:ident),*>, $call:ty),
      $zmm:expr, $ymm:expr, $array:expr) => {
         $(#[$doc])*
-        pub(super) unsafe fn $name<$(const $c: usize),*>(kernels: Kernels, call: &$call) {
+        pub(crate) unsafe fn $name<$(const $c: usize),*>(kernels: Kernels, call: &$call) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f")]
             unsafe fn avx512<$(const $c: usize),*>(call: &$call) {
@@ -39,7 +39,7 @@ macro_rules! dispatch {
 }
 
 /// A sum of outer products: `out[r, c] += Σ a[r] · b[c]` over pairs of vectors.
-pub(super) struct Outer<'a> {
+pub(crate) struct Outer<'a> {
     /// Vectors of `rows` and of `cols` numbers.
     pub pairs: &'a [(*const f32, *const f32)],
     pub out: *mut f32,
@@ -131,7 +131,7 @@ dispatch! {
 }
 
 /// The gradient before an activation from that behind it, and its sum over pixels.
-pub(super) struct Unclamp {
+pub(crate) struct Unclamp {
     /// `[pixels, channels]`, made zero wherever the activation was at a limit.
     pub grad: *mut f32,
     /// The activations; a row of `width` pixels every `out_row` numbers.
@@ -181,7 +181,7 @@ dispatch! {
 }
 
 /// A depthwise convolution's gradient for its weights.
-pub(super) struct DepthwiseGrad {
+pub(crate) struct DepthwiseGrad {
     /// As the forward pass had it, padded.
     pub input: *const f32,
     pub in_row: usize,

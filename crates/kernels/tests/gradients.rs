@@ -1,9 +1,9 @@
 //! Gradients of the operators: against those that candle derives for its own, and by finite
 //! differences.
 
-use super::conv::Activation;
-use super::{Kernels, conv3d_plain, ops};
 use candle_core::{DType, Device, Tensor, Var};
+use classify_kernels::conv::Activation;
+use classify_kernels::{Kernels, conv3d_plain, ops};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

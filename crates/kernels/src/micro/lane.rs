@@ -2,10 +2,10 @@
 //! FMA, and plain arrays that the compiler vectorises (SSE2, NEON).
 //!
 //! Every method is `inline(always)` and must end up inside a function that enables the matching
-//! `target_feature`; only `micro` does that.
+//! `target_feature`; only its neighbours do that.
 
 /// A vector of `LEN` `f32`.
-pub(super) trait Lane: Copy {
+pub(crate) trait Lane: Copy {
     const LEN: usize;
     /// Safety, for all methods: the CPU has the instructions; `p` is valid for `LEN` (or `n`, or
     /// for `splat` one) numbers. `n <= LEN`.
@@ -26,7 +26,7 @@ pub(super) trait Lane: Copy {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{Ymm, Zmm};
+pub(crate) use x86::{Ymm, Zmm};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -35,7 +35,7 @@ mod x86 {
 
     /// 16 numbers, AVX-512F.
     #[derive(Clone, Copy)]
-    pub struct Zmm(__m512);
+    pub(crate) struct Zmm(__m512);
 
     impl From<__m512> for Zmm {
         #[inline(always)]
@@ -98,7 +98,7 @@ mod x86 {
 
     /// 8 numbers, AVX2 and FMA.
     #[derive(Clone, Copy)]
-    pub struct Ymm(__m256);
+    pub(crate) struct Ymm(__m256);
 
     /// A mask whose first `n` of 8 elements are set.
     #[inline(always)]
@@ -161,7 +161,7 @@ mod x86 {
 
 /// 8 numbers as an array, for every CPU.
 #[derive(Clone, Copy)]
-pub(super) struct Array8([f32; 8]);
+pub(crate) struct Array8([f32; 8]);
 
 impl Lane for Array8 {
     const LEN: usize = 8;

@@ -1,8 +1,8 @@
 //! The fast kernels against the plain ones, on random shapes.
 
-use super::conv::{Activation, Grid, PackedConv, Run, Window};
-use super::depthwise::{DepthwiseConv, DepthwiseRun};
-use super::{AlignedBuf, Kernels};
+use classify_kernels::conv::{Activation, Grid, PackedConv, Run, Window};
+use classify_kernels::depthwise::{DepthwiseConv, DepthwiseRun};
+use classify_kernels::{AlignedBuf, Kernels};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
