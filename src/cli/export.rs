@@ -1,9 +1,9 @@
-//! `classify export MODEL -o FILE.onnx`: a model for other programs.
+//! `classify export MODEL --onnx -o FILE`: a model for other programs.
 
 use std::path::PathBuf;
 
 use crate::model::{ModelFolder, onnx};
-use crate::{Error, Result, files};
+use crate::{Result, files};
 use candle_core::Device;
 
 use super::console::Verbosity;
@@ -20,10 +20,10 @@ pub(super) struct Args {
     /// A model inside the program or a model folder
     #[arg(value_name = "NAME|DIR")]
     model: String,
-    /// As ONNX, whatever the file's ending
-    #[arg(long)]
+    /// As ONNX
+    #[arg(long, required = true)]
     onnx: bool,
-    /// The file to write: .onnx
+    /// The file to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Replace the file where it exists
@@ -37,10 +37,6 @@ impl Args {
     /// Load, translate, write.
     pub(super) fn run(self, console: &Console) -> Result<Status> {
         console.set_verbosity(self.verbosity);
-        if !self.onnx && self.output.extension().is_none_or(|ending| ending != "onnx") {
-            let output = self.output.display();
-            return Err(Error::Usage(format!("{output}: the ending must be .onnx, or say --onnx")));
-        }
         refuse_existing(&self.output, self.force)?;
         let folder = ModelFolder::named(&self.model, &Device::Cpu)?;
         let bytes = onnx(&folder)?;
