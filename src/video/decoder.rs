@@ -126,3 +126,9 @@ impl Drop for Decoder {
         unsafe { ffi::avcodec_free_context(&mut self.context) };
     }
 }
+
+/// When a decoded picture is shown, in the stream's ticks.
+pub(super) fn timestamp(frame: &frame::Video) -> Option<i64> {
+    // The wrapper's `timestamp` is FFmpeg's best guess where the packet had no time.
+    frame.pts().or_else(|| frame.timestamp())
+}

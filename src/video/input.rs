@@ -39,6 +39,28 @@ pub(super) enum End {
     Broken,
 }
 
+impl End {
+    /// Why a file that opens, and ended so before the first picture, can't be used.
+    pub fn without_pictures(self) -> &'static str {
+        match self {
+            Self::Clean => "holds no pictures",
+            Self::Broken => "truncated: it ends before the first picture",
+        }
+    }
+}
+
+/// What a container's index says of a packet of the video.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    /// When it is decoded or shown, in the stream's ticks.
+    pub stamp: i64,
+    /// Where it lies in the file, in bytes.
+    pub position: i64,
+    pub key: bool,
+    /// Outside the edit list.
+    pub hidden: bool,
+}
+
 impl Input {
     /// Opens `path` and finds its video. `threads` isn't needed here: only the decoder has threads.
     pub fn open(path: &Path, deadline: Option<Instant>) -> Result<Self> {
@@ -106,9 +128,7 @@ impl Input {
     /// Whether the container told everything that a decoder needs, so that reading ahead (which
     /// costs as much as decoding a few frames) can be left out.
     fn has_complete_headers(&self) -> bool {
-        // SAFETY: the context is open; `iformat` and its name live as long as the program.
-        let format = unsafe { std::ffi::CStr::from_ptr((*(*self.context).iformat).name) };
-        let format = format.to_string_lossy();
+        let format = self.format();
         (format.starts_with("mov,") || format.starts_with("matroska,"))
             && self.streams().any(|s| is_video(s) && is_complete(s))
             && self.streams().filter(|s| is_video(*s)).all(is_complete)
@@ -122,6 +142,38 @@ impl Input {
         // SAFETY: the context is open.
         let code = unsafe { ffi::avformat_find_stream_info(self.context, ptr::null_mut()) };
         self.check(code)
+    }
+
+    /// Whether [`Self::analyse`] was done.
+    pub fn is_analysed(&self) -> bool {
+        self.analysed
+    }
+
+    /// When the last packet of any stream ends, in seconds, by reading the file once more.
+    ///
+    /// # Errors
+    /// Where it can't be opened again, or the deadline passed.
+    pub fn last_moment(&self) -> Result<f64> {
+        let again = Self::open(&self.path, *self.deadline)?;
+        for stream in again.streams() {
+            // SAFETY: `stream` comes from the open context.
+            unsafe { (*stream).discard = ffi::AVDiscard::AVDISCARD_DEFAULT };
+        }
+        let mut last = 0.0;
+        loop {
+            again.check_deadline()?;
+            let mut packet = Packet::empty();
+            // SAFETY: the context is open, the packet empty; its stream is one of the context's.
+            let tick = unsafe {
+                if ffi::av_read_frame(again.context, packet.as_mut_ptr()) < 0 {
+                    return Ok(last);
+                }
+                f64::from(Rational::from((**(*again.context).streams.add(packet.stream())).time_base))
+            };
+            if let Some(stamp) = packet.pts().or(packet.dts()) {
+                last = f64::max(last, stamp.saturating_add(packet.duration().max(0)) as f64 * tick);
+            }
+        }
     }
 
     /// Picks the video that a player would show and ignores all other streams.
@@ -220,6 +272,7 @@ impl Input {
         let mut broken = 0;
         loop {
             self.check_deadline()?;
+            let before = self.position();
             let mut packet = Packet::empty();
             // SAFETY: the context is open, the packet empty.
             match unsafe { ffi::av_read_frame(self.context, packet.as_mut_ptr()) } {
@@ -231,10 +284,18 @@ impl Input {
                 ffi::AVERROR_INVALIDDATA if broken < 100 => broken += 1,
                 _ => {
                     self.check_deadline()?;
-                    return Ok(Err(End::Broken));
+                    // Some demuxers know no other way to say that there is nothing left.
+                    let nothing_left = self.size().is_some_and(|size| before >= size);
+                    return Ok(Err(if nothing_left { self.end() } else { End::Broken }));
                 }
             }
         }
+    }
+
+    /// Bytes of the file that were read, or skipped.
+    pub fn position(&self) -> i64 {
+        // SAFETY: `io` is open; a seek by nothing tells where it is.
+        unsafe { ffi::avio_seek(self.io, 0, libc::SEEK_CUR) }
     }
 
     fn end(&self) -> End {
@@ -270,6 +331,41 @@ impl Input {
             let entry = ffi::avformat_index_get_entry_from_timestamp(self.stream(), stamp, backward);
             entry.as_ref().map(|e| e.timestamp)
         }
+    }
+
+    /// What the container's index lists of the video, in its order: all packets or some of the keyframes.
+    pub fn index(&self) -> Vec<Entry> {
+        // SAFETY: the stream is open; each entry is read before anything else touches the stream.
+        let count = unsafe { ffi::avformat_index_get_entries_count(self.stream()) };
+        let entry = |i| unsafe { ffi::avformat_index_get_entry(self.stream(), i).as_ref() };
+        let entries = (0..count).filter_map(entry);
+        entries
+            .map(|entry| Entry {
+                stamp: entry.timestamp,
+                position: entry.pos,
+                key: entry.flags() & ffi::AVINDEX_KEYFRAME != 0,
+                hidden: entry.flags() & ffi::AVINDEX_DISCARD_FRAME != 0,
+            })
+            .collect()
+    }
+
+    /// Bytes of the file; `None` of a pipe.
+    pub fn size(&self) -> Option<i64> {
+        // SAFETY: `io` is open.
+        let size = unsafe { ffi::avio_size(self.io) };
+        (size > 0).then_some(size)
+    }
+
+    /// FFmpeg's names of the container, as `mov,mp4,m4a,3gp,3g2,mj2`.
+    pub fn format(&self) -> String {
+        // SAFETY: the context is open; `iformat` and its name live as long as the program.
+        unsafe { CStr::from_ptr((*(*self.context).iformat).name) }.to_string_lossy().into_owned()
+    }
+
+    /// Whether the container is one in which stamps may start anew at any time.
+    pub fn is_broadcast(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { (*(*self.context).iformat).flags & ffi::AVFMT_TS_DISCONT != 0 }
     }
 
     pub fn check_deadline(&self) -> Result<()> {

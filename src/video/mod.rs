@@ -2,18 +2,23 @@
 
 mod ahead;
 mod bars;
+mod clock;
 mod collector;
+mod completeness;
 mod decoder;
+mod ending;
+mod feed;
 mod input;
-mod memory;
 mod orientation;
+mod packets;
 mod picture;
+mod plan;
 mod preprocess;
 mod probe;
 mod read;
 mod reason;
 mod sampling;
-mod stream;
+mod seeking;
 mod timeline;
 mod walk;
 
@@ -49,13 +54,16 @@ pub fn has_video_ending(path: &Path) -> bool {
 pub struct DecodeOptions {
     /// Threads of the decoder: one a clip where many clips are decoded side by side.
     pub threads: usize,
+    /// Bytes of video up to which a clip is read into memory; of a longer one only parts are, as far as its
+    /// container tells where they are.
+    pub memory: usize,
     /// When to give up.
     pub deadline: Option<std::time::Instant>,
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { threads: 1, deadline: None }
+        Self { threads: 1, memory: 48 << 20, deadline: None }
     }
 }
 
