@@ -32,6 +32,9 @@ impl Extent {
 /// Containers whose headers tell the duration of what was put in, as far as they tell.
 const TRUSTED: [&str; 7] = ["mov", "matroska", "flv", "asf", "mxf", "rm", "smjpeg"];
 
+/// Containers in which FFmpeg says at the file's end that it can't read on, as it does in the middle.
+const END_WITH_AN_ERROR: [&str; 2] = ["gxf", "roq"];
+
 /// What to say of a file that was read to its end and shows less than was put into it.
 ///
 /// A file that is whole must pass: so a claim counts only where nothing else explains it.
@@ -43,10 +46,13 @@ pub(super) fn warning(input: &Input, held: Held, extent: Extent) -> Result<Optio
     let family = format.split(',').next().unwrap_or_default();
     // On a clock that leaps, durations mean nothing.
     let claimed = input.claimed_duration().filter(|_| held.leaps == 0 && TRUSTED.contains(&family));
-    let cut = held.end == Some(End::Broken)
+    let early = if input.size().is_some() { ending::is_early(&input.path, family, held.size) } else { None };
+    let broken =
+        held.end == Some(End::Broken) && !(early == Some(false) && END_WITH_AN_ERROR.contains(&family));
+    let cut = broken
         || held.cut
+        || early == Some(true)
         || (family == "mov" && lacks_pictures(input, held, claimed, extent))
-        || (input.size().is_some() && ending::is_early(&input.path, &format, held.size))
         || (family != "mov" && lacks_time(input, claimed, extent)?);
     Ok(cut.then(|| reason::truncated(extent.duration, claimed.unwrap_or(0.0))))
 }

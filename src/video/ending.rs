@@ -1,16 +1,16 @@
 //! Whether a file ends where its container says: what is claimed in bytes against what is there.
 //!
-//! Each function answers `None` where the container doesn't say, and the file then passes as whole.
+//! Each function answers whether the file ends too early, or `None` where the container doesn't say.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// Whether the file at `path` ends before it should. `format`: FFmpeg's names of the container; `packet`: the
-/// size of the video's packets, where all are alike.
-pub(super) fn is_early(path: &Path, format: &str, packet: usize) -> bool {
-    let Some(bytes) = Bytes::open(path) else { return false };
-    let early = match format.split(',').next().unwrap_or_default() {
+/// Whether the file at `path` ends before it should; `None` where it doesn't say. `family`: the first of FFmpeg's
+/// names of the container; `packet`: the size of the video's last packet, where all are alike.
+pub(super) fn is_early(path: &Path, family: &str, packet: usize) -> Option<bool> {
+    let bytes = Bytes::open(path)?;
+    match family {
         "mov" => fragments(&bytes),
         "matroska" => matroska(&bytes),
         "avi" => riff(&bytes),
@@ -25,9 +25,10 @@ pub(super) fn is_early(path: &Path, format: &str, packet: usize) -> bool {
         "nut" => nut(&bytes),
         "dv" => bytes.size.checked_rem(packet as u64).map(|rest| rest > 0),
         "yuv4mpegpipe" => y4m(&bytes, packet),
+        "gxf" => gxf(&bytes),
+        "roq" => roq(&bytes),
         _ => None,
-    };
-    early.unwrap_or(false)
+    }
 }
 
 struct Bytes {
@@ -176,16 +177,24 @@ fn riff(bytes: &Bytes) -> Option<bool> {
     }
 }
 
-/// ASF: a header, the data, indices; each says how long it is, unless it is a live recording.
+/// ASF: a header, the data, indices; each says how long it is. The data of a live recording doesn't, but
+/// consists of packets of one length.
 fn asf(bytes: &Bytes) -> Option<bool> {
-    let mut at = 0;
+    const PROPERTIES: [u8; 16] =
+        [0xa1, 0xdc, 0xab, 0x8c, 0x47, 0xa9, 0xcf, 0x11, 0x8e, 0xe4, 0, 0xc0, 0x0c, 0x20, 0x53, 0x65];
+    /// Of the data's head.
+    const HEAD: u64 = 50;
+    let length_at = |at: u64| Some(u64::from_le_bytes(bytes.all(at + 16)?));
+    let mut at = length_at(0)?;
+    if length_at(at)? <= HEAD {
+        let header = bytes.some(0, at.min(1 << 20) as usize)?;
+        let properties = last_of(&header, &PROPERTIES)?;
+        let packet = u32::from_le_bytes(header.get(properties + 92..properties + 96)?.try_into().ok()?);
+        let rest = bytes.size.checked_sub(at + HEAD)?.checked_rem(packet.into())?;
+        return (rest > 0).then_some(true);
+    }
     while at < bytes.size {
-        let head: [u8; 24] = bytes.all(at)?;
-        let length = u64::from_le_bytes(head[16..].try_into().ok()?);
-        if length <= 50 && at > 0 || length < 24 {
-            return None;
-        }
-        at = at.saturating_add(length);
+        at = at.saturating_add(length_at(at).filter(|length| *length >= 24)?);
     }
     Some(bytes.lacks(at))
 }
@@ -349,12 +358,29 @@ fn swf(bytes: &Bytes) -> Option<bool> {
     head.starts_with(b"FWS").then_some(bytes.lacks(length.into()))
 }
 
-/// NUT ends with an index that says how long it is.
+/// NUT ends with an index that says how long it is, if it was given one.
 fn nut(bytes: &Bytes) -> Option<bool> {
     const INDEX: [u8; 8] = [0x4e, 0x58, 0xdd, 0x67, 0x2f, 0x23, 0xe6, 0x4e];
     let length = u64::from_be_bytes(bytes.all(bytes.size.checked_sub(12)?)?);
-    let start = bytes.size.checked_sub(length).filter(|_| length > 12);
-    Some(start.and_then(|start| bytes.all(start)) != Some(INDEX))
+    let start = bytes.size.checked_sub(length).filter(|_| length > 12)?;
+    (bytes.all(start)? == INDEX).then_some(false)
+}
+
+/// GXF ends with a packet that says so.
+fn gxf(bytes: &Bytes) -> Option<bool> {
+    let (_, tail) = bytes.tail(1024)?;
+    Some(last_of(&tail, &[0, 0, 0, 0, 1, 0xfb]).is_none())
+}
+
+/// RoQ: chunks that say how long they are.
+fn roq(bytes: &Bytes) -> Option<bool> {
+    // The first is none, and says that it is as long as can be.
+    let mut at = 8;
+    while at < bytes.size {
+        let Some(head) = bytes.all::<8>(at) else { return Some(true) };
+        at += 8 + u64::from(u32::from_le_bytes(head[2..6].try_into().ok()?));
+    }
+    Some(bytes.lacks(at))
 }
 
 /// YUV4MPEG: frames of one size after one line, each with a line of its own.

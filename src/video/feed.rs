@@ -30,7 +30,7 @@ pub(super) struct Held {
     pub end: Option<End>,
     /// Packets, where that is all from the file's beginning on.
     pub packets: Option<u64>,
-    /// Whether only a part of the last packet is there.
+    /// Whether only a part of the file's last packet is there.
     pub cut: bool,
     /// Bytes of the last packet.
     pub size: usize,
@@ -75,7 +75,7 @@ impl Feed {
 
     /// What was read so far.
     pub fn held(&self) -> Held {
-        Held { leaps: self.clock.leaps, ..self.held }
+        Held { cut: self.input.partial, leaps: self.clock.leaps, ..self.held }
     }
 
     /// The next packet, or how the file ended.
@@ -96,7 +96,7 @@ impl Feed {
         match self.queue.pop_front() {
             Some(packet) => {
                 self.held.packets = self.held.packets.map(|packets| packets + 1);
-                (self.held.cut, self.held.size) = (packet.is_corrupt(), packet.size());
+                self.held.size = packet.size();
                 Ok(Ok(self.mend(packet)))
             }
             None => Ok(Err(self.held.end.unwrap_or(End::Clean))),

@@ -9,7 +9,8 @@ use std::ptr;
 use std::sync::Once;
 use std::time::Instant;
 
-use ffmpeg_next::{Packet, Rational, ffi, packet::Mut};
+use ffmpeg_next::packet::{Mut, Ref};
+use ffmpeg_next::{Packet, Rational, ffi};
 
 use super::reason;
 use crate::{Error, Result};
@@ -26,6 +27,8 @@ pub(super) struct Input {
     stream: usize,
     /// FFmpeg crashes where it is asked twice to read ahead.
     analysed: bool,
+    /// Whether only a part of the last packet was there, of whatever stream.
+    pub partial: bool,
     /// Boxed: FFmpeg holds its address.
     deadline: Box<Option<Instant>>,
 }
@@ -88,6 +91,7 @@ impl Input {
             io: ptr::null_mut(),
             stream: 0,
             analysed: false,
+            partial: false,
             deadline: Box::new(deadline),
         };
         let interrupt = ffi::AVIOInterruptCB {
@@ -276,8 +280,12 @@ impl Input {
             let mut packet = Packet::empty();
             // SAFETY: the context is open, the packet empty.
             match unsafe { ffi::av_read_frame(self.context, packet.as_mut_ptr()) } {
-                0 if packet.stream() != self.stream => (),
-                0 => return Ok(Ok(packet)),
+                0 => {
+                    self.partial = is_partial(&packet, &self.format());
+                    if packet.stream() == self.stream {
+                        return Ok(Ok(packet));
+                    }
+                }
                 ffi::AVERROR_EOF => return Ok(Err(self.end())),
                 // A demuxer finds its way again after a damaged packet; the limit is for those that
                 // report the same one forever.
@@ -413,6 +421,15 @@ fn is_complete(stream: *mut ffi::AVStream) -> bool {
     // SAFETY: comes from an open context.
     let codec = unsafe { &*(*stream).codecpar };
     codec.codec_id != ffi::AVCodecID::AV_CODEC_ID_NONE && codec.width > 0 && codec.height > 0
+}
+
+/// Whether the file ended in the middle of the packet.
+fn is_partial(packet: &Packet, format: &str) -> bool {
+    // NUT's demuxer says so only by room that it made and didn't fill.
+    // SAFETY: a packet is valid while borrowed, its buffer while the packet is.
+    let room = unsafe { (*packet.as_ptr()).buf.as_ref() }.map_or(0, |buffer| buffer.size as usize);
+    let padded = packet.size() + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
+    packet.is_corrupt() || (format == "nut" && room > padded)
 }
 
 pub(super) fn codec_name(stream: *mut ffi::AVStream) -> String {
