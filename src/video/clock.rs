@@ -93,10 +93,17 @@ impl Clock {
         }
         self.leaps += 1;
         let coming = coming();
-        let go_on = |raw: &&i64| self.goes_on(raw.saturating_add(self.shift), false);
-        let are_near = |raw: &&i64| raw.saturating_sub(stamp).saturating_abs() <= self.leap;
+        let latest = self.latest.map_or(0, |(latest, _)| latest);
+        let go_on = |raw: &&i64| {
+            let time = raw.saturating_add(self.shift);
+            self.goes_on(time, false) && !self.recent.contains(&time)
+        };
+        let are_nearer = |raw: &&i64| {
+            let away = |from: i64, to: i64| from.saturating_sub(to).saturating_abs();
+            away(**raw, stamp) < away(raw.saturating_add(self.shift), latest)
+        };
         let (with_those_before, with_this) =
-            (coming.iter().filter(go_on).count(), coming.iter().filter(are_near).count());
+            (coming.iter().filter(go_on).count(), coming.iter().filter(are_nearer).count());
         if with_those_before > 0 && with_those_before >= with_this {
             let coming: Vec<i64> = coming.iter().filter(go_on).map(|raw| raw + self.shift).collect();
             let place = self.free_place(&coming);
@@ -104,7 +111,7 @@ impl Clock {
             return Mended::Bogus(place);
         }
         // What leads up to a new part's first packet is shown before it.
-        let first = coming.iter().filter(are_near).copied().fold(stamp, i64::min);
+        let first = coming.iter().filter(are_nearer).copied().fold(stamp, i64::min);
         self.shift = self.end().saturating_sub(first);
         self.recent.clear();
         self.note(stamp.saturating_add(self.shift), length);
@@ -114,7 +121,7 @@ impl Clock {
     fn goes_on(&self, time: i64, key: bool) -> bool {
         let Some((latest, _)) = self.latest else { return true };
         let lowest = self.recent.iter().copied().min().unwrap_or(latest);
-        if time >= lowest && time > latest {
+        if time > latest {
             return time.saturating_sub(latest) <= self.leap;
         }
         let all_earlier_are_later = time < lowest && self.recent.len() > MOST_DELAY;
@@ -124,7 +131,8 @@ impl Clock {
 
     fn note(&mut self, time: i64, length: i64) {
         if self.latest.is_none_or(|(latest, _)| time >= latest) {
-            self.latest = Some((time, length.min(self.leap)));
+            // One that lasts longer than a pause can be reaches over a leap.
+            self.latest = Some((time, if length > self.leap { 0 } else { length }));
         }
         self.recent.push_back(time);
         if self.recent.len() > MOST_DELAY + 1 {
@@ -133,7 +141,7 @@ impl Clock {
     }
 
     /// When the latest picture ends.
-    fn end(&self) -> i64 {
+    pub fn end(&self) -> i64 {
         let (latest, length) = self.latest.unwrap_or_default();
         latest.saturating_add(if length > 0 { length } else { self.step() })
     }

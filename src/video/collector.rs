@@ -57,8 +57,13 @@ impl Collector {
         match self.held.take() {
             // What was wanted before the first picture gets the first.
             None => self.give(i64::MIN, stamp, stamp, &frame),
-            Some((held_stamp, held)) => {
-                self.give(held_stamp, stamp.max(held_stamp + 1), held_stamp, &held);
+            Some((held_stamp, held)) if held_stamp < stamp => {
+                self.give(held_stamp, stamp, held_stamp, &held);
+            }
+            // It comes too late, and takes the place of the one on screen.
+            Some((held_stamp, _)) => {
+                self.held = Some((held_stamp, frame));
+                return;
             }
         }
         self.held = Some((stamp, frame));

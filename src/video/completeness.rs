@@ -32,6 +32,9 @@ impl Extent {
 /// Containers whose headers tell the duration of what was put in, as far as they tell.
 const TRUSTED: [&str; 7] = ["mov", "matroska", "flv", "asf", "mxf", "rm", "smjpeg"];
 
+/// Those of them whose duration is held against what there is.
+const LAST_AS_LONG: [&str; 4] = ["matroska", "asf", "mxf", "rm"];
+
 /// Containers in which FFmpeg says at the file's end that it can't read on, as it does in the middle.
 const END_WITH_AN_ERROR: [&str; 2] = ["gxf", "roq"];
 
@@ -53,13 +56,13 @@ pub(super) fn warning(input: &Input, held: Held, extent: Extent) -> Result<Optio
         || held.cut
         || early == Some(true)
         || (family == "mov" && lacks_pictures(input, held, claimed, extent))
-        || (family != "mov" && lacks_time(input, claimed, extent)?);
+        || (LAST_AS_LONG.contains(&family) && lacks_time(input, claimed, extent)?);
     Ok(cut.then(|| reason::truncated(extent.duration, claimed.unwrap_or(0.0))))
 }
 
-/// Whether the index lists more pictures than there are.
+/// Whether the index lists more pictures than there are. (Those outside an edit list are not in it.)
 fn lacks_pictures(input: &Input, held: Held, claimed: Option<f64>, extent: Extent) -> bool {
-    let more = held.packets.zip(input.frame_count()).is_some_and(|(have, listed)| listed > have + 1);
+    let more = held.packets.is_some_and(|have| input.index_length() as u64 > have + 1);
     more && claimed.is_some_and(|claimed| claimed > extent.duration * 1.02)
 }
 

@@ -132,3 +132,19 @@ pub(super) fn timestamp(frame: &frame::Video) -> Option<i64> {
     // The wrapper's `timestamp` is FFmpeg's best guess where the packet had no time.
     frame.pts().or_else(|| frame.timestamp())
 }
+
+/// The stamps of pictures whose packets don't all have one.
+#[derive(Debug, Default)]
+pub(super) struct Stamps {
+    /// Whether some have.
+    some: bool,
+}
+
+impl Stamps {
+    /// When a decoded picture is shown, in the stream's ticks, as far as it is known. FFmpeg's guess goes by when
+    /// a picture is decoded: that is another time than those of pictures that say when they are shown.
+    pub fn next(&mut self, frame: &frame::Video) -> Option<i64> {
+        self.some |= frame.pts().is_some();
+        if self.some { frame.pts() } else { frame.timestamp() }
+    }
+}

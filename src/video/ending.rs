@@ -182,6 +182,8 @@ fn riff(bytes: &Bytes) -> Option<bool> {
 fn asf(bytes: &Bytes) -> Option<bool> {
     const PROPERTIES: [u8; 16] =
         [0xa1, 0xdc, 0xab, 0x8c, 0x47, 0xa9, 0xcf, 0x11, 0x8e, 0xe4, 0, 0xc0, 0x0c, 0x20, 0x53, 0x65];
+    const INDEX: [u8; 16] =
+        [0x90, 8, 0, 0x33, 0xb1, 0xe5, 0xcf, 0x11, 0x89, 0xf4, 0, 0xa0, 0xc9, 3, 0x49, 0xcb];
     /// Of the data's head.
     const HEAD: u64 = 50;
     let length_at = |at: u64| Some(u64::from_le_bytes(bytes.all(at + 16)?));
@@ -190,8 +192,11 @@ fn asf(bytes: &Bytes) -> Option<bool> {
         let header = bytes.some(0, at.min(1 << 20) as usize)?;
         let properties = last_of(&header, &PROPERTIES)?;
         let packet = u32::from_le_bytes(header.get(properties + 92..properties + 96)?.try_into().ok()?);
-        let rest = bytes.size.checked_sub(at + HEAD)?.checked_rem(packet.into())?;
-        return (rest > 0).then_some(true);
+        let rest = |end: u64| end.checked_sub(at + HEAD)?.checked_rem(packet.into());
+        let (start, tail) = bytes.tail(4 << 20)?;
+        let index = last_of(&tail, &INDEX).map(|index| start + index as u64);
+        let before_an_index = index.is_some_and(|index| rest(index) == Some(0));
+        return (!before_an_index && rest(bytes.size)? > 0).then_some(true);
     }
     while at < bytes.size {
         at = at.saturating_add(length_at(at).filter(|length| *length >= 24)?);

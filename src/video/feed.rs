@@ -36,6 +36,8 @@ pub(super) struct Held {
     pub size: usize,
     /// See [`Clock::leaps`].
     pub leaps: usize,
+    /// Whether a picture's packet doesn't say when it is shown.
+    pub untimed: bool,
 }
 
 impl Feed {
@@ -54,7 +56,7 @@ impl Feed {
         Self { input, clock, queue: VecDeque::new(), held, deadline }
     }
 
-    /// Begins anew, in every respect: not all containers find back to their first packet.
+    /// Begins anew, in every respect.
     pub fn reopen(&mut self) -> Result<()> {
         *self = Self::open(&self.input.path, self.deadline)?;
         Ok(())
@@ -66,6 +68,17 @@ impl Feed {
         (self.held.end, self.held.packets) = (None, None);
         self.clock.restart();
         self.input.seek(stamp)
+    }
+
+    /// When the last shown picture ends, in the stream's ticks; `None` where packets don't tell.
+    pub fn until(&self) -> Option<i64> {
+        (!self.held.untimed).then(|| self.clock.end())
+    }
+
+    /// Goes back to the beginning.
+    pub fn rewind(&mut self) -> Result<()> {
+        // A container that is searched by its stamps doesn't find back to its first packet for certain.
+        if self.input.is_broadcast() || !self.seek(i64::MIN) { self.reopen() } else { Ok(()) }
     }
 
     /// The clock, as far as packets were read.
@@ -106,10 +119,12 @@ impl Feed {
     fn mend(&mut self, mut packet: Packet) -> Packet {
         let codec = self.input.codec();
         let (pts, dts) = (packet.pts(), packet.dts());
+        let is_shown = |packet: &Packet| packet.size() > 0 && !is_hidden(packet, codec);
+        self.held.untimed |= packet.size() > 0 && pts.is_none();
         let mended = match pts.or(dts) {
-            Some(stamp) if !is_hidden(&packet, codec) => {
+            Some(stamp) if is_shown(&packet) => {
                 let coming = || {
-                    let shown = self.queue.iter().filter(|later| !is_hidden(later, codec));
+                    let shown = self.queue.iter().filter(|later| is_shown(later));
                     shown.filter_map(|later| later.pts().or(later.dts())).collect()
                 };
                 self.clock.mend(stamp, packet.duration(), packet.is_key(), coming)

@@ -341,12 +341,17 @@ impl Input {
         }
     }
 
+    /// How much the container's index lists.
+    pub fn index_length(&self) -> usize {
+        // SAFETY: the stream is open.
+        usize::try_from(unsafe { ffi::avformat_index_get_entries_count(self.stream()) }).unwrap_or(0)
+    }
+
     /// What the container's index lists of the video, in its order: all packets or some of the keyframes.
     pub fn index(&self) -> Vec<Entry> {
         // SAFETY: the stream is open; each entry is read before anything else touches the stream.
-        let count = unsafe { ffi::avformat_index_get_entries_count(self.stream()) };
-        let entry = |i| unsafe { ffi::avformat_index_get_entry(self.stream(), i).as_ref() };
-        let entries = (0..count).filter_map(entry);
+        let entry = |i| unsafe { ffi::avformat_index_get_entry(self.stream(), i as c_int).as_ref() };
+        let entries = (0..self.index_length()).filter_map(entry);
         entries
             .map(|entry| Entry {
                 stamp: entry.timestamp,

@@ -3,10 +3,10 @@
 use ffmpeg_next::{Packet, frame};
 
 use super::collector::Collector;
-use super::decoder::{Decoder, timestamp};
+use super::decoder::{Decoder, Stamps, timestamp};
 use super::feed::Feed;
 use super::input::Input;
-use super::plan::{Segment, plan, reorder_depth};
+use super::plan::{Segment, are_in_order, plan, reorder_depth};
 use super::reason;
 use super::timeline::{Listed, Timeline};
 use crate::{Error, Result};
@@ -46,10 +46,9 @@ impl Packets {
         matches!(self.source, Source::Memory(_))
     }
 
-    /// Whether keyframes come in order of time, so that one can be found by it.
+    /// See [`are_in_order`].
     pub fn are_in_order(&self) -> bool {
-        let keys = self.listed.iter().filter(|packet| packet.key && !packet.empty);
-        keys.map(|packet| packet.time).is_sorted_by(|a, b| a < b)
+        are_in_order(&self.listed)
     }
 
     /// See [`reorder_depth`].
@@ -69,13 +68,13 @@ impl Packets {
             return Ok((timeline, true));
         }
         let mut decoder = Decoder::open(input, self.threads, None)?;
-        let mut pictures = Vec::new();
+        let (mut pictures, mut stamps) = (Vec::new(), Stamps::default());
         for index in 0..=self.listed.len() {
             decoder.send(self.packet(index)?);
             while let Some(frame) = decoder.receive() {
                 // SAFETY: a decoded frame is valid.
                 let length = unsafe { (*frame.as_ptr()).pkt_duration };
-                pictures.push((timestamp(&frame), length));
+                pictures.push((stamps.next(&frame), length));
             }
         }
         if pictures.is_empty() {
@@ -180,17 +179,25 @@ impl Packets {
         Ok(())
     }
 
+    /// Reads from the first packet on again, where they are read from the file.
+    pub fn rewind(&mut self) -> Result<()> {
+        if let Source::File { read, .. } = &mut self.source {
+            *read = 0;
+            self.feed.reopen()?;
+        }
+        Ok(())
+    }
+
     /// The packet with this number; `None` behind the last.
     fn packet(&mut self, index: usize) -> Result<Option<&Packet>> {
         self.feed.input.check_deadline()?;
+        if matches!(self.source, Source::File { read, .. } if index + 1 < read) {
+            self.rewind()?;
+        }
         let (held, read) = match &mut self.source {
             Source::Memory(packets) => return Ok(packets.get(index)),
             Source::File { held, read } => (held, read),
         };
-        if index + 1 < *read {
-            self.feed.reopen()?;
-            *read = 0;
-        }
         while *read <= index {
             *held = self.feed.read()?.ok();
             *read += 1;

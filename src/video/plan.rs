@@ -41,6 +41,13 @@ pub(super) fn plan(packets: &[Listed], wanted: &[i64]) -> Vec<Segment> {
     joined
 }
 
+/// Whether packets and their keyframes come in order of time, so that one can be found by it.
+pub(super) fn are_in_order(packets: &[Listed]) -> bool {
+    let keys = packets.iter().filter(|packet| packet.key && !packet.empty);
+    let decoded = packets.iter().filter_map(|packet| packet.decoded);
+    keys.map(|packet| packet.time).is_sorted_by(|a, b| a < b) && decoded.is_sorted()
+}
+
 /// How many pictures at most come in the file before one that is shown earlier.
 pub(super) fn reorder_depth(packets: &[Listed]) -> usize {
     // The latest times so far, few of which lie after a new one.

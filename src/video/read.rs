@@ -18,9 +18,10 @@ use super::timeline::{Listed, Timeline};
 use super::{Converter, DecodeOptions, Frames, Orientation, Preprocess, Sampling, reason};
 use crate::{Error, Result};
 
-/// Bytes of video that are read before anything else, also where less memory is allowed: they tell when the
-/// first picture is shown.
-const LEAST_MEMORY: usize = 64 << 10;
+/// Packets, unless they are larger, that are read before anything else, also where less memory is allowed: they
+/// tell when the first picture is shown and how far pictures are out of order.
+const HEAD: usize = 32;
+const HEAD_BYTES: usize = 8 << 20;
 /// Pictures that tell where a film's bars are, and the bytes that may be read ahead for them.
 const CONTENT_FRAMES: usize = 16;
 const CONTENT_AHEAD: usize = 4 << 20;
@@ -89,7 +90,7 @@ fn read(
 fn read_packets(feed: &mut Feed, memory: usize) -> Result<(Vec<Packet>, bool)> {
     let mut packets = Vec::new();
     let mut bytes = 0;
-    while bytes <= memory.max(LEAST_MEMORY) {
+    while bytes <= memory || (packets.len() < HEAD && bytes < HEAD_BYTES) {
         let Ok(packet) = feed.read()? else { return Ok((packets, bytes <= memory)) };
         bytes += packet.size() + size_of::<Packet>();
         packets.push(packet);
@@ -136,7 +137,7 @@ impl Reader<'_> {
             if let Some(done) = self.seek(&mut packets.feed, &timeline, delay, &warning)? {
                 return Ok(done);
             }
-            packets.feed.reopen()?;
+            packets.rewind()?;
         }
         let wanted = self.wanted(&timeline);
         let mut collected = packets.decode(timed, |input| self.collector(input, &wanted, None))?;

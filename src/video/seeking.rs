@@ -9,6 +9,7 @@ use super::decoder::{Decoder, timestamp};
 use super::feed::Feed;
 use super::input::{End, Entry};
 use super::packets::starts_with_a_keyframe;
+use super::plan::are_in_order;
 use super::timeline::{Listed, Timeline};
 use crate::Result;
 
@@ -44,7 +45,7 @@ pub(super) fn vouched_timeline(feed: &mut Feed, head: &[Listed]) -> Result<Optio
     };
     let (tick, rate) = (f64::from(feed.input.time_base()), feed.input.frame_rate());
     let timeline = Timeline::between(head, &tail, tick, rate);
-    let whole = end == End::Clean && feed.clock().leaps == 0;
+    let whole = end == End::Clean && feed.clock().leaps == 0 && are_in_order(head) && are_in_order(&tail);
     Ok(timeline.filter(|timeline| whole && starts_with_a_keyframe(head, timeline)))
 }
 
@@ -85,7 +86,7 @@ pub(super) fn decode(
     let mut position = first;
     let mut ended = None;
     let mut queue = Queue::default();
-    feed.seek(i64::MIN);
+    feed.rewind()?;
     for wanted in wanted {
         let jump = feed.input.keyframe_before(wanted).is_some_and(|key| key > position)
             || wanted.saturating_sub(position) > far;
@@ -145,7 +146,7 @@ impl Queue {
         loop {
             let target = wanted.saturating_sub(back);
             if !feed.seek(target) {
-                feed.seek(i64::MIN);
+                feed.rewind()?;
                 back = i64::MAX;
             }
             *self = Self::default();

@@ -81,7 +81,7 @@ impl Timeline {
             return None;
         }
         let mut times = Times::new(tick, rate);
-        let starts = shown.iter().map(|(time, length)| times.next(Some(*time), *length)).collect();
+        let starts = shown.iter().map(|(time, length)| times.next(Some(*time), *length, false)).collect();
         Some(Self::listed(shown.iter().map(|(time, _)| *time).collect(), starts, times.end()))
     }
 
@@ -89,7 +89,7 @@ impl Timeline {
     /// They are told apart by their number, since their stamps may be missing or repeat.
     pub fn of_pictures(pictures: &[(Option<i64>, i64)], tick: f64, rate: Option<f64>) -> Self {
         let mut times = Times::new(tick, rate);
-        let starts = pictures.iter().map(|(stamp, length)| times.next(*stamp, *length)).collect();
+        let starts = pictures.iter().map(|(stamp, length)| times.next(*stamp, *length, true)).collect();
         Self::listed((0..pictures.len() as i64).collect(), starts, times.end())
     }
 
@@ -175,17 +175,21 @@ impl Times {
 
     /// When the next picture is shown, which comes at `stamp` and lasts `length` ticks (0: unknown).
     /// Without a stamp it comes when the one before ends.
-    pub fn next(&mut self, stamp: Option<i64>, length: i64) -> f64 {
+    ///
+    /// `loose`: whether not every packet has a stamp. FFmpeg then gives those that there are to pictures nearby, so
+    /// that they count only where they lead far away.
+    pub fn next(&mut self, stamp: Option<i64>, length: i64, loose: bool) -> f64 {
         let expected = self.end();
         let time = stamp.map_or(expected, |stamp| {
             // Exact where stamps are, as long as they fit into 53 bits.
             let zero = *self.zero.get_or_insert(stamp as f64 - (expected / self.tick).round());
             (stamp as f64 - zero) * self.tick
         });
-        let time = time.max(self.now.unwrap_or(0.0));
+        let is_near = (time - expected).abs() < NEARBY * self.usual;
+        let time = if loose && is_near { expected } else { time.max(self.now.unwrap_or(0.0)) };
         let step = self.now.map_or(0.0, |before| time - before);
         self.length = match length {
-            1.. => (length as f64 * self.tick).min(LEAP),
+            1.. if length as f64 * self.tick <= LEAP => length as f64 * self.tick,
             // As long as the one before it.
             _ if step > 0.0 => step.min(LEAP),
             _ => self.usual,
@@ -204,6 +208,9 @@ impl Times {
         self.zero.unwrap_or(0.0) * self.tick
     }
 }
+
+/// Pictures by which loose stamps may be off.
+const NEARBY: f64 = 8.0;
 
 #[cfg(test)]
 mod tests {
@@ -252,13 +259,17 @@ mod tests {
         assert!((t.duration - 0.2).abs() < 1e-9);
         let t = Timeline::of_pictures(&[(Some(5), 1), (Some(9), 1)], 0.5, Some(10.0));
         assert_eq!((t.time_of(1), t.duration), (2.0, 2.5));
+        // Two pictures late, and one without a stamp.
+        let stamps = [Some(0), Some(3), None, Some(3), Some(4), Some(50)].map(|stamp| (stamp, 1));
+        let t = Timeline::of_pictures(&stamps, 0.1, Some(10.0));
+        assert!((t.time_of(4) - 0.4).abs() < 1e-9 && (t.time_of(5) - 5.0).abs() < 1e-9);
     }
 
     #[test]
     fn times_only_grow() {
         let mut times = Times::new(0.1, Some(10.0));
         let stamps = [None, Some(50), Some(51), Some(53), Some(2), None, Some(56)];
-        let starts = stamps.map(|stamp| (times.next(stamp, 0) * 1e6).round() / 1e6);
+        let starts = stamps.map(|stamp| (times.next(stamp, 0, false) * 1e6).round() / 1e6);
         assert_eq!(starts, [0.0, 0.1, 0.2, 0.4, 0.4, 0.5, 0.7]);
     }
 }

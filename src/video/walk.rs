@@ -6,7 +6,7 @@ use std::path::Path;
 use ffmpeg_next::{ffi, frame};
 
 use super::completeness::{self, Extent};
-use super::decoder::{Decoder, timestamp};
+use super::decoder::{Decoder, Stamps};
 use super::feed::Feed;
 use super::input::End;
 use super::picture::{Colours, ratio};
@@ -24,6 +24,7 @@ pub struct Walk {
     ahead: VecDeque<(f64, frame::Video)>,
     /// The picture on screen.
     shown: Option<frame::Video>,
+    stamps: Stamps,
     times: Times,
     /// The longest time between two pictures, in seconds.
     longest: f64,
@@ -81,6 +82,7 @@ impl Walk {
             feed,
             ahead: VecDeque::new(),
             shown: None,
+            stamps: Stamps::default(),
             times,
             longest: 0.0,
             ended: false,
@@ -109,7 +111,7 @@ impl Walk {
                         "can't be read from a pipe; an MP4 whose index is at its end needs a file, or \
                          `ffmpeg -i IN -c copy -f matroska -`"
                     }
-                    _ if self.decoder.errors > 0 => reason::NONE_DECODED,
+                    _ if self.feed.held().packets != Some(0) => reason::NONE_DECODED,
                     end => end.without_pictures(),
                 };
                 return Err(Error::clip(&self.feed.input.path, reason));
@@ -121,7 +123,7 @@ impl Walk {
         let flags = unsafe { (*next.as_ptr()).flags };
         self.damaged += u64::from(flags & ffi::AV_FRAME_FLAG_CORRUPT != 0);
         self.pictures += 1;
-        self.until = self.ahead.front().map_or(self.times.end(), |(start, _)| *start);
+        self.until = self.ahead.front().map_or_else(|| self.end(), |(start, _)| *start);
         if !self.ahead.is_empty() {
             self.longest = self.longest.max(self.until - start);
         }
@@ -158,6 +160,13 @@ impl Walk {
         Seen { pictures: self.pictures, duration, warnings }
     }
 
+    /// When the last picture ends. Pictures after it that can't be decoded would have been shown in its place.
+    fn end(&self) -> f64 {
+        let tick = f64::from(self.feed.input.time_base());
+        let said = self.feed.until().map_or(0.0, |until| until as f64 * tick - self.times.first_stamp());
+        self.times.end().max(said)
+    }
+
     /// What to say of a video that ends too early, after its end.
     fn look_what_is_missing(&self) -> Result<Option<String>> {
         let Self { until: duration, longest, .. } = *self;
@@ -174,10 +183,11 @@ impl Walk {
                 self.ended = true;
             }
         }
+        let loose = self.feed.held().untimed;
         while let Some(frame) = self.decoder.receive() {
             // SAFETY: a decoded frame is valid while borrowed.
             let length = unsafe { (*frame.as_ptr()).pkt_duration };
-            self.ahead.push_back((self.times.next(timestamp(&frame), length), frame));
+            self.ahead.push_back((self.times.next(self.stamps.next(&frame), length, loose), frame));
         }
         Ok(())
     }
