@@ -237,6 +237,8 @@ fn time_stamps_that_leap() {
     let from_the_second =
         "-bsf:v setts=pts=if(gte(N\\,1)\\,PTS+3000/TB\\,PTS):dts=if(gte(N\\,1)\\,DTS+3000/TB\\,DTS)";
     let one = "-bsf:v setts=pts=if(eq(N\\,50)\\,PTS+3000/TB\\,PTS)";
+    // Muxers that don't go back let the clock stand still after a bogus stamp.
+    let standing = "-bsf:v setts=ts=if(eq(N\\,50)\\,TS+3000/TB\\,TS)";
     let mut made = Vec::new();
     for ending in ["mkv", "flv", "nut", "ts", "mp4", "mov"] {
         for (name, source, filter) in [
@@ -250,6 +252,10 @@ fn time_stamps_that_leap() {
             let made_it = ffmpeg(dir.path(), &format!("-i {source}.mp4 -c copy {filter} {name}"));
             made.push((dir.path().join(name), made_it.then(|| film(0..100))));
         }
+    }
+    for name in ["standing.mkv", "standing.flv"] {
+        let made_it = ffmpeg(dir.path(), &format!("-i simple.mp4 -c copy {standing} {name}"));
+        made.push((dir.path().join(name), made_it.then(|| film(0..100))));
     }
     check(made);
 }

@@ -105,7 +105,8 @@ impl Clock {
         let (with_those_before, with_this) =
             (coming.iter().filter(go_on).count(), coming.iter().filter(are_nearer).count());
         if with_those_before > 0 && with_those_before >= with_this {
-            let coming: Vec<i64> = coming.iter().filter(go_on).map(|raw| raw + self.shift).collect();
+            let coming: Vec<i64> =
+                coming.iter().filter(go_on).map(|raw| raw.saturating_add(self.shift)).collect();
             let place = self.free_place(&coming);
             self.note(place, length);
             return Mended::Bogus(place);
@@ -150,7 +151,9 @@ impl Clock {
     fn step(&self) -> i64 {
         let (least, most) = (self.recent.iter().min(), self.recent.iter().max());
         match (least, most, self.recent.len() as i64 - 1) {
-            (Some(least), Some(most), steps @ 1..) if most > least => ((most - least) / steps).max(1),
+            (Some(least), Some(most), steps @ 1..) if most > least => {
+                (most.saturating_sub(*least) / steps).max(1)
+            }
             _ => self.usual,
         }
     }
@@ -160,12 +163,12 @@ impl Clock {
         let around: Vec<i64> = self.recent.iter().chain(coming).copied().collect();
         let mut sorted = around.clone();
         sorted.sort_unstable();
-        let middle = |a: i64, b: i64| a + (b - a) / 2;
+        let middle = |a: i64, b: i64| a.saturating_add(b.saturating_sub(a) / 2);
         match (self.recent.back(), coming.first()) {
             (Some(before), Some(after)) if around == sorted => middle(*before, *after),
             // Pictures are out of order: the widest gap is that of the one that is missing.
             _ => {
-                let widest = sorted.windows(2).max_by_key(|pair| pair[1] - pair[0]);
+                let widest = sorted.windows(2).max_by_key(|pair| pair[1].saturating_sub(pair[0]));
                 widest.map_or(self.end(), |pair| middle(pair[0], pair[1]))
             }
         }

@@ -186,13 +186,13 @@ fn asf(bytes: &Bytes) -> Option<bool> {
         [0x90, 8, 0, 0x33, 0xb1, 0xe5, 0xcf, 0x11, 0x89, 0xf4, 0, 0xa0, 0xc9, 3, 0x49, 0xcb];
     /// Of the data's head.
     const HEAD: u64 = 50;
-    let length_at = |at: u64| Some(u64::from_le_bytes(bytes.all(at + 16)?));
+    let length_at = |at: u64| Some(u64::from_le_bytes(bytes.all(at.checked_add(16)?)?));
     let mut at = length_at(0)?;
     if length_at(at)? <= HEAD {
         let header = bytes.some(0, at.min(1 << 20) as usize)?;
         let properties = last_of(&header, &PROPERTIES)?;
         let packet = u32::from_le_bytes(header.get(properties + 92..properties + 96)?.try_into().ok()?);
-        let rest = |end: u64| end.checked_sub(at + HEAD)?.checked_rem(packet.into());
+        let rest = |end: u64| end.checked_sub(at.saturating_add(HEAD))?.checked_rem(packet.into());
         let (start, tail) = bytes.tail(4 << 20)?;
         let index = last_of(&tail, &INDEX).map(|index| start + index as u64);
         let before_an_index = index.is_some_and(|index| rest(index) == Some(0));
@@ -211,7 +211,7 @@ fn mxf(bytes: &Bytes) -> Option<bool> {
     let start = head.windows(PARTITION.len()).position(|window| window == PARTITION)? as u64;
     let (value, _) = key_and_length(bytes, start)?;
     let footer = u64::from_be_bytes(bytes.all(value + 24)?);
-    let mut at = start + footer;
+    let mut at = start.saturating_add(footer);
     if footer > 0 && at >= bytes.size {
         return Some(true);
     }
@@ -393,5 +393,5 @@ fn y4m(bytes: &Bytes, frame: usize) -> Option<bool> {
     let head = bytes.some(0, 1024)?;
     let start = head.iter().position(|byte| *byte == b'\n')? + 1;
     let line = head[start..].iter().position(|byte| *byte == b'\n')? + 1;
-    Some((bytes.size - start as u64) % (line + frame) as u64 > 0)
+    Some(!(bytes.size - start as u64).is_multiple_of((line + frame) as u64))
 }

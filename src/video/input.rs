@@ -163,17 +163,22 @@ impl Input {
             // SAFETY: `stream` comes from the open context.
             unsafe { (*stream).discard = ffi::AVDiscard::AVDISCARD_DEFAULT };
         }
-        let mut last = 0.0;
+        let (mut last, mut broken) = (0.0, 0);
         loop {
             again.check_deadline()?;
             let mut packet = Packet::empty();
-            // SAFETY: the context is open, the packet empty; its stream is one of the context's.
-            let tick = unsafe {
-                if ffi::av_read_frame(again.context, packet.as_mut_ptr()) < 0 {
-                    return Ok(last);
+            // SAFETY: the context is open, the packet empty.
+            match unsafe { ffi::av_read_frame(again.context, packet.as_mut_ptr()) } {
+                0 => (),
+                ffi::AVERROR_INVALIDDATA if broken < 100 => {
+                    broken += 1;
+                    continue;
                 }
-                f64::from(Rational::from((**(*again.context).streams.add(packet.stream())).time_base))
-            };
+                _ => return Ok(last),
+            }
+            // SAFETY: a packet's stream is one of the context's.
+            let base = unsafe { (**(*again.context).streams.add(packet.stream())).time_base };
+            let tick = f64::from(Rational::from(base));
             if let Some(stamp) = packet.pts().or(packet.dts()) {
                 last = f64::max(last, stamp.saturating_add(packet.duration().max(0)) as f64 * tick);
             }
@@ -432,7 +437,7 @@ fn is_complete(stream: *mut ffi::AVStream) -> bool {
 fn is_partial(packet: &Packet, format: &str) -> bool {
     // NUT's demuxer says so only by room that it made and didn't fill.
     // SAFETY: a packet is valid while borrowed, its buffer while the packet is.
-    let room = unsafe { (*packet.as_ptr()).buf.as_ref() }.map_or(0, |buffer| buffer.size as usize);
+    let room = unsafe { (*packet.as_ptr()).buf.as_ref() }.map_or(0, |buffer| buffer.size);
     let padded = packet.size() + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
     packet.is_corrupt() || (format == "nut" && room > padded)
 }

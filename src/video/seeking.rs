@@ -56,11 +56,11 @@ fn vouches(entries: &[Entry], seen: usize, last: Entry, feed: &Feed) -> bool {
     let leap = feed.clock().leap();
     let follow = |pair: &[Entry]| {
         let (step, bytes) =
-            (pair[1].stamp.saturating_sub(pair[0].stamp), pair[1].position - pair[0].position);
+            (pair[1].stamp.saturating_sub(pair[0].stamp), pair[1].position.saturating_sub(pair[0].position));
         (0..=leap).contains(&step) && (0..UNKNOWN).contains(&bytes)
     };
     let hidden = |entry: &Entry| entry.hidden && entry.stamp < last.stamp;
-    let reaches_the_end = feed.input.size().is_some_and(|size| size - last.position < UNKNOWN);
+    let reaches_the_end = feed.input.size().is_some_and(|size| size.saturating_sub(last.position) < UNKNOWN);
     entries[0].position < UNKNOWN
         && reaches_the_end
         && entries.windows(2).all(follow)

@@ -163,6 +163,8 @@ pub(super) struct Times {
     /// The stamp at 0 s, as soon as one is known.
     zero: Option<f64>,
     now: Option<f64>,
+    /// The latest stamp.
+    stamp: Option<i64>,
     /// How long the latest picture lasts.
     length: f64,
 }
@@ -170,11 +172,11 @@ pub(super) struct Times {
 impl Times {
     /// `tick`: seconds. `rate`: pictures a second, if known.
     pub fn new(tick: f64, rate: Option<f64>) -> Self {
-        Self { tick, usual: 1.0 / rate.unwrap_or(25.0), zero: None, now: None, length: 0.0 }
+        Self { tick, usual: 1.0 / rate.unwrap_or(25.0), zero: None, now: None, stamp: None, length: 0.0 }
     }
 
     /// When the next picture is shown, which comes at `stamp` and lasts `length` ticks (0: unknown).
-    /// Without a stamp it comes when the one before ends.
+    /// Without a stamp, or with that of the picture before (a clock that stands still), it comes when that one ends.
     ///
     /// `loose`: whether not every packet has a stamp. FFmpeg then gives those that there are to pictures nearby, so
     /// that they count only where they lead far away.
@@ -185,8 +187,11 @@ impl Times {
             let zero = *self.zero.get_or_insert(stamp as f64 - (expected / self.tick).round());
             (stamp as f64 - zero) * self.tick
         });
+        let stands_still = stamp.is_some() && self.stamp == stamp;
+        self.stamp = stamp.or(self.stamp);
         let is_near = (time - expected).abs() < NEARBY * self.usual;
-        let time = if loose && is_near { expected } else { time.max(self.now.unwrap_or(0.0)) };
+        let says_nothing = stands_still || (loose && is_near);
+        let time = if says_nothing { expected } else { time.max(self.now.unwrap_or(0.0)) };
         let step = self.now.map_or(0.0, |before| time - before);
         self.length = match length {
             1.. if length as f64 * self.tick <= LEAP => length as f64 * self.tick,
@@ -268,8 +273,8 @@ mod tests {
     #[test]
     fn times_only_grow() {
         let mut times = Times::new(0.1, Some(10.0));
-        let stamps = [None, Some(50), Some(51), Some(53), Some(2), None, Some(56)];
+        let stamps = [None, Some(50), Some(51), Some(53), Some(2), None, Some(56), Some(56), Some(56)];
         let starts = stamps.map(|stamp| (times.next(stamp, 0, false) * 1e6).round() / 1e6);
-        assert_eq!(starts, [0.0, 0.1, 0.2, 0.4, 0.4, 0.5, 0.7]);
+        assert_eq!(starts, [0.0, 0.1, 0.2, 0.4, 0.4, 0.5, 0.7, 0.9, 1.1]);
     }
 }
