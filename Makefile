@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR
 CLASSIFY := $(CARGO_TARGET_DIR)/release/classify
 CLIP := samples/jumping_jacks.mp4
 
-.PHONY: demo test build packages
+.PHONY: demo test build packages test-packages
 
 demo: build
 	@echo
@@ -19,7 +19,7 @@ demo: build
 build: packages
 	cargo build --release --locked
 
-test: packages
+test: test-packages
 	cargo fmt --all --check
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 	cargo clippy --release --locked --lib --no-default-features -- -D warnings
@@ -27,3 +27,6 @@ test: packages
 
 packages:
 	@scripts/packages.sh
+
+test-packages:
+	@scripts/packages.sh test

@@ -41,7 +41,6 @@ pub mod model;
 mod networks;
 mod output;
 pub mod timeline;
-#[allow(unreachable_pub)]
 mod video;
 
 pub use candle_core::Device;

@@ -324,7 +324,7 @@ fn any_name_will_do_and_pipes_do_not_block() {
 #[test]
 fn a_deadline_ends_the_work() {
     let sampling = Sampling { windows: 1, frames: 4, fps: None, luma_lag: None };
-    let options = DecodeOptions { threads: 1, deadline: Some(Instant::now()) };
+    let options = DecodeOptions { deadline: Some(Instant::now()), ..DecodeOptions::default() };
     let error = read_frames(&sample("bikes.mp4"), &sampling, &Preprocess::new(16, 0.0, 1.0), &options);
     let text = error.unwrap_err().to_string();
     assert!(text.contains("not decoded within its time limit"), "{text}");
@@ -339,7 +339,7 @@ fn savings_are_exact() {
         for n in [1, 4, 9, 16] {
             for threads in [1, 2] {
                 let sampling = Sampling { windows: 1, frames: n, fps: None, luma_lag: None };
-                let options = DecodeOptions { threads, deadline: None };
+                let options = DecodeOptions { threads, ..DecodeOptions::default() };
                 let preprocess = Preprocess::new(32, 127.0, 128.0);
                 let few = read_frames(&sample(name), &sampling, &preprocess, &options).unwrap();
                 assert_eq!(few.warnings, [""; 0]);

@@ -45,7 +45,8 @@ fn every_odd_file_gives_frames_or_one_line() {
     let preprocess = Preprocess::new(128, 127.0, 128.0);
     for path in files(&folder) {
         let start = Instant::now();
-        let options = DecodeOptions { threads: 1, deadline: Some(start + Duration::from_secs(60)) };
+        let options =
+            DecodeOptions { deadline: Some(start + Duration::from_secs(60)), ..DecodeOptions::default() };
         let result = read_frames(&path, &sampling, &preprocess, &options);
         let took = start.elapsed();
         let name = path.strip_prefix(&folder).unwrap();

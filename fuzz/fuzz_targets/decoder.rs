@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn options() -> DecodeOptions {
-    DecodeOptions { threads: 1, deadline: Some(Instant::now() + Duration::from_secs(5)) }
+    DecodeOptions { deadline: Some(Instant::now() + Duration::from_secs(5)), ..DecodeOptions::default() }
 }
 
 /// `luma_lag`: frames of colours and frames that show motion take different ways.

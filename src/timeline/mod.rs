@@ -16,13 +16,14 @@ use std::path::Path;
 
 use candle_core::Tensor;
 
-use crate::video::{DecodeOptions, Frames, Seen, Walk};
+use crate::video::{DecodeOptions, Frames, Walk};
 use crate::{Classifier, Result};
 
 use exposures::{Exposure, Exposures};
 use segments::Segments;
 use shot::{Shot, Unit};
 
+pub use crate::video::Seen;
 pub use format::TimelineFormat;
 
 /// What a model without frame rate of its own was trained on is clips of actions; those of the data

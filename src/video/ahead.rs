@@ -8,7 +8,7 @@ use super::{DecodeOptions, Frames, Preprocess, Sampling, read_frames};
 use crate::{Error, Result};
 
 /// A thread that reads a clip's frames: for a lone clip, whose model takes as long to load.
-pub struct ReadAhead {
+pub(crate) struct ReadAhead {
     thread: JoinHandle<(Result<Frames>, Duration)>,
 }
 
@@ -17,7 +17,7 @@ impl ReadAhead {
     ///
     /// # Errors
     /// Only when a thread can't be started.
-    pub fn start(
+    pub(crate) fn start(
         path: &Path,
         sampling: Sampling,
         preprocess: Preprocess,
@@ -36,7 +36,7 @@ impl ReadAhead {
     ///
     /// # Panics
     /// Where reading them did.
-    pub fn end(self) -> (Result<Frames>, Duration) {
+    pub(crate) fn end(self) -> (Result<Frames>, Duration) {
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }

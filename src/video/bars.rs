@@ -30,14 +30,14 @@ pub(super) fn dark(transfer: Transfer) -> u16 {
 const BRIGHT: usize = 50;
 
 impl Content {
-    pub const WHOLE: Self = Self { left: 0.0, top: 0.0, right: 1.0, bottom: 1.0 };
+    pub(super) const WHOLE: Self = Self { left: 0.0, top: 0.0, right: 1.0, bottom: 1.0 };
 
     /// What has something to show in this picture and in those before, whose content is `before`. A picture that is
     /// black says nothing, nor does one whose brightness can't be told.
     ///
     /// # Safety
     /// `raw` is a decoded picture in the format that `layout` describes.
-    pub unsafe fn with_picture(
+    pub(super) unsafe fn with_picture(
         before: Option<Self>,
         raw: &ffi::AVFrame,
         layout: &ffi::AVPixFmtDescriptor,
@@ -65,7 +65,7 @@ impl Content {
     }
 
     /// Start and length in pixels across and down, starts on the `grid`.
-    pub fn pixels(self, size: (usize, usize), grid: (usize, usize)) -> [(usize, usize); 2] {
+    pub(super) fn pixels(self, size: (usize, usize), grid: (usize, usize)) -> [(usize, usize); 2] {
         let side = |from: f64, to: f64, length: usize, grid: usize| {
             let start = ((from * length as f64).ceil() as usize).next_multiple_of(grid);
             let end = (to * length as f64).floor() as usize;

@@ -36,7 +36,7 @@ pub(super) enum Primaries {
 }
 
 impl Coding {
-    pub fn of_frame(raw: &ffi::AVFrame) -> Self {
+    pub(super) fn of_frame(raw: &ffi::AVFrame) -> Self {
         use ffi::AVPixelFormat::*;
         // Read as numbers: what comes from a file need not be one that the enums know.
         // SAFETY: the enums are C ints.
@@ -63,7 +63,7 @@ impl Coding {
     }
 
     /// Whether RGB is what SDR screens take.
-    pub fn is_plain(self) -> bool {
+    pub(super) fn is_plain(self) -> bool {
         self.transfer == Transfer::Sdr && self.primaries == Primaries::Bt709
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Wanted {
 }
 
 impl Collector {
-    pub fn new(wanted: impl IntoIterator<Item = i64>, converter: Converter) -> Self {
+    pub(super) fn new(wanted: impl IntoIterator<Item = i64>, converter: Converter) -> Self {
         let wanted: BTreeMap<_, _> = wanted.into_iter().map(|w| (w, Wanted::default())).collect();
         Self {
             missing: wanted.len(),
@@ -47,25 +47,30 @@ impl Collector {
     }
 
     /// Whether each wanted picture itself has come.
-    pub fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.missing == 0
     }
 
     /// The next picture on screen.
-    pub fn take(&mut self, stamp: i64, frame: frame::Video) {
+    pub(super) fn take(&mut self, stamp: i64, frame: frame::Video) {
         self.damaged += usize::from(is_damaged(&frame));
         match self.held.take() {
             // What was wanted before the first picture gets the first.
             None => self.give(i64::MIN, stamp, stamp, &frame),
-            Some((held_stamp, held)) => {
-                self.give(held_stamp, stamp.max(held_stamp + 1), held_stamp, &held);
+            Some((held_stamp, held)) if held_stamp < stamp => {
+                self.give(held_stamp, stamp, held_stamp, &held);
+            }
+            // It comes too late, and takes the place of the one on screen.
+            Some((held_stamp, _)) => {
+                self.held = Some((held_stamp, frame));
+                return;
             }
         }
         self.held = Some((stamp, frame));
     }
 
     /// After the last picture of a stretch: nothing follows it up to `until`.
-    pub fn end_stretch(&mut self, until: i64) {
+    pub(super) fn end_stretch(&mut self, until: i64) {
         if let Some((stamp, frame)) = self.held.take() {
             self.give(stamp, until.saturating_add(1), stamp, &frame);
         }
@@ -99,35 +104,35 @@ impl Collector {
     }
 
     /// What lies inside black bars in all that was taken, where they are cut off.
-    pub fn content(&self) -> Option<Content> {
+    pub(super) fn content(&self) -> Option<Content> {
         self.converter.content
     }
 
     /// Whether that was not known for the first ones taken, so that they were cut to something else.
-    pub fn cut_unevenly(&self) -> bool {
+    pub(super) fn cut_unevenly(&self) -> bool {
         self.converter.cut_unevenly
     }
 
     /// What came, by what was wanted.
-    pub fn finish(self) -> BTreeMap<i64, Wanted> {
+    pub(super) fn finish(self) -> BTreeMap<i64, Wanted> {
         self.wanted
     }
 
     /// Whether a picture after the one on screen at `wanted` has come.
-    pub fn has_passed(&self, wanted: i64) -> bool {
+    pub(super) fn has_passed(&self, wanted: i64) -> bool {
         self.held.as_ref().is_some_and(|(stamp, _)| *stamp > wanted)
     }
 
-    pub fn last_seen(&self) -> Option<i64> {
+    pub(super) fn last_seen(&self) -> Option<i64> {
         self.held.as_ref().map(|(stamp, _)| *stamp)
     }
 
     /// Wanted pictures that could not be had.
-    pub fn stand_ins(&self) -> usize {
+    pub(super) fn stand_ins(&self) -> usize {
         self.wanted.iter().filter(|(wanted, got)| got.pixels.is_empty() || got.stamp != **wanted).count()
     }
 
-    pub fn wanted(&self) -> &BTreeMap<i64, Wanted> {
+    pub(super) fn wanted(&self) -> &BTreeMap<i64, Wanted> {
         &self.wanted
     }
 }

@@ -19,7 +19,7 @@ impl Decoder {
     ///
     /// `delay`: how many pictures may come before one that is shown earlier, where it is known;
     /// else the decoder finds out, at the risk of dropping pictures before it has.
-    pub fn open(input: &Input, threads: usize, delay: Option<usize>) -> Result<Self> {
+    pub(super) fn open(input: &Input, threads: usize, delay: Option<usize>) -> Result<Self> {
         let stream = input.stream();
         // SAFETY: the stream is open; the context is freed by `drop`, also if opening it fails.
         let (decoder, code) = unsafe {
@@ -51,7 +51,7 @@ impl Decoder {
     }
 
     /// Whether pictures that no other picture needs are left out from here on.
-    pub fn skip_unneeded(&mut self, skip: bool) {
+    pub(super) fn skip_unneeded(&mut self, skip: bool) {
         let level = if skip { ffi::AVDiscard::AVDISCARD_NONREF } else { ffi::AVDiscard::AVDISCARD_DEFAULT };
         // SAFETY: the context is open; this field may change between packets.
         unsafe { (*self.context).skip_frame = level };
@@ -61,7 +61,7 @@ impl Decoder {
     ///
     /// Only there does the encoder x264 give its version, by which the decoder knows of a mistake that it
     /// made in 4:4:4 pictures.
-    pub fn needs_start(&self) -> bool {
+    pub(super) fn needs_start(&self) -> bool {
         // SAFETY: the context is open; its extra data is as long as it says.
         let (codec, extra) = unsafe {
             let context = &*self.context;
@@ -78,7 +78,7 @@ impl Decoder {
     }
 
     /// Hands over a packet, or the end of the stream. A damaged one costs its own pictures only.
-    pub fn send(&mut self, packet: Option<&Packet>) {
+    pub(super) fn send(&mut self, packet: Option<&Packet>) {
         let packet = packet.map_or(ptr::null(), |p| p.as_ptr());
         // SAFETY: the context is open; the packet outlives the call.
         let code = unsafe { ffi::avcodec_send_packet(self.context, packet) };
@@ -86,7 +86,7 @@ impl Decoder {
     }
 
     /// The next picture, if one is ready.
-    pub fn receive(&mut self) -> Option<frame::Video> {
+    pub(super) fn receive(&mut self) -> Option<frame::Video> {
         // Decoders with threads report the errors of several packets one after the other.
         for _ in 0..64 {
             let mut frame = frame::Video::empty();
@@ -105,7 +105,7 @@ impl Decoder {
     ///
     /// True where a picture's own header says whether any other needs it. HEVC is not among them:
     /// there it says so of one temporal layer only.
-    pub fn can_skip_unneeded(&self) -> bool {
+    pub(super) fn can_skip_unneeded(&self) -> bool {
         use ffi::AVCodecID::*;
         // SAFETY: the context is open.
         let codec = unsafe { (*self.context).codec_id };
@@ -114,7 +114,7 @@ impl Decoder {
     }
 
     /// Forgets all pictures, to start anew at a keyframe.
-    pub fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         // SAFETY: the context is open.
         unsafe { ffi::avcodec_flush_buffers(self.context) };
     }
@@ -124,5 +124,27 @@ impl Drop for Decoder {
     fn drop(&mut self) {
         // SAFETY: owned.
         unsafe { ffi::avcodec_free_context(&mut self.context) };
+    }
+}
+
+/// When a decoded picture is shown, in the stream's ticks.
+pub(super) fn timestamp(frame: &frame::Video) -> Option<i64> {
+    // The wrapper's `timestamp` is FFmpeg's best guess where the packet had no time.
+    frame.pts().or_else(|| frame.timestamp())
+}
+
+/// The stamps of pictures whose packets don't all have one.
+#[derive(Debug, Default)]
+pub(super) struct Stamps {
+    /// Whether some have.
+    some: bool,
+}
+
+impl Stamps {
+    /// When a decoded picture is shown, in the stream's ticks, as far as it is known. FFmpeg's guess goes by when
+    /// a picture is decoded: that is another time than those of pictures that say when they are shown.
+    pub(super) fn next(&mut self, frame: &frame::Video) -> Option<i64> {
+        self.some |= frame.pts().is_some();
+        if self.some { frame.pts() } else { frame.timestamp() }
     }
 }

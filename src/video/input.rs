@@ -9,7 +9,8 @@ use std::ptr;
 use std::sync::Once;
 use std::time::Instant;
 
-use ffmpeg_next::{Packet, Rational, ffi, packet::Mut};
+use ffmpeg_next::packet::{Mut, Ref};
+use ffmpeg_next::{Packet, Rational, ffi};
 
 use super::reason;
 use crate::{Error, Result};
@@ -26,6 +27,8 @@ pub(super) struct Input {
     stream: usize,
     /// FFmpeg crashes where it is asked twice to read ahead.
     analysed: bool,
+    /// Whether only a part of the last packet was there, of whatever stream.
+    pub partial: bool,
     /// Boxed: FFmpeg holds its address.
     deadline: Box<Option<Instant>>,
 }
@@ -39,9 +42,31 @@ pub(super) enum End {
     Broken,
 }
 
+impl End {
+    /// Why a file that opens, and ended so before the first picture, can't be used.
+    pub(super) fn without_pictures(self) -> &'static str {
+        match self {
+            Self::Clean => "holds no pictures",
+            Self::Broken => "truncated: it ends before the first picture",
+        }
+    }
+}
+
+/// What a container's index says of a packet of the video.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    /// When it is decoded or shown, in the stream's ticks.
+    pub stamp: i64,
+    /// Where it lies in the file, in bytes.
+    pub position: i64,
+    pub key: bool,
+    /// Outside the edit list.
+    pub hidden: bool,
+}
+
 impl Input {
     /// Opens `path` and finds its video. `threads` isn't needed here: only the decoder has threads.
-    pub fn open(path: &Path, deadline: Option<Instant>) -> Result<Self> {
+    pub(super) fn open(path: &Path, deadline: Option<Instant>) -> Result<Self> {
         reason::check_file(path)?;
         let url = [b"file:", path.as_os_str().as_encoded_bytes()].concat();
         let url = CString::new(url).map_err(|_| Error::clip(path, "has a zero byte in its name"))?;
@@ -50,7 +75,7 @@ impl Input {
     }
 
     /// Reads the video on the standard input. A pipe can't go back; a file can, by its other name.
-    pub fn standard_input(deadline: Option<Instant>) -> Result<Self> {
+    pub(super) fn standard_input(deadline: Option<Instant>) -> Result<Self> {
         let file = Path::new("/dev/stdin");
         if std::fs::metadata(file).is_ok_and(|meta| meta.is_file()) {
             return Self::open(file, deadline);
@@ -66,6 +91,7 @@ impl Input {
             io: ptr::null_mut(),
             stream: 0,
             analysed: false,
+            partial: false,
             deadline: Box::new(deadline),
         };
         let interrupt = ffi::AVIOInterruptCB {
@@ -106,22 +132,57 @@ impl Input {
     /// Whether the container told everything that a decoder needs, so that reading ahead (which
     /// costs as much as decoding a few frames) can be left out.
     fn has_complete_headers(&self) -> bool {
-        // SAFETY: the context is open; `iformat` and its name live as long as the program.
-        let format = unsafe { std::ffi::CStr::from_ptr((*(*self.context).iformat).name) };
-        let format = format.to_string_lossy();
+        let format = self.format();
         (format.starts_with("mov,") || format.starts_with("matroska,"))
             && self.streams().any(|s| is_video(s) && is_complete(s))
             && self.streams().filter(|s| is_video(*s)).all(is_complete)
     }
 
     /// Reads ahead for what the headers left open (frame rate, pixel format).
-    pub fn analyse(&mut self) -> Result<()> {
+    pub(super) fn analyse(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.analysed, true) {
             return Ok(());
         }
         // SAFETY: the context is open.
         let code = unsafe { ffi::avformat_find_stream_info(self.context, ptr::null_mut()) };
         self.check(code)
+    }
+
+    /// Whether [`Self::analyse`] was done.
+    pub(super) fn is_analysed(&self) -> bool {
+        self.analysed
+    }
+
+    /// When the last packet of any stream ends, in seconds, by reading the file once more.
+    ///
+    /// # Errors
+    /// Where it can't be opened again, or the deadline passed.
+    pub(super) fn last_moment(&self) -> Result<f64> {
+        let again = Self::open(&self.path, *self.deadline)?;
+        for stream in again.streams() {
+            // SAFETY: `stream` comes from the open context.
+            unsafe { (*stream).discard = ffi::AVDiscard::AVDISCARD_DEFAULT };
+        }
+        let (mut last, mut broken) = (0.0, 0);
+        loop {
+            again.check_deadline()?;
+            let mut packet = Packet::empty();
+            // SAFETY: the context is open, the packet empty.
+            match unsafe { ffi::av_read_frame(again.context, packet.as_mut_ptr()) } {
+                0 => (),
+                ffi::AVERROR_INVALIDDATA if broken < 100 => {
+                    broken += 1;
+                    continue;
+                }
+                _ => return Ok(last),
+            }
+            // SAFETY: a packet's stream is one of the context's.
+            let base = unsafe { (**(*again.context).streams.add(packet.stream())).time_base };
+            let tick = f64::from(Rational::from(base));
+            if let Some(stamp) = packet.pts().or(packet.dts()) {
+                last = f64::max(last, stamp.saturating_add(packet.duration().max(0)) as f64 * tick);
+            }
+        }
     }
 
     /// Picks the video that a player would show and ignores all other streams.
@@ -170,34 +231,34 @@ impl Input {
     }
 
     /// The chosen stream, valid while `self` lives.
-    pub fn stream(&self) -> *mut ffi::AVStream {
+    pub(super) fn stream(&self) -> *mut ffi::AVStream {
         // SAFETY: `choose_stream` set an index within bounds; streams are never removed.
         unsafe { *(*self.context).streams.add(self.stream) }
     }
 
-    pub fn context(&self) -> *mut ffi::AVFormatContext {
+    pub(super) fn context(&self) -> *mut ffi::AVFormatContext {
         self.context
     }
 
-    pub fn codec(&self) -> ffi::AVCodecID {
+    pub(super) fn codec(&self) -> ffi::AVCodecID {
         // SAFETY: see `stream`.
         unsafe { (*(*self.stream()).codecpar).codec_id }
     }
 
-    pub fn time_base(&self) -> Rational {
+    pub(super) fn time_base(&self) -> Rational {
         // SAFETY: see `stream`.
         unsafe { (*self.stream()).time_base }.into()
     }
 
     /// Frames per second, by what the container says or FFmpeg guesses.
-    pub fn frame_rate(&self) -> Option<f64> {
+    pub(super) fn frame_rate(&self) -> Option<f64> {
         // SAFETY: both pointers are valid, a missing frame is allowed.
         let rate = unsafe { ffi::av_guess_frame_rate(self.context, self.stream(), ptr::null_mut()) };
         (rate.num > 0 && rate.den > 0).then(|| f64::from(rate.num) / f64::from(rate.den))
     }
 
     /// Seconds of video, if the container says so.
-    pub fn duration(&self) -> Option<f64> {
+    pub(super) fn duration(&self) -> Option<f64> {
         // SAFETY: see `stream`.
         let (stream, file) = unsafe { ((*self.stream()).duration, (*self.context).duration) };
         let known = |ticks: i64| ticks != ffi::AV_NOPTS_VALUE && ticks > 0;
@@ -209,32 +270,45 @@ impl Input {
     }
 
     /// Frames that the container's index lists.
-    pub fn frame_count(&self) -> Option<u64> {
+    pub(super) fn frame_count(&self) -> Option<u64> {
         // SAFETY: see `stream`.
         let n = unsafe { (*self.stream()).nb_frames };
         u64::try_from(n).ok().filter(|n| *n > 0)
     }
 
     /// The next packet of the video stream, or how the file ended.
-    pub fn read(&mut self) -> Result<Result<Packet, End>> {
+    pub(super) fn read(&mut self) -> Result<Result<Packet, End>> {
         let mut broken = 0;
         loop {
             self.check_deadline()?;
+            let before = self.position();
             let mut packet = Packet::empty();
             // SAFETY: the context is open, the packet empty.
             match unsafe { ffi::av_read_frame(self.context, packet.as_mut_ptr()) } {
-                0 if packet.stream() != self.stream => (),
-                0 => return Ok(Ok(packet)),
+                0 => {
+                    self.partial = is_partial(&packet, &self.format());
+                    if packet.stream() == self.stream {
+                        return Ok(Ok(packet));
+                    }
+                }
                 ffi::AVERROR_EOF => return Ok(Err(self.end())),
                 // A demuxer finds its way again after a damaged packet; the limit is for those that
                 // report the same one forever.
                 ffi::AVERROR_INVALIDDATA if broken < 100 => broken += 1,
                 _ => {
                     self.check_deadline()?;
-                    return Ok(Err(End::Broken));
+                    // Some demuxers know no other way to say that there is nothing left.
+                    let nothing_left = self.size().is_some_and(|size| before >= size);
+                    return Ok(Err(if nothing_left { self.end() } else { End::Broken }));
                 }
             }
         }
+    }
+
+    /// Bytes of the file that were read, or skipped.
+    pub(super) fn position(&self) -> i64 {
+        // SAFETY: `io` is open; a seek by nothing tells where it is.
+        unsafe { ffi::avio_seek(self.io, 0, libc::SEEK_CUR) }
     }
 
     fn end(&self) -> End {
@@ -247,7 +321,7 @@ impl Input {
 
     /// Goes to the last keyframe at or before `stamp` (in the stream's time base); to the start for
     /// the least of numbers.
-    pub fn seek(&mut self, stamp: i64) -> bool {
+    pub(super) fn seek(&mut self, stamp: i64) -> bool {
         let stream = self.stream as c_int;
         if stamp == i64::MIN {
             // SAFETY: the context is open. Not every container can seek by time, so go by byte then.
@@ -263,7 +337,7 @@ impl Input {
     }
 
     /// The time of the keyframe that a seek to `stamp` would land on, if the index knows.
-    pub fn keyframe_before(&self, stamp: i64) -> Option<i64> {
+    pub(super) fn keyframe_before(&self, stamp: i64) -> Option<i64> {
         // SAFETY: the entry is read before anything else touches the stream.
         unsafe {
             let backward = ffi::AVSEEK_FLAG_BACKWARD as c_int;
@@ -272,7 +346,47 @@ impl Input {
         }
     }
 
-    pub fn check_deadline(&self) -> Result<()> {
+    /// How much the container's index lists.
+    pub(super) fn index_length(&self) -> usize {
+        // SAFETY: the stream is open.
+        usize::try_from(unsafe { ffi::avformat_index_get_entries_count(self.stream()) }).unwrap_or(0)
+    }
+
+    /// What the container's index lists of the video, in its order: all packets or some of the keyframes.
+    pub(super) fn index(&self) -> Vec<Entry> {
+        // SAFETY: the stream is open; each entry is read before anything else touches the stream.
+        let entry = |i| unsafe { ffi::avformat_index_get_entry(self.stream(), i as c_int).as_ref() };
+        let entries = (0..self.index_length()).filter_map(entry);
+        entries
+            .map(|entry| Entry {
+                stamp: entry.timestamp,
+                position: entry.pos,
+                key: entry.flags() & ffi::AVINDEX_KEYFRAME != 0,
+                hidden: entry.flags() & ffi::AVINDEX_DISCARD_FRAME != 0,
+            })
+            .collect()
+    }
+
+    /// Bytes of the file; `None` of a pipe.
+    pub(super) fn size(&self) -> Option<i64> {
+        // SAFETY: `io` is open.
+        let size = unsafe { ffi::avio_size(self.io) };
+        (size > 0).then_some(size)
+    }
+
+    /// FFmpeg's names of the container, as `mov,mp4,m4a,3gp,3g2,mj2`.
+    pub(super) fn format(&self) -> String {
+        // SAFETY: the context is open; `iformat` and its name live as long as the program.
+        unsafe { CStr::from_ptr((*(*self.context).iformat).name) }.to_string_lossy().into_owned()
+    }
+
+    /// Whether the container is one in which stamps may start anew at any time.
+    pub(super) fn is_broadcast(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { (*(*self.context).iformat).flags & ffi::AVFMT_TS_DISCONT != 0 }
+    }
+
+    pub(super) fn check_deadline(&self) -> Result<()> {
         match *self.deadline {
             Some(deadline) if Instant::now() > deadline => Err(Error::clip(
                 &self.path,
@@ -317,6 +431,15 @@ fn is_complete(stream: *mut ffi::AVStream) -> bool {
     // SAFETY: comes from an open context.
     let codec = unsafe { &*(*stream).codecpar };
     codec.codec_id != ffi::AVCodecID::AV_CODEC_ID_NONE && codec.width > 0 && codec.height > 0
+}
+
+/// Whether the file ended in the middle of the packet.
+fn is_partial(packet: &Packet, format: &str) -> bool {
+    // NUT's demuxer says so only by room that it made and didn't fill.
+    // SAFETY: a packet is valid while borrowed, its buffer while the packet is.
+    let room = unsafe { (*packet.as_ptr()).buf.as_ref() }.map_or(0, |buffer| buffer.size);
+    let padded = packet.size() + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
+    packet.is_corrupt() || (format == "nut" && room > padded)
 }
 
 pub(super) fn codec_name(stream: *mut ffi::AVStream) -> String {

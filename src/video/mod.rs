@@ -2,19 +2,24 @@
 
 mod ahead;
 mod bars;
+mod clock;
 mod coding;
 mod collector;
+mod completeness;
 mod decoder;
+mod ending;
+mod feed;
 mod input;
-mod memory;
 mod orientation;
+mod packets;
 mod picture;
+mod plan;
 mod preprocess;
 mod probe;
 mod read;
 mod reason;
 mod sampling;
-mod stream;
+mod seeking;
 mod timeline;
 mod tone;
 mod walk;
@@ -25,26 +30,28 @@ use orientation::Orientation;
 use picture::Converter;
 pub(crate) use picture::luma;
 
-pub use ahead::ReadAhead;
+pub(crate) use ahead::ReadAhead;
 pub use preprocess::{CropSize, Preprocess, ShortestEdge};
-pub use probe::{ffmpeg_version, probe};
+pub(crate) use probe::ffmpeg_version;
+pub use probe::probe;
 pub use read::read_frames;
 pub use sampling::Sampling;
-pub use walk::{Seen, Shown, Walk};
+pub(crate) use walk::Shown;
+pub use walk::{Seen, Walk};
 
 /// Goes up whenever other pixels come out of some clips: what was computed from the old ones is stale.
 pub(crate) const PIXELS: u32 = 1;
 
 /// Endings by which videos are known in a folder, in lower case. A file that is named explicitly is tried
 /// whatever its ending.
-pub const VIDEO_EXTENSIONS: &[&str] = &[
+pub(crate) const VIDEO_EXTENSIONS: &[&str] = &[
     "3g2", "3gp", "asf", "avi", "dv", "f4v", "flv", "gif", "h264", "h265", "hevc", "ivf", "m1v", "m2ts",
     "m2v", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "nut", "obu", "ogm", "ogv", "qt", "rm",
     "rmvb", "ts", "vob", "webm", "wmv", "y4m",
 ];
 
 /// Whether a file's ending says that it is a video.
-pub fn has_video_ending(path: &Path) -> bool {
+pub(crate) fn has_video_ending(path: &Path) -> bool {
     let ending = path.extension().unwrap_or_default().to_string_lossy();
     VIDEO_EXTENSIONS.contains(&ending.to_ascii_lowercase().as_str())
 }
@@ -54,13 +61,16 @@ pub fn has_video_ending(path: &Path) -> bool {
 pub struct DecodeOptions {
     /// Threads of the decoder: one a clip where many clips are decoded side by side.
     pub threads: usize,
+    /// Bytes of video up to which a clip is read into memory; of a longer one only parts are, as far as its
+    /// container tells where they are.
+    pub memory: usize,
     /// When to give up.
     pub deadline: Option<std::time::Instant>,
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { threads: 1, deadline: None }
+        Self { threads: 1, memory: 48 << 20, deadline: None }
     }
 }
 

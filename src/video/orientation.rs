@@ -16,7 +16,7 @@ pub(super) struct Orientation {
 impl Orientation {
     /// From a 3×3 matrix of FFmpeg (`x' = a·x + c·y`, `y' = b·x + d·y`); angles in between go to
     /// the nearest quarter.
-    pub fn from_matrix(matrix: &[i32; 9]) -> Self {
+    pub(super) fn from_matrix(matrix: &[i32; 9]) -> Self {
         let [a, b, _, c, d, ..] = matrix.map(i64::from);
         if a.abs() + d.abs() >= b.abs() + c.abs() {
             Self { transposed: false, flip_x: a < 0, flip_y: d < 0 }
@@ -29,7 +29,7 @@ impl Orientation {
     ///
     /// # Safety
     /// `stream` belongs to an open container.
-    pub unsafe fn of_stream(stream: *const ffi::AVStream) -> Option<Self> {
+    pub(super) unsafe fn of_stream(stream: *const ffi::AVStream) -> Option<Self> {
         let mut size = 0;
         let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX;
         // SAFETY: the data, where there is some, is `size` bytes long.
@@ -43,7 +43,7 @@ impl Orientation {
     ///
     /// # Safety
     /// `frame` is a decoded picture.
-    pub unsafe fn of_frame(frame: *const ffi::AVFrame) -> Option<Self> {
+    pub(super) unsafe fn of_frame(frame: *const ffi::AVFrame) -> Option<Self> {
         let kind = ffi::AVFrameSideDataType::AV_FRAME_DATA_DISPLAYMATRIX;
         // SAFETY: as above.
         unsafe {
@@ -62,7 +62,7 @@ impl Orientation {
     }
 
     /// Clockwise degrees for people, and whether the picture is mirrored.
-    pub fn degrees(self) -> (u32, bool) {
+    pub(super) fn degrees(self) -> (u32, bool) {
         let Self { transposed, flip_x, flip_y } = self;
         match (transposed, flip_x, flip_y) {
             (false, false, false) => (0, false),
@@ -79,7 +79,7 @@ impl Orientation {
     /// Puts pixels into upright order.
     ///
     /// `planes`: one a channel as decoded, in rows of `stride` bytes; `upright`: `u8 [height, width, N]`.
-    pub fn apply<const N: usize>(
+    pub(super) fn apply<const N: usize>(
         self,
         planes: [&[u8]; N],
         stride: usize,

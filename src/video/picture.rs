@@ -45,7 +45,7 @@ pub(super) enum Colours {
 }
 
 impl Colours {
-    pub fn channels(self) -> usize {
+    pub(super) fn channels(self) -> usize {
         match self {
             Self::Rgb => 3,
             Self::Luma => 1,
@@ -69,7 +69,7 @@ struct Geometry {
 impl Converter {
     /// `aspect`: width by height of a pixel as the container says, 0 if it doesn't. `content`: what is known of it
     /// already.
-    pub fn new(
+    pub(super) fn new(
         preprocess: &Preprocess,
         orientation: Option<Orientation>,
         aspect: f64,
@@ -92,13 +92,13 @@ impl Converter {
     }
 
     /// Bytes of a converted picture.
-    pub fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         let crop = self.preprocess.crop_size;
         crop.height * crop.width * self.colours.channels()
     }
 
     /// Writes `frame` into `upright`, [`Self::size`] long; the error is FFmpeg's number.
-    pub fn convert(&mut self, frame: &frame::Video, upright: &mut [u8]) -> Result<(), c_int> {
+    pub(super) fn convert(&mut self, frame: &frame::Video, upright: &mut [u8]) -> Result<(), c_int> {
         // SAFETY: a decoded frame is valid while borrowed.
         let raw = unsafe { &*frame.as_ptr() };
         // SAFETY: see above.

@@ -40,13 +40,12 @@ pub fn probe(path: &Path) -> Result<ClipInfo> {
     let mut input = Input::open(path, None)?;
     input.analyse()?;
     let stream = input.stream();
-    // SAFETY: the stream and the container's name live as long as `input`.
+    // SAFETY: the stream lives as long as `input`.
     unsafe {
         let codec = &*(*stream).codecpar;
-        let format = std::ffi::CStr::from_ptr((*(*input.context()).iformat).name);
         let aspect = ratio(ffi::av_guess_sample_aspect_ratio(input.context(), stream, std::ptr::null_mut()));
         Ok(ClipInfo {
-            format: format.to_string_lossy().into_owned(),
+            format: input.format(),
             codec: codec_name(stream),
             width: usize::try_from(codec.width).unwrap_or(0),
             height: usize::try_from(codec.height).unwrap_or(0),
@@ -60,7 +59,7 @@ pub fn probe(path: &Path) -> Result<ClipInfo> {
 }
 
 /// The version of the FFmpeg in use and of its libraries.
-pub fn ffmpeg_version() -> String {
+pub(crate) fn ffmpeg_version() -> String {
     let number = |v: u32| format!("{}.{}.{}", v >> 16, v >> 8 & 255, v & 255);
     // SAFETY: static strings and numbers.
     unsafe {

@@ -8,15 +8,21 @@ use ffmpeg_next::Packet;
 use super::bars::Content;
 use super::coding;
 use super::collector::{Collector, Wanted};
+use super::completeness::{self, Extent};
+use super::feed::{Feed, Held};
 use super::input::{End, Input};
-use super::memory::Packets;
+use super::packets::Packets;
 use super::picture::{Colours, ratio};
-use super::stream::{self, Span};
+use super::plan::reorder_depth;
+use super::seeking;
+use super::timeline::{Listed, Timeline};
 use super::{Converter, DecodeOptions, Frames, Orientation, Preprocess, Sampling, reason};
 use crate::{Error, Result};
 
-/// Clips with up to this many bytes of video are decoded from memory.
-const SHORT: usize = 48 << 20;
+/// Packets, unless they are larger, that are read before anything else, also where less memory is allowed: they
+/// tell when the first picture is shown and how far pictures are out of order.
+const HEAD: usize = 32;
+const HEAD_BYTES: usize = 8 << 20;
 /// Pictures that tell where a film's bars are, and the bytes that may be read ahead for them.
 const CONTENT_FRAMES: usize = 16;
 const CONTENT_AHEAD: usize = 4 << 20;
@@ -24,7 +30,7 @@ const CONTENT_AHEAD: usize = 4 << 20;
 /// Reads the frames that a model sees: those on screen at the moments that `sampling` names, upright,
 /// at the size of `preprocess`.
 ///
-/// Memory: up to 48 MB of packets and a few decoded pictures, whatever the video's length.
+/// Memory: up to `options.memory` bytes of packets and a few decoded pictures, whatever the video's length.
 ///
 /// # Errors
 /// [`Error::Clip`] with the reason where not a single frame can be had, or `options.deadline` passes.
@@ -35,7 +41,7 @@ pub fn read_frames(
     preprocess: &Preprocess,
     options: &DecodeOptions,
 ) -> Result<Frames> {
-    Ok(read(path, sampling, preprocess, options, SHORT)?.0)
+    Ok(read(path, sampling, preprocess, options)?.0)
 }
 
 /// What lies inside black bars in pictures from all over the clip, where `preprocess` cuts them off.
@@ -51,89 +57,103 @@ pub(super) fn read_content(
         return Ok(None);
     }
     let sampling = Sampling { windows: 1, frames: CONTENT_FRAMES, fps: None, luma_lag: None };
-    Ok(read(path, &sampling, preprocess, options, CONTENT_AHEAD)?.1)
+    let options = DecodeOptions { memory: options.memory.min(CONTENT_AHEAD), ..options.clone() };
+    Ok(read(path, &sampling, preprocess, &options)?.1)
 }
 
-/// The frames, and what lies inside black bars. A clip with up to `memory` bytes of video is decoded from memory.
+/// The frames, and what lies inside black bars.
 fn read(
     path: &Path,
     sampling: &Sampling,
     preprocess: &Preprocess,
     options: &DecodeOptions,
-    memory: usize,
 ) -> Result<(Frames, Option<Content>)> {
     if sampling.windows == 0 || sampling.frames == 0 {
         return Err(Error::Usage("no frames wanted: ask for at least one".into()));
     }
-    let mut input = Input::open(path, options.deadline)?;
-    let (packets, end) = read_packets(&mut input, memory)?;
+    let mut feed = Feed::open(path, options.deadline)?;
     // SAFETY: the stream belongs to the open input.
-    let colours = unsafe { coding::warning(input.stream()) };
-    let reader = Reader { input, sampling, preprocess, threads: options.threads };
-    let (mut frames, content) = match end {
-        Some(end) => reader.short(packets, end),
-        None => reader.long(&packets),
-    }?;
+    let colours = unsafe { coding::warning(feed.input.stream()) };
+    let (packets, all) = read_packets(&mut feed, options.memory)?;
+    if packets.is_empty() {
+        return Err(Error::clip(path, feed.held().end.unwrap_or(End::Clean).without_pictures()));
+    }
+    let reader = Reader { sampling, preprocess, threads: options.threads };
+    let (mut frames, content) = if all {
+        let held = feed.held();
+        reader.numbered(Packets::in_memory(feed, packets, options.threads), held)?
+    } else {
+        let codec = feed.input.codec();
+        let head: Vec<Listed> = packets.iter().map(|packet| Listed::new(packet, codec)).collect();
+        drop(packets);
+        reader.long(feed, &head)?
+    };
     frames.warnings.extend(colours);
     Ok((frames, content))
 }
 
-/// All packets and how they ended, or those that fit into `memory`, in bytes.
-fn read_packets(input: &mut Input, memory: usize) -> Result<(Vec<Packet>, Option<End>)> {
+/// The first packets, and whether they are all: those that fit into `memory`, in bytes.
+fn read_packets(feed: &mut Feed, memory: usize) -> Result<(Vec<Packet>, bool)> {
     let mut packets = Vec::new();
     let mut bytes = 0;
-    while bytes <= memory {
-        match input.read()? {
-            Ok(packet) => {
-                if reason::is_encrypted(&packet) {
-                    return Err(Error::clip(
-                        &input.path,
-                        "is encrypted (DRM); only a decrypted copy can be read",
-                    ));
-                }
-                bytes += packet.size() + size_of::<Packet>();
-                packets.push(packet);
-            }
-            Err(end) => return Ok((packets, Some(end))),
-        }
+    while bytes <= memory || (packets.len() < HEAD && bytes < HEAD_BYTES) {
+        let Ok(packet) = feed.read()? else { return Ok((packets, bytes <= memory)) };
+        bytes += packet.size() + size_of::<Packet>();
+        packets.push(packet);
     }
-    Ok((packets, None))
+    Ok((packets, false))
 }
 
 struct Reader<'a> {
-    input: Input,
     sampling: &'a Sampling,
     preprocess: &'a Preprocess,
     threads: usize,
 }
 
 impl Reader<'_> {
-    /// A clip whose `packets` are all in memory.
-    fn short(&self, packets: Vec<Packet>, end: End) -> Result<(Frames, Option<Content>)> {
-        let input = &self.input;
-        if packets.is_empty() {
-            return Err(Error::clip(&input.path, reason::no_packets(end)));
+    /// A video that is too long for memory, of which `head` is the beginning.
+    fn long(&self, mut feed: Feed, head: &[Listed]) -> Result<(Frames, Option<Content>)> {
+        if let Some(timeline) = seeking::vouched_timeline(&mut feed, head)? {
+            let extent = Extent::of(&timeline, Some(f64::from(feed.input.time_base())));
+            let warning = completeness::warning(&feed.input, feed.held(), extent)?;
+            if let Some(done) = self.seek(&mut feed, &timeline, reorder_depth(head), &warning)? {
+                return Ok(done);
+            }
         }
-        let count = packets.len() as u64;
-        let cut = end == End::Broken || packets.iter().any(Packet::is_corrupt);
-        let packets = Packets::new(packets, self.threads);
-        let (timeline, timed) = packets.timeline(input)?;
-        let moments = self.sampling.moments(timeline.duration);
-        let wanted: Vec<i64> = moments.iter().map(|t| timeline.stamps[timeline.at(*t)]).collect();
-        let mut collected = packets.decode(input, timed, || self.collector(&wanted, None))?;
+        // Only reading all of it tells, without decoding it.
+        feed.reopen()?;
+        let codec = feed.input.codec();
+        let mut listed = Vec::new();
+        while let Ok(packet) = feed.read()? {
+            listed.push(Listed::new(&packet, codec));
+        }
+        let held = feed.held();
+        self.numbered(Packets::in_file(feed, listed, self.threads)?, held)
+    }
+
+    /// A clip all of whose `packets` are known.
+    fn numbered(&self, mut packets: Packets, held: Held) -> Result<(Frames, Option<Content>)> {
+        let (timeline, timed) = packets.timeline()?;
+        let tick = f64::from(packets.feed.input.time_base());
+        let extent = Extent::of(&timeline, timed.then_some(tick));
+        let warning = completeness::warning(&packets.feed.input, held, extent)?;
+        // By their stamps, pictures are found without reading all packets again.
+        if timed && held.leaps == 0 && !packets.are_in_memory() && packets.are_in_order() {
+            let delay = packets.reorder_depth();
+            if let Some(done) = self.seek(&mut packets.feed, &timeline, delay, &warning)? {
+                return Ok(done);
+            }
+            packets.rewind()?;
+        }
+        let wanted = self.wanted(&timeline);
+        let mut collected = packets.decode(timed, |input| self.collector(input, &wanted, None))?;
         // All pictures of a clip are cut alike.
         while collected.cut_unevenly() {
             let (content, resizing) = (collected.content(), collected.resizing);
-            collected = packets.decode(input, timed, || self.collector(&wanted, content))?;
+            collected = packets.decode(timed, |input| self.collector(input, &wanted, content))?;
             collected.resizing += resizing;
         }
-
-        let mut warnings = Vec::new();
-        let (have, claimed) = (timeline.duration, input.duration().unwrap_or(0.0));
-        let listed = input.frame_count().unwrap_or(0);
-        if cut || (listed > count + 1 && claimed > have * 1.02) {
-            warnings.push(reason::truncated(have, claimed));
-        }
+        let mut warnings = Vec::from_iter(warning);
         let (stand_ins, damaged) = (collected.stand_ins(), collected.damaged);
         if damaged > 0 && stand_ins > 0 {
             warnings.push(format!(
@@ -142,67 +162,45 @@ impl Reader<'_> {
         } else if damaged > 0 {
             warnings.push(format!("damaged: {damaged} of its pictures are not whole"));
         }
-        let time_of = |stamp: i64| {
-            let place = timeline.stamps.partition_point(|s| *s < stamp);
-            timeline.times[place.min(timeline.times.len() - 1)]
-        };
-        let content = collected.content();
-        let frames = self.assemble(collected, &wanted, timeline.duration, time_of)?;
-        Ok((Frames { warnings, ..frames }, content))
+        self.assemble(&packets.feed.input, collected, &wanted, &timeline, warnings)
     }
 
-    /// A video that is too long for memory, of which `head` is the beginning.
-    fn long(mut self, head: &[Packet]) -> Result<(Frames, Option<Content>)> {
-        let tick = f64::from(self.input.time_base());
-        let mut measured = false;
+    /// Goes through the file from one wanted picture to the next; `None` where the video ends before the last.
+    fn seek(
+        &self,
+        feed: &mut Feed,
+        timeline: &Timeline,
+        delay: usize,
+        warning: &Option<String>,
+    ) -> Result<Option<(Frames, Option<Content>)>> {
+        let wanted = self.wanted(timeline);
         let mut content = None;
-        let mut span = match Span::claimed(&self.input, head) {
-            Some(span) => span,
-            None => {
-                measured = true;
-                self.measure()?
-            }
-        };
         loop {
-            let moments = self.sampling.moments(span.duration);
-            let wanted: Vec<i64> = moments.iter().map(|t| span.stamp(*t, tick)).collect();
-            let mut collected = self.collector(&wanted, content);
-            let ended = stream::decode(&mut self.input, &span, self.threads, &mut collected)?;
-            let last = wanted.iter().max().copied().unwrap_or(0);
-            if !measured && ended.is_some_and(|seen| last.saturating_sub(seen) as f64 * tick > 1.0) {
-                // The container claims more than there is.
-                measured = true;
-                span = self.measure()?;
-                continue;
+            let mut collected = self.collector(&feed.input, &wanted, content);
+            let ended = seeking::decode(feed, timeline.first(), delay, self.threads, &mut collected)?;
+            let last = timeline.time_of(wanted.iter().max().copied().unwrap_or(0));
+            if ended.is_some_and(|seen| last - timeline.time_of(seen) > 1.0) {
+                return Ok(None);
             }
             content = collected.content();
             if collected.cut_unevenly() {
                 continue;
             }
-            let mut warnings = Vec::new();
-            let claimed = self.input.duration().unwrap_or(0.0);
-            if measured && claimed > span.duration + 1.0 {
-                warnings.push(reason::truncated(span.duration, claimed));
-            }
+            let mut warnings = Vec::from_iter(warning.clone());
             if collected.damaged_shown > 0 {
                 warnings.push(format!("damaged: {} of its pictures are not whole", collected.damaged_shown));
             }
-            let time_of = |stamp: i64| stamp.saturating_sub(span.first) as f64 * tick;
-            let frames = self.assemble(collected, &wanted, span.duration, time_of)?;
-            return Ok((Frames { warnings, ..frames }, content));
+            return self.assemble(&feed.input, collected, &wanted, timeline, warnings).map(Some);
         }
     }
 
-    fn measure(&mut self) -> Result<Span> {
-        Span::measured(&mut self.input)?.ok_or_else(|| {
-            let reason = "is too long to be read without times in it; put it into a container, as with \
-                 `ffmpeg -i IN -c copy OUT.mkv`";
-            Error::clip(&self.input.path, reason)
-        })
+    /// What the pictures on screen at the wanted moments are told apart by.
+    fn wanted(&self, timeline: &Timeline) -> Vec<i64> {
+        self.sampling.moments(timeline.duration).into_iter().map(|moment| timeline.at(moment)).collect()
     }
 
-    fn collector(&self, wanted: &[i64], content: Option<Content>) -> Collector {
-        let stream = self.input.stream();
+    fn collector(&self, input: &Input, wanted: &[i64], content: Option<Content>) -> Collector {
+        let stream = input.stream();
         // SAFETY: the stream belongs to the open input.
         let (orientation, aspect) =
             unsafe { (Orientation::of_stream(stream), ratio((*stream).sample_aspect_ratio)) };
@@ -211,15 +209,16 @@ impl Reader<'_> {
         Collector::new(wanted.iter().copied(), converter)
     }
 
-    /// Puts the pictures into the order of the moments. `time_of`: seconds of a picture from the first.
+    /// Puts the pictures into the order of the moments.
     fn assemble(
         &self,
+        input: &Input,
         collected: Collector,
         wanted: &[i64],
-        duration: f64,
-        time_of: impl Fn(i64) -> f64,
-    ) -> Result<Frames> {
-        let resizing = collected.resizing;
+        timeline: &Timeline,
+        warnings: Vec<String>,
+    ) -> Result<(Frames, Option<Content>)> {
+        let (content, resizing) = (collected.content(), collected.resizing);
         let mut pictures: BTreeMap<i64, Wanted> = collected.finish();
         pictures.retain(|_, picture| !picture.pixels.is_empty());
         let crop = self.preprocess.crop_size;
@@ -228,9 +227,7 @@ impl Reader<'_> {
         let find = |stamp: &i64| {
             let before = pictures.range(..=stamp).next_back();
             let found = before.or_else(|| pictures.range(stamp..).next());
-            found
-                .map(|(_, picture)| picture)
-                .ok_or_else(|| Error::clip(&self.input.path, reason::NONE_DECODED))
+            found.map(|(_, picture)| picture).ok_or_else(|| Error::clip(&input.path, reason::NONE_DECODED))
         };
         for stamps in wanted.chunks(self.sampling.moments_a_frame()) {
             let shown = stamps.iter().map(find).collect::<Result<Vec<&Wanted>>>()?;
@@ -245,18 +242,19 @@ impl Reader<'_> {
                 }
                 _ => pixels.extend_from_slice(&shown[0].pixels),
             }
-            times.push(time_of(shown[shown.len() / 2].stamp));
+            times.push(timeline.time_of(shown[shown.len() / 2].stamp));
         }
-        Ok(Frames {
+        let frames = Frames {
             pixels,
             windows: self.sampling.windows,
             per_window: self.sampling.frames,
             height: crop.height,
             width: crop.width,
             times,
-            duration,
-            warnings: Vec::new(),
+            duration: timeline.duration,
+            warnings,
             resizing,
-        })
+        };
+        Ok((frames, content))
     }
 }

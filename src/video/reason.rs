@@ -7,8 +7,6 @@ use std::path::Path;
 use ffmpeg_next::packet::side_data;
 use ffmpeg_next::{Error as FfmpegError, Packet};
 
-use super::input::End;
-
 use crate::files::regular;
 use crate::{Error, Result};
 
@@ -119,14 +117,6 @@ pub(super) fn is_encrypted(packet: &Packet) -> bool {
 
 /// Why a file with packets gives no picture.
 pub(super) const NONE_DECODED: &str = "none of its pictures can be decoded";
-
-/// Why a file that opens holds no picture.
-pub(super) fn no_packets(end: End) -> &'static str {
-    match end {
-        End::Clean => "holds no pictures",
-        End::Broken => "truncated: it ends before the first picture",
-    }
-}
 
 /// What to warn of where the file ends early.
 pub(super) fn truncated(have: f64, claimed: f64) -> String {

@@ -52,7 +52,7 @@ struct Curves {
 
 impl Tone {
     /// `None` where there is nothing to do.
-    pub fn new(coding: Coding) -> Option<Self> {
+    pub(super) fn new(coding: Coding) -> Option<Self> {
         static PQ: LazyLock<Curves> = LazyLock::new(|| Curves::new(Transfer::Pq));
         static HLG: LazyLock<Curves> = LazyLock::new(|| Curves::new(Transfer::Hlg));
         static SDR: LazyLock<Curves> = LazyLock::new(|| Curves::new(Transfer::Sdr));
@@ -68,12 +68,12 @@ impl Tone {
         Some(Self { transfer, primaries, curves, gamut: gamut(primaries) })
     }
 
-    pub fn suits(&self, coding: Coding) -> bool {
+    pub(super) fn suits(&self, coding: Coding) -> bool {
         (self.transfer, self.primaries) == (coding.transfer, coding.primaries)
     }
 
     /// `codes`: red, green and blue as in [`FORMAT`], in whole [`BLOCK`]s; `shown`: the same of 8 bits, as long.
-    pub fn apply(&self, codes: [&[u16]; 3], shown: [&mut [u8]; 3]) {
+    pub(super) fn apply(&self, codes: [&[u16]; 3], shown: [&mut [u8]; 3]) {
         let [red, green, blue] = codes.map(|plane| plane.as_chunks().0);
         let [to_red, to_green, to_blue] = shown.map(|plane| plane.as_chunks_mut().0);
         let codes = red.iter().zip(green).zip(blue);

@@ -6,27 +6,31 @@ use std::path::Path;
 use ffmpeg_next::{ffi, frame};
 
 use super::coding;
-use super::decoder::Decoder;
-use super::input::{End, Input};
-use super::memory::timestamp;
+use super::completeness::{self, Extent};
+use super::decoder::{Decoder, Stamps};
+use super::feed::Feed;
+use super::input::End;
 use super::picture::{Colours, ratio};
 use super::read::read_content;
+use super::timeline::Times;
 use super::{Converter, DecodeOptions, Orientation, Preprocess, reason};
 use crate::{Error, Result};
 
 /// Goes through a video from its first picture to its last.
 pub struct Walk {
-    input: Input,
+    feed: Feed,
     decoder: Decoder,
     converter: Converter,
     /// Decoded and not yet shown, with their times.
     ahead: VecDeque<(f64, frame::Video)>,
     /// The picture on screen.
     shown: Option<frame::Video>,
-    clock: Clock,
-    end: Option<End>,
-    /// Whether a packet is not whole.
-    cut: bool,
+    stamps: Stamps,
+    times: Times,
+    /// The longest time between two pictures, in seconds.
+    longest: f64,
+    ended: bool,
+    cut_off: Option<String>,
     pictures: u64,
     damaged: u64,
     /// When the picture on screen ends.
@@ -58,11 +62,12 @@ impl Walk {
     /// # Errors
     /// [`Error::Clip`] where there is no video that FFmpeg can read.
     pub fn open(path: &Path, preprocess: &Preprocess, options: &DecodeOptions) -> Result<Self> {
-        let mut input = match path.to_str() {
-            Some("-") => Input::standard_input(options.deadline)?,
-            _ => Input::open(path, options.deadline)?,
+        let mut feed = match path.to_str() {
+            Some("-") => Feed::standard_input(options.deadline)?,
+            _ => Feed::open(path, options.deadline)?,
         };
-        input.analyse()?;
+        feed.input.analyse()?;
+        let input = &feed.input;
         let stream = input.stream();
         // SAFETY: the stream belongs to the open input.
         let (orientation, aspect) =
@@ -70,17 +75,19 @@ impl Walk {
         let is_pipe = path == Path::new("-");
         // Of a pipe, what is seen on the way has to do. What is wrong with a film is said by the walk itself.
         let content = if is_pipe { None } else { read_content(path, preprocess, options).ok().flatten() };
-        let decoder = Decoder::open(&input, options.threads, None)?;
-        let clock = Clock::new(f64::from(input.time_base()), input.frame_rate());
+        let decoder = Decoder::open(input, options.threads, None)?;
+        let times = Times::new(f64::from(input.time_base()), input.frame_rate());
         Ok(Self {
             converter: Converter::new(preprocess, orientation, aspect, Colours::Rgb, content),
             decoder,
-            input,
+            feed,
             ahead: VecDeque::new(),
             shown: None,
-            clock,
-            end: None,
-            cut: false,
+            stamps: Stamps::default(),
+            times,
+            longest: 0.0,
+            ended: false,
+            cut_off: None,
             pictures: 0,
             damaged: 0,
             until: 0.0,
@@ -94,28 +101,33 @@ impl Walk {
     /// [`Error::Clip`] where there is not a single picture, or the deadline passed.
     pub fn step(&mut self) -> Result<Option<Shown>> {
         // One more than is shown: it says when that one ends.
-        while self.ahead.len() < 2 && self.end.is_none() {
+        while self.ahead.len() < 2 && !self.ended {
             self.decode()?;
         }
         let Some((start, next)) = self.ahead.pop_front() else {
             if self.pictures == 0 {
-                let reason = match self.end {
-                    Some(End::Broken) if self.is_pipe => {
+                let end = self.feed.held().end.unwrap_or(End::Clean);
+                let reason = match end {
+                    End::Broken if self.is_pipe => {
                         "can't be read from a pipe; an MP4 whose index is at its end needs a file, or \
                          `ffmpeg -i IN -c copy -f matroska -`"
                     }
-                    _ if self.decoder.errors > 0 => reason::NONE_DECODED,
-                    end => reason::no_packets(end.unwrap_or(End::Clean)),
+                    _ if self.feed.held().packets != Some(0) => reason::NONE_DECODED,
+                    end => end.without_pictures(),
                 };
-                return Err(Error::clip(&self.input.path, reason));
+                return Err(Error::clip(&self.feed.input.path, reason));
             }
+            self.cut_off = self.look_what_is_missing()?;
             return Ok(None);
         };
         // SAFETY: a decoded frame is valid while borrowed.
         let flags = unsafe { (*next.as_ptr()).flags };
         self.damaged += u64::from(flags & ffi::AV_FRAME_FLAG_CORRUPT != 0);
         self.pictures += 1;
-        self.until = self.ahead.front().map_or(self.clock.end(), |(start, _)| *start);
+        self.until = self.ahead.front().map_or_else(|| self.end(), |(start, _)| *start);
+        if !self.ahead.is_empty() {
+            self.longest = self.longest.max(self.until - start);
+        }
         self.shown = Some(next);
         Ok(Some(Shown { start, end: self.until }))
     }
@@ -129,124 +141,64 @@ impl Walk {
 
     /// When the first picture comes on the film's own clock, in seconds.
     pub(crate) fn first_stamp(&self) -> f64 {
-        self.clock.first
+        self.times.first_stamp()
     }
 
     /// Seconds of video by the container's word.
     pub fn claimed_duration(&self) -> Option<f64> {
-        self.input.duration()
+        self.feed.input.duration()
     }
 
     /// What was seen so far; all of it once [`Self::step`] gave `None`.
     pub fn seen(&self) -> Seen {
         let duration = self.until;
-        let claimed = self.input.duration().unwrap_or(0.0);
-        let mut warnings = Vec::new();
-        let missing = self.input.frame_count().is_some_and(|n| n > self.pictures + 1)
-            && claimed > duration * 1.02 + 0.5;
-        if self.cut || self.end == Some(End::Broken) || (self.end.is_some() && missing) {
-            warnings.push(reason::truncated(duration, claimed));
-        }
+        let mut warnings = Vec::from_iter(self.cut_off.clone());
         let errors = self.decoder.errors as u64;
         if self.damaged + errors > 0 {
             let n = self.damaged.max(errors);
             warnings.push(format!("damaged: {n} of its pictures are not whole"));
         }
         // SAFETY: the stream belongs to the open input.
-        warnings.extend(unsafe { coding::warning(self.input.stream()) });
+        warnings.extend(unsafe { coding::warning(self.feed.input.stream()) });
         Seen { pictures: self.pictures, duration, warnings }
+    }
+
+    /// When the last picture ends. Pictures after it that can't be decoded would have been shown in its place.
+    fn end(&self) -> f64 {
+        let tick = f64::from(self.feed.input.time_base());
+        let said = self.feed.until().map_or(0.0, |until| until as f64 * tick - self.times.first_stamp());
+        self.times.end().max(said)
+    }
+
+    /// What to say of a video that ends too early, after its end.
+    fn look_what_is_missing(&self) -> Result<Option<String>> {
+        let Self { until: duration, longest, .. } = *self;
+        let extent = Extent { duration, until: self.times.first_stamp() + duration, longest };
+        completeness::warning(&self.feed.input, self.feed.held(), extent)
     }
 
     /// Decodes one more packet.
     fn decode(&mut self) -> Result<()> {
-        match self.input.read()? {
-            Ok(packet) => {
-                if reason::is_encrypted(&packet) {
-                    let reason = "is encrypted (DRM); only a decrypted copy can be read";
-                    return Err(Error::clip(&self.input.path, reason));
-                }
-                self.cut |= packet.is_corrupt();
-                self.decoder.send(Some(&packet));
-            }
-            Err(end) => {
+        match self.feed.read()? {
+            Ok(packet) => self.decoder.send(Some(&packet)),
+            Err(_) => {
                 self.decoder.send(None);
-                self.end = Some(end);
+                self.ended = true;
             }
         }
+        let loose = self.feed.held().untimed;
         while let Some(frame) = self.decoder.receive() {
             // SAFETY: a decoded frame is valid while borrowed.
             let length = unsafe { (*frame.as_ptr()).pkt_duration };
-            self.ahead.push_back((self.clock.tick(timestamp(&frame), length), frame));
+            self.ahead.push_back((self.times.next(self.stamps.next(&frame), length, loose), frame));
         }
         Ok(())
-    }
-}
-
-/// A slide stays on screen for minutes; a longer wait is a break in the stamps.
-const LEAP: f64 = 600.0;
-
-/// Turns the pictures' stamps into seconds that only grow: streams that were joined or cut start
-/// their stamps anew or leap ahead by hours, and some have none.
-struct Clock {
-    tick: f64,
-    /// Seconds a picture, where nothing better is known.
-    usual: f64,
-    /// Seconds to add to a stamp.
-    shift: Option<f64>,
-    now: f64,
-    /// The first stamp, in seconds.
-    first: f64,
-    /// How long the picture on screen stays there.
-    length: f64,
-}
-
-impl Clock {
-    fn new(tick: f64, rate: Option<f64>) -> Self {
-        Self { tick, usual: 1.0 / rate.unwrap_or(25.0), shift: None, now: 0.0, first: 0.0, length: 0.0 }
-    }
-
-    /// The time of the picture with `stamp`, which says that it lasts `length` ticks.
-    fn tick(&mut self, stamp: Option<i64>, length: i64) -> f64 {
-        let expected = self.end();
-        let stamp = stamp.map(|s| s as f64 * self.tick);
-        let time = match (stamp, self.shift) {
-            (Some(stamp), Some(shift)) if (0.0..LEAP).contains(&(stamp + shift - self.now)) => stamp + shift,
-            (Some(stamp), before) => {
-                if before.is_none() {
-                    self.first = stamp;
-                }
-                self.shift = Some(expected - stamp);
-                expected
-            }
-            (None, _) => expected,
-        };
-        let before = time - self.now;
-        self.length = match length {
-            1.. => (length as f64 * self.tick).min(LEAP),
-            _ if before > 0.0 => before.min(1.0),
-            _ => self.usual,
-        };
-        self.now = time;
-        time
-    }
-
-    /// When the picture on screen ends.
-    fn end(&self) -> f64 {
-        self.now + self.length
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn time_only_grows() {
-        let mut clock = Clock::new(0.1, Some(10.0));
-        let stamps = [Some(50), Some(51), Some(53), Some(2), Some(3), None, Some(9), Some(99_999)];
-        let times = stamps.map(|s| (clock.tick(s, 0) * 1e6).round() / 1e6);
-        assert_eq!(times, [0.0, 0.1, 0.3, 0.5, 0.6, 0.7, 1.2, 1.7]);
-    }
 
     #[test]
     fn every_picture_of_a_sample_comes_once() {
