@@ -153,15 +153,15 @@ impl Clock {
         latest.saturating_add(if length > 0 { length } else { self.step() })
     }
 
-    /// Ticks from one picture to the next.
+    /// Ticks from one picture to the next: the usual gap between the last ones. Those that are still to come in the
+    /// file leave wider ones.
     fn step(&self) -> i64 {
-        let (least, most) = (self.recent.iter().min(), self.recent.iter().max());
-        match (least, most, self.recent.len() as i64 - 1) {
-            (Some(least), Some(most), steps @ 1..) if most > least => {
-                (most.saturating_sub(*least) / steps).max(1)
-            }
-            _ => self.usual,
-        }
+        let mut times: Vec<i64> = self.recent.iter().copied().collect();
+        times.sort_unstable();
+        let mut gaps: Vec<i64> = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
+        gaps.retain(|gap| *gap > 0);
+        gaps.sort_unstable();
+        gaps.get(gaps.len() / 2).copied().unwrap_or(self.usual)
     }
 
     /// The time between the pictures around, those just before and `coming`, that no picture has.
@@ -204,6 +204,16 @@ mod tests {
         // Out of order, with a slide of nine minutes.
         let stamps = [50, 53, 51, 52, 56, 54, 55, 5456, 5454, 5455];
         assert_eq!(mended(&stamps, &[0]), (stamps.to_vec(), 0));
+    }
+
+    #[test]
+    fn pictures_out_of_order_leave_the_last_one_its_usual_length() {
+        let mut clock = Clock::new(0.1, Some(10.0), false);
+        // Of twenty pictures that don't say how long they last, the file has not yet had the next to last.
+        for stamp in (0..30).step_by(2).chain([32, 30, 36]) {
+            clock.mend(stamp, 0, stamp == 0, Vec::new);
+        }
+        assert_eq!(clock.end(), 38);
     }
 
     #[test]

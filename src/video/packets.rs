@@ -78,7 +78,8 @@ impl Packets {
             }
         }
         if pictures.is_empty() {
-            return Err(Error::clip(&self.feed.input.path, reason::NONE_DECODED));
+            let path = &self.feed.input.path;
+            return Err(Error::clip(path, reason::none_decoded(path)));
         }
         Ok((Timeline::of_pictures(&pictures, tick, rate), false))
     }

@@ -227,7 +227,9 @@ impl Reader<'_> {
         let find = |stamp: &i64| {
             let before = pictures.range(..=stamp).next_back();
             let found = before.or_else(|| pictures.range(stamp..).next());
-            found.map(|(_, picture)| picture).ok_or_else(|| Error::clip(&input.path, reason::NONE_DECODED))
+            found
+                .map(|(_, picture)| picture)
+                .ok_or_else(|| Error::clip(&input.path, reason::none_decoded(&input.path)))
         };
         for stamps in wanted.chunks(self.sampling.moments_a_frame()) {
             let shown = stamps.iter().map(find).collect::<Result<Vec<&Wanted>>>()?;

@@ -116,7 +116,12 @@ pub(super) fn is_encrypted(packet: &Packet) -> bool {
 }
 
 /// Why a file with packets gives no picture.
-pub(super) const NONE_DECODED: &str = "none of its pictures can be decoded";
+pub(super) fn none_decoded(path: &Path) -> &'static str {
+    if has_ending(path, "webp") {
+        return "FFmpeg can't decode animated WebP; make a GIF or a video of it first";
+    }
+    "none of its pictures can be decoded"
+}
 
 /// What to warn of where the file ends early.
 pub(super) fn truncated(have: f64, claimed: f64) -> String {

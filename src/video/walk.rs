@@ -112,7 +112,7 @@ impl Walk {
                         "can't be read from a pipe; an MP4 whose index is at its end needs a file, or \
                          `ffmpeg -i IN -c copy -f matroska -`"
                     }
-                    _ if self.feed.held().packets != Some(0) => reason::NONE_DECODED,
+                    _ if self.feed.held().packets != Some(0) => reason::none_decoded(&self.feed.input.path),
                     end => end.without_pictures(),
                 };
                 return Err(Error::clip(&self.feed.input.path, reason));
