@@ -13,7 +13,9 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let mut parts = data.splitn(3, |byte| *byte == 0);
-    let [Some(config), Some(preprocess), Some(weights)] = [parts.next(), parts.next(), parts.next()] else { return };
+    let [Some(config), Some(preprocess), Some(weights)] = [parts.next(), parts.next(), parts.next()] else {
+        return;
+    };
     let bytes = [config, preprocess, weights].map(|part| Cow::Owned(part.to_vec()));
     if let Ok(files) = ModelFiles::from_bytes(Path::new("fuzzed"), bytes, String::new())
         && let Ok(folder) = files.load(&Device::Cpu)
