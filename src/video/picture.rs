@@ -136,27 +136,8 @@ impl Converter {
         let stride = geometry.scaled_width.next_multiple_of(BLOCK);
         let plane = stride * geometry.scaled_height;
         self.scratch.resize(plane * 3 + 64, 0);
-        let mut planes = raw.data;
-        for (i, plane) in planes.iter_mut().enumerate().take(4) {
-            // The palette stays as it is.
-            let palette = i > 0 && layout.flags & u64::from(ffi::AV_PIX_FMT_FLAG_PAL as u32) != 0;
-            if plane.is_null() || palette {
-                continue;
-            }
-            let chroma = layout.nb_components > 2 && (i == 1 || i == 2);
-            let (shift_x, shift_y) =
-                if chroma { (layout.log2_chroma_w, layout.log2_chroma_h) } else { (0, 0) };
-            // Of a packed format's components the first, luma, gives the bytes a pixel.
-            let step = layout.comp[..usize::from(layout.nb_components)]
-                .iter()
-                .find(|c| c.plane as usize == i)
-                .map_or(1, |c| c.step as usize);
-            let bytes = if packed_bits { 1 } else { 8 };
-            let right = (geometry.x >> shift_x) * step * bytes / 8;
-            let down = (geometry.y >> shift_y) as isize * line_sizes[i] as isize;
-            // SAFETY: the part lies within the picture.
-            *plane = unsafe { plane.offset(down).add(right) };
-        }
+        // SAFETY: `layout` is that of the picture's format, and the part lies within the picture.
+        let planes = unsafe { part(raw, layout, &geometry, line_sizes, packed_bits) };
         let (target, bytes) = match self.tone {
             Some(_) => {
                 self.codes.resize(plane * 3 + 64, 0);
@@ -185,6 +166,13 @@ impl Converter {
                 return Err(ffi::AVERROR_INVALIDDATA);
             }
         }
+        self.turn_upright(orientation, stride, plane, upright);
+        Ok(())
+    }
+
+    /// The scaler's picture, planes of `plane` bytes with rows of `stride`, as SDR, in the colours that are wanted, to
+    /// `upright`.
+    fn turn_upright(&mut self, orientation: Orientation, stride: usize, plane: usize, upright: &mut [u8]) {
         let crop = self.preprocess.crop_size;
         let (green, rest) = self.scratch.split_at_mut(plane);
         let (blue, rest) = rest.split_at_mut(plane);
@@ -204,7 +192,6 @@ impl Converter {
                 orientation.apply([red], stride, upright, crop.width, crop.height);
             }
         }
-        Ok(())
     }
 
     unsafe fn prepare_scaler(
@@ -246,6 +233,40 @@ impl Converter {
         }
         Ok(())
     }
+}
+
+/// Where the part of the picture `raw` that `geometry` describes begins in each of its planes.
+///
+/// # Safety
+/// `layout` must be that of the picture's format, and the part must lie within the picture.
+unsafe fn part(
+    raw: &ffi::AVFrame,
+    layout: &ffi::AVPixFmtDescriptor,
+    geometry: &Geometry,
+    line_sizes: [c_int; 8],
+    packed_bits: bool,
+) -> [*mut u8; 8] {
+    let mut planes = raw.data;
+    for (i, plane) in planes.iter_mut().enumerate().take(4) {
+        // The palette stays as it is.
+        let palette = i > 0 && layout.flags & u64::from(ffi::AV_PIX_FMT_FLAG_PAL as u32) != 0;
+        if plane.is_null() || palette {
+            continue;
+        }
+        let chroma = layout.nb_components > 2 && (i == 1 || i == 2);
+        let (shift_x, shift_y) = if chroma { (layout.log2_chroma_w, layout.log2_chroma_h) } else { (0, 0) };
+        // Of a packed format's components the first, luma, gives the bytes a pixel.
+        let step = layout.comp[..usize::from(layout.nb_components)]
+            .iter()
+            .find(|c| c.plane as usize == i)
+            .map_or(1, |c| c.step as usize);
+        let bytes = if packed_bits { 1 } else { 8 };
+        let right = (geometry.x >> shift_x) * step * bytes / 8;
+        let down = (geometry.y >> shift_y) as isize * line_sizes[i] as isize;
+        // SAFETY: the part lies within the picture.
+        *plane = unsafe { plane.offset(down).add(right) };
+    }
+    planes
 }
 
 impl Drop for Converter {
