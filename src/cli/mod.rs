@@ -1,5 +1,7 @@
-//! The command line. Each subcommand is a file of its own: to add one, write `NAME.rs` with an
-//! `Args` and its `run`, and name it in [`Command`] and in [`Cli::run`].
+//! The command line: the only room that prints, and the only one that reads arguments.
+//!
+//! Each subcommand is a file of its own, or a folder: to add one, write `NAME.rs` with an `Args` and its `run`, and name
+//! it in [`Command`] and in [`Cli::run`].
 
 mod batch_args;
 mod check;

@@ -1,4 +1,4 @@
-//! From a file to the frames that a model sees.
+//! From a file to the frames that a model sees. Only this room touches FFmpeg, and `timeline/overlay`, which writes videos.
 
 mod ahead;
 mod bars;

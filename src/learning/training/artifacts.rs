@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use candle_core::Device;
 
-use super::{Balance, Epoch, Finetune, FinetuneDepth, TrainOptions, TrainOutcome};
+use super::{Balance, Epoch, Finetune, FinetuneDepth, Recipe, TrainOptions, TrainOutcome};
 use crate::learning::dataset::{Dataset, Problem, Sample, Split};
 use crate::learning::evaluation::{Evaluation, evaluate};
 use crate::learning::features::FeatureCache;
@@ -94,6 +94,41 @@ pub fn finish(
     Ok(figures)
 }
 
+/// All values that were in force for the head.
+fn head_settings(options: &TrainOptions) -> String {
+    let dropout = match options.head {
+        HeadConfig::Lstm(LstmConfig { dropout, .. }) => format!("dropout {dropout}, "),
+        HeadConfig::Mean { .. } => String::new(),
+    };
+    format!(
+        "{}, {dropout}label smoothing {}, mixup {}",
+        recipe(&options.recipe),
+        options.label_smoothing,
+        options.mixup
+    )
+}
+
+/// All values that were in force for the CNN with its head, beside those of the head.
+fn cnn_settings(finetune: &Finetune) -> String {
+    format!(
+        "{}, of which the CNN has {} and each block further from the head {} of that; {} frames shown at a time, {}, \
+         backgrounds swapped in {} of the clips",
+        recipe(&finetune.recipe),
+        finetune.backbone_rate,
+        finetune.layer_decay,
+        finetune.shown.map_or("all".into(), |n| n.to_string()),
+        if finetune.augmentation.flip { "mirrored at random" } else { "never mirrored" },
+        finetune.augmentation.background
+    )
+}
+
+fn recipe(recipe: &Recipe) -> String {
+    format!(
+        "up to {} epochs (ended after {} without a better one), {} clips a step, weight decay {}, learning rate {}",
+        recipe.epochs, recipe.patience, recipe.batch, recipe.weight_decay, recipe.learning_rate
+    )
+}
+
 /// What the report draws of each epoch of the model itself.
 fn points(history: &[Epoch]) -> Vec<EpochPoint> {
     let point = |row: &Epoch| EpochPoint {
@@ -155,14 +190,13 @@ fn facts(
     let bars = if folder.preprocess.cut_bars { "; black bars cut off" } else { "" };
     let tuned = match &options.finetune {
         None => "no, only the head is trained".into(),
-        Some(Finetune { depth, recipe, augmentation, .. }) => format!(
-            "{}, up to {} epochs{}{}",
+        Some(Finetune { depth, augmentation, .. }) => format!(
+            "{}{}{}",
             match depth {
                 FinetuneDepth::AfterBlocks(0) => "the whole CNN".into(),
                 FinetuneDepth::AfterBlocks(n) => format!("the CNN but for the stem and {n} blocks"),
                 FinetuneDepth::LastBlocks(n) => format!("the CNN's last {n} blocks"),
             },
-            recipe.epochs,
             if config.backbone.temporal_shift() { ", with temporal shift" } else { "" },
             if augmentation.background > 0.0 { ", on swapped backgrounds" } else { "" },
         ),
@@ -182,6 +216,8 @@ fn facts(
         ("Head", head),
         ("Frames", format!("{frames}, {0} × {0} pixels{colours}{bars}", folder.preprocess.crop_size.height)),
         ("Fine-tuned", tuned),
+        ("Head's training", head_settings(options)),
+        ("CNN's training", options.finetune.as_ref().map_or("none".into(), cnn_settings)),
         (
             "Clips",
             format!(
