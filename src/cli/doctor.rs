@@ -69,14 +69,13 @@ impl Report {
 }
 
 fn decoders(report: &mut Report) {
-    let (have, lack): (Vec<&str>, Vec<&str>) =
-        DECODERS.iter().partition(|name| ffmpeg_next::decoder::find_by_name(name).is_some());
+    let (have, lack): (Vec<&str>, Vec<&str>) = DECODERS.iter().partition(|name| video::has_decoder(name));
     report.fact("decoders", have.join(" "));
     if !lack.is_empty() {
         report.wrong.push(format!("FFmpeg was built without decoders for {}", lack.join(", ")));
     }
     // av1 has one of several decoders.
-    if ffmpeg_next::decoder::find(ffmpeg_next::codec::Id::AV1).is_none() {
+    if !video::decodes_av1() {
         report.wrong.push("FFmpeg has no decoder for AV1".into());
     }
 }

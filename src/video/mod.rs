@@ -32,8 +32,8 @@ pub(crate) use picture::luma;
 
 pub(crate) use ahead::ReadAhead;
 pub use preprocess::{CropSize, Preprocess, ShortestEdge};
-pub(crate) use probe::ffmpeg_version;
 pub use probe::probe;
+pub(crate) use probe::{decodes_av1, ffmpeg_version, has_decoder};
 pub use read::read_frames;
 pub use sampling::Sampling;
 pub(crate) use walk::Shown;

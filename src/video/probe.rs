@@ -72,3 +72,13 @@ pub(crate) fn ffmpeg_version() -> String {
         )
     }
 }
+
+/// Whether FFmpeg has the decoder that it calls `name`.
+pub(crate) fn has_decoder(name: &str) -> bool {
+    ffmpeg_next::decoder::find_by_name(name).is_some()
+}
+
+/// Whether FFmpeg has one of the several decoders of AV1.
+pub(crate) fn decodes_av1() -> bool {
+    ffmpeg_next::decoder::find(ffmpeg_next::codec::Id::AV1).is_some()
+}
