@@ -31,7 +31,8 @@ pub(super) fn at_folder(console: &Console) {
 
 /// What the missing file `word` may have been meant as: a command, or another program's.
 pub(super) fn at_command(word: &Path) -> Option<String> {
-    let word = word.to_str()?;
+    // Clips and patterns have more to their names than letters.
+    let word = word.to_str().filter(|word| word.chars().all(char::is_alphabetic))?;
     if word == "help" {
         return Some("`classify --help` says what there is".into());
     }
@@ -53,7 +54,8 @@ mod tests {
         for word in ["trian", "traain", "Train", "trains"] {
             assert_eq!(at_command(Path::new(word)).unwrap(), "did you mean `classify train`?", "{word}");
         }
-        for word in ["clip.mp4", "rain.mp4", "clips", "videos"] {
+        for word in ["clip.mp4", "rain.mp4", "clips", "videos", "man.mp4", "train*.mp4", "train1", "./trian"]
+        {
             assert_eq!(at_command(Path::new(word)), None, "{word}");
         }
     }

@@ -53,6 +53,12 @@ pub(crate) fn from_argument(argument: &Path) -> PathBuf {
     }
 }
 
+/// `path` as [`exact`] writes it, for rows that are made by hand.
+pub(crate) fn to_json(path: &Path) -> serde_json::Value {
+    // Strings and arrays of numbers can always be written.
+    exact::serialize(path, serde_json::value::Serializer).unwrap_or_default()
+}
+
 /// For `#[serde(with)]`: a string where the path is UTF-8, else the array of its bytes, so that no
 /// two paths look the same.
 pub(crate) mod exact {

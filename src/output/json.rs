@@ -24,7 +24,7 @@ impl Json {
 impl Exporter for Json {
     fn row(&mut self, row: &Row, out: &mut dyn Write) -> io::Result<()> {
         // JSON is Unicode: a name that isn't becomes the array of its bytes.
-        let path = paths::exact::serialize(&row.path, serde_json::value::Serializer).unwrap_or_default();
+        let path = paths::to_json(&row.path);
         let object = match &row.outcome {
             Ok(clip) => {
                 let labels: Vec<_> = clip.labels.iter().take(self.top).collect();

@@ -66,7 +66,7 @@ impl TimelineFormat {
                 )
             }
             Self::Json => {
-                let path = paths::exact::serialize(path, serde_json::value::Serializer).unwrap_or_default();
+                let path = paths::to_json(path);
                 let object = json!({
                     "path": path, "start_s": start_s, "end_s": end_s, "label": label, "score": score_6
                 });

@@ -39,7 +39,8 @@ fn a_long_clip_first_holds_its_place() {
 
 #[test]
 fn what_exists_is_a_path_before_it_is_a_pattern() {
-    let dir = folder(&["c[1].mp4", "c1.mp4", "c2.mp4"]);
+    let dir = folder(&["c[1].mp4", "c1.mp4", "c2.mp4", "train1.mp4"]);
+    assert_eq!(paths(dir.path(), &["train*.mp4"]), ["train1.mp4"], "no command is meant");
     assert_eq!(paths(dir.path(), &["c[1].mp4"]), ["c[1].mp4"]);
     assert_eq!(paths(dir.path(), &["c[12].mp4"]), ["c1.mp4", "c2.mp4"]);
 }
