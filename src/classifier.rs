@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
+use candle_nn::VarBuilder;
 use candle_nn::ops::softmax;
 use serde::{Deserialize, Serialize};
 
@@ -18,13 +19,19 @@ use classify_kernels::{Kernels, Precision};
 /// A model, ready to label clips. It can be shared between threads.
 pub struct Classifier {
     name: String,
-    digest: String,
+    digest: Digest,
     config: ModelConfig,
     preprocess: Preprocess,
     backbone: Box<dyn Backbone>,
     head: Head,
     baseline: Option<MeanHead>,
     device: Device,
+}
+
+/// What changes with the model's files: known, or to be computed of them, which takes a while.
+enum Digest {
+    Known(String),
+    Of(Box<ModelFiles>),
 }
 
 /// What a clip shows, best label first.
@@ -93,7 +100,11 @@ impl Classifier {
 
     /// The model of these files, whose settings may have been changed, in [`Precision::detect`]'s precision.
     pub fn of_files(files: ModelFiles, device: &Device) -> Result<Self> {
-        Self::with_precision(&files.load(device)?, device, Precision::detect(Kernels::detect()?)?)
+        let precision = Precision::detect(Kernels::detect()?)?;
+        let vb = files.tensors().var_builder(device);
+        let digest = Digest::Of(Box::new(files.clone()));
+        Parts { path: &files.path, config: files.config, preprocess: files.preprocess, digest }
+            .build(vb, device, precision)
     }
 
     /// Builds the networks that `folder` describes on its weights, which are on `device`, in `f32`, as training
@@ -104,29 +115,13 @@ impl Classifier {
 
     /// [`Self::new`] with the CNN in `precision`, as far as it and this CPU have it.
     pub fn with_precision(folder: &ModelFolder, device: &Device, precision: Precision) -> Result<Self> {
-        let vb = folder.weights.var_builder(device);
-        let classes = folder.config.id2label.len();
-        let wrong = |e: candle_core::Error| {
-            Error::model(&folder.path, format!("model.safetensors doesn't fit config.json: {}", words(&e)))
-        };
-        let backbone = folder.config.backbone.load_in(vb.pp("backbone"), precision).map_err(wrong)?;
-        let dim = backbone.feature_dim();
-        let head = folder.config.head.load(dim, classes, vb.pp("head")).map_err(wrong)?;
-        let baseline = if vb.contains_tensor("baseline.classifier.weight") {
-            Some(MeanHead::load(dim, classes, 1, vb.pp("baseline")).map_err(wrong)?)
-        } else {
-            None
-        };
-        Ok(Self {
-            name: folder.name(),
-            digest: folder.digest.clone(),
-            config: folder.config.clone(),
-            preprocess: folder.preprocess.clone(),
-            backbone,
-            head,
-            baseline,
-            device: device.clone(),
-        })
+        let (config, preprocess) = (folder.config.clone(), folder.preprocess.clone());
+        let digest = Digest::Known(folder.digest.clone());
+        Parts { path: &folder.path, config, preprocess, digest }.build(
+            folder.weights.var_builder(device),
+            device,
+            precision,
+        )
     }
 
     /// Says what happens in the clip at `path`.
@@ -233,11 +228,17 @@ impl Classifier {
 
     /// Changes whenever the model would answer otherwise: its files, frames and size. Not with the CPU and its
     /// precision, so that machines can share a run.
-    pub fn digest(&self) -> String {
+    ///
+    /// # Errors
+    /// Where the weights can't be read any more.
+    pub fn digest(&self) -> Result<String> {
+        let files = match &self.digest {
+            Digest::Known(digest) => digest.clone(),
+            Digest::Of(files) => files.digest()?,
+        };
         let sampling = self.config.sampling;
-        let settings =
-            format!("{} {sampling:?} {:?} {:?}", self.digest, self.preprocess, self.config.calibration);
-        blake3::hash(settings.as_bytes()).to_hex().to_string()
+        let settings = format!("{files} {sampling:?} {:?} {:?}", self.preprocess, self.config.calibration);
+        Ok(blake3::hash(settings.as_bytes()).to_hex().to_string())
     }
 
     /// `config.json`, with what was asked for instead.
@@ -248,5 +249,38 @@ impl Classifier {
     /// `preprocessor_config.json`, with what was asked for instead.
     pub fn preprocess(&self) -> &Preprocess {
         &self.preprocess
+    }
+}
+
+/// What a classifier is built of, beside the weights.
+struct Parts<'a> {
+    path: &'a Path,
+    config: ModelConfig,
+    preprocess: Preprocess,
+    digest: Digest,
+}
+
+impl Parts<'_> {
+    /// The networks on the weights that `vb` holds.
+    fn build(self, vb: VarBuilder, device: &Device, precision: Precision) -> Result<Classifier> {
+        let Self { path, config, preprocess, digest } = self;
+        let classes = config.id2label.len();
+        let wrong = |e: candle_core::Error| {
+            Error::model(path, format!("model.safetensors doesn't fit config.json: {}", words(&e)))
+        };
+        let backbone = config.backbone.load_in(vb.pp("backbone"), precision).map_err(wrong)?;
+        let dim = backbone.feature_dim();
+        let head = config.head.load(dim, classes, vb.pp("head")).map_err(wrong)?;
+        let baseline = if vb.contains_tensor("baseline.classifier.weight") {
+            Some(MeanHead::load(dim, classes, 1, vb.pp("baseline")).map_err(wrong)?)
+        } else {
+            None
+        };
+        let crop = preprocess.crop_size;
+        backbone
+            .check([config.sampling.frames, crop.height, crop.width])
+            .map_err(|e| Error::model(path, words(&e)))?;
+        let (name, device) = (model::name(path), device.clone());
+        Ok(Classifier { name, digest, config, preprocess, backbone, head, baseline, device })
     }
 }

@@ -77,11 +77,14 @@ impl ModelConfig {
 }
 
 /// `{"0": "a", "1": "b"}` on disk, `["a", "b"]` here.
-mod id2label {
+pub(super) mod id2label {
     use super::BTreeMap;
     use serde::{Deserialize, Deserializer, Serializer, de::Error, ser::SerializeMap};
 
-    pub(super) fn serialize<S: Serializer>(labels: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::model) fn serialize<S: Serializer>(
+        labels: &[String],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(labels.len()))?;
         for (id, label) in labels.iter().enumerate() {
             map.serialize_entry(&id.to_string(), label)?;
@@ -89,7 +92,9 @@ mod id2label {
         map.end()
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    pub(in crate::model) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<String>, D::Error> {
         let map = BTreeMap::<String, String>::deserialize(deserializer)?;
         let mut labels = vec![None; map.len()];
         for (id, label) in map {

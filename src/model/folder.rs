@@ -8,7 +8,7 @@ use std::sync::Arc;
 use candle_core::Device;
 
 use super::embedded::{embedded, embedded_models};
-use super::{Calibration, ModelConfig, Weights};
+use super::{Calibration, ModelConfig, Tensors, Weights, transformers};
 use crate::error::{plain, words};
 use crate::video::{PIXELS, Preprocess};
 use crate::{Error, Result, files};
@@ -20,37 +20,44 @@ use crate::{Error, Result, files};
 pub struct ModelFiles {
     /// Where it was read from; for an embedded model its name.
     pub path: PathBuf,
-    /// `config.json`.
+    /// `config.json`, or what another program's means.
     pub config: ModelConfig,
-    /// `preprocessor_config.json`.
+    /// `preprocessor_config.json`, or what another program's means.
     pub preprocess: Preprocess,
-    /// `config.json`, `preprocessor_config.json` and `model.safetensors`, shared between copies.
-    bytes: Arc<[Cow<'static, [u8]>; 3]>,
+    /// The files of settings as they are, shared between copies.
+    settings: Arc<[Cow<'static, [u8]>]>,
+    tensors: Arc<Tensors>,
     card: String,
 }
 
 impl ModelFiles {
-    /// Reads the folder `dir`.
+    /// Reads the folder `dir`: one of ours, or one that transformers' `save_pretrained` wrote.
     ///
     /// # Errors
-    /// They name the folder and what is wrong with it: a file missing, JSON that doesn't parse or make sense.
+    /// They name the folder and what is wrong with it: a file missing, JSON that doesn't parse or make sense, weights
+    /// cut short, an architecture that isn't known.
     pub fn read(dir: &Path) -> Result<Self> {
         if !dir.is_dir() {
             return Err(Error::model(dir, "no such folder; `classify models` lists what is there"));
         }
-        let read = |name: &str| {
-            std::fs::read(dir.join(name)).map_err(|e| match e.kind() {
-                ErrorKind::NotFound => {
-                    Error::model(dir, format!("there is no {name} in it, so it is no model folder"))
-                }
-                _ => Error::model(dir, format!("{name} can't be read: {}", plain(&e))),
-            })
-        };
-        let bytes = ["config.json", "preprocessor_config.json", "model.safetensors"].map(read);
-        let [config, preprocess, weights] = bytes;
         let path = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
-        let card = String::from_utf8_lossy(&read("README.md").unwrap_or_default()).into_owned();
-        Self::from_bytes(&path, [config?.into(), preprocess?.into(), weights?.into()], card)
+        let card = std::fs::read(dir.join("README.md")).unwrap_or_default();
+        let card = String::from_utf8_lossy(&card).into_owned();
+        let config = read(dir, "config.json")?;
+        if let Some(model_type) = transformers::model_type(&config) {
+            let model = transformers::read(dir, &model_type, &config, &card)?;
+            let settings = [config, model.settings].map(Cow::Owned);
+            let tensors = Arc::new(model.tensors);
+            let (config, preprocess) = (model.config, model.preprocess);
+            return Ok(Self { path, config, preprocess, settings: settings.into(), tensors, card });
+        }
+        let preprocess = read(dir, "preprocessor_config.json")?;
+        let weights = dir.join("model.safetensors");
+        if !weights.exists() {
+            return Err(missing(dir, "model.safetensors"));
+        }
+        let tensors = Tensors::open(&[weights]).map_err(|e| Error::model(&path, words(&e)))?;
+        Self::of_parts(&path, [config.into(), preprocess.into()], tensors, card)
     }
 
     /// `model` is a folder that exists, or the name of an embedded model.
@@ -74,14 +81,54 @@ impl ModelFiles {
     /// Of the bytes of `config.json`, `preprocessor_config.json` and `model.safetensors`; `path` is for messages
     /// and the name.
     pub fn from_bytes(path: &Path, bytes: [Cow<'static, [u8]>; 3], card: String) -> Result<Self> {
+        let [config, preprocess, weights] = bytes;
+        let tensors = Tensors::from_bytes(weights).map_err(|e| Error::model(path, words(&e)))?;
+        Self::of_parts(path, [config, preprocess], tensors, card)
+    }
+
+    fn of_parts(
+        path: &Path,
+        settings: [Cow<'static, [u8]>; 2],
+        tensors: Tensors,
+        card: String,
+    ) -> Result<Self> {
         let wrong = |reason: String| Error::model(path, reason);
         let config: ModelConfig =
-            serde_json::from_slice(&bytes[0]).map_err(|e| wrong(format!("config.json: {e}")))?;
+            serde_json::from_slice(&settings[0]).map_err(|e| wrong(format!("config.json: {e}")))?;
         config.check().map_err(|e| wrong(words(&e)))?;
-        let preprocess: Preprocess =
-            serde_json::from_slice(&bytes[1]).map_err(|e| wrong(format!("preprocessor_config.json: {e}")))?;
+        let preprocess: Preprocess = serde_json::from_slice(&settings[1])
+            .map_err(|e| wrong(format!("preprocessor_config.json: {e}")))?;
         preprocess.check().map_err(|e| wrong(format!("preprocessor_config.json: {e}")))?;
-        Ok(Self { path: path.to_owned(), config, preprocess, bytes: bytes.into(), card })
+        let (settings, tensors) = (settings.into(), Arc::new(tensors));
+        Ok(Self { path: path.to_owned(), config, preprocess, settings, tensors, card })
+    }
+
+    /// The name that results carry: the folder's own.
+    pub fn name(&self) -> String {
+        name(&self.path)
+    }
+
+    /// The weights, each read when it is asked for.
+    pub fn tensors(&self) -> &Arc<Tensors> {
+        &self.tensors
+    }
+
+    /// The model card, `README.md`.
+    pub fn card(&self) -> &str {
+        &self.card
+    }
+
+    /// BLAKE3 of config, preprocessing and weights: changes whenever an answer could.
+    ///
+    /// # Errors
+    /// Where the weights can't be read any more.
+    pub fn digest(&self) -> Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        for part in &*self.settings {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+        }
+        self.tensors.hash(&mut hasher).map_err(|e| Error::model(&self.path, words(&e)))?;
+        Ok(hasher.finalize().to_hex().to_string())
     }
 
     /// To look at `frames` frames a window instead of as many as the model was trained with.
@@ -114,21 +161,29 @@ impl ModelFiles {
     /// # Errors
     /// They name the folder and what is wrong with its weights, such as being cut short.
     pub fn load(self, device: &Device) -> Result<ModelFolder> {
-        let mut hasher = blake3::Hasher::new();
-        for part in &*self.bytes {
-            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
-        }
         let weights =
-            Weights::from_bytes(&self.bytes[2], device).map_err(|e| Error::model(&self.path, words(&e)))?;
-        Ok(ModelFolder {
-            path: self.path,
-            config: self.config,
-            preprocess: self.preprocess,
-            weights,
-            card: self.card,
-            digest: hasher.finalize().to_hex().to_string(),
-        })
+            Weights::from_tensors(&self.tensors, device).map_err(|e| Error::model(&self.path, words(&e)))?;
+        let digest = self.digest()?;
+        let Self { path, config, preprocess, card, .. } = self;
+        Ok(ModelFolder { path, config, preprocess, weights, card, digest })
     }
+}
+
+fn read(dir: &Path, name: &str) -> Result<Vec<u8>> {
+    std::fs::read(dir.join(name)).map_err(|e| match e.kind() {
+        ErrorKind::NotFound => missing(dir, name),
+        _ => Error::model(dir, format!("{name} can't be read: {}", plain(&e))),
+    })
+}
+
+fn missing(dir: &Path, name: &str) -> Error {
+    Error::model(dir, format!("there is no {name} in it, so it is no model folder"))
+}
+
+/// The name that results carry: that of the folder `path`.
+pub(crate) fn name(path: &Path) -> String {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
+    name.unwrap_or_else(|| path.display().to_string())
 }
 
 /// The contents of a model folder.
@@ -151,8 +206,7 @@ pub struct ModelFolder {
 impl ModelFolder {
     /// The name that results carry: the folder's own.
     pub fn name(&self) -> String {
-        let name = self.path.file_name().map(|n| n.to_string_lossy().into_owned());
-        name.unwrap_or_else(|| self.path.display().to_string())
+        name(&self.path)
     }
 
     /// Reads the folder `dir` with its weights on `device`.

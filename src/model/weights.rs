@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{DType, Device, Result, Tensor, bail};
+use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
-use half::slice::HalfFloatSliceExt;
-use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors, View};
+use safetensors::{Dtype, View};
+
+use super::Tensors;
 
 /// A model's tensors by their PyTorch names, in order of name.
 #[derive(Debug, Clone, Default)]
@@ -18,28 +18,16 @@ impl Weights {
     ///
     /// Errors where the bytes are cut short or hold numbers of another type or values that aren't finite.
     pub fn from_bytes(bytes: &[u8], device: &Device) -> Result<Self> {
-        let file = SafeTensors::deserialize(bytes).map_err(|e| {
-            candle_core::Error::Msg(format!("model.safetensors is cut short or damaged ({e})"))
-        })?;
-        let mut tensors = BTreeMap::new();
-        for (name, view) in file.tensors() {
-            let data = view.data();
-            let numbers: Vec<f32> = match view.dtype() {
-                Dtype::F16 => of_f16(data),
-                Dtype::BF16 => {
-                    data.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).into()).collect()
-                }
-                Dtype::F32 => {
-                    data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
-                }
-                other => bail!("model.safetensors: {name} holds {other:?}, weights are f16, bf16 or f32"),
-            };
-            if !numbers.iter().all(|x| x.is_finite()) {
-                bail!("model.safetensors: {name} holds values that are not finite");
-            }
-            tensors.insert(name, Tensor::from_vec(numbers, view.shape(), device)?);
-        }
-        Ok(Self(tensors))
+        Self::from_tensors(&Tensors::from_bytes(bytes.to_vec().into())?, device)
+    }
+
+    /// All of `tensors` in `f32`.
+    ///
+    /// # Errors
+    /// As [`Tensors::get`].
+    pub fn from_tensors(tensors: &Tensors, device: &Device) -> Result<Self> {
+        let get = |name: &str| Ok((name.to_owned(), tensors.get(name, device)?));
+        Ok(Self(tensors.names().map(get).collect::<Result<_>>()?))
     }
 
     /// The safetensors bytes: weights as f16, everything that belongs to a normalisation as f32,
@@ -103,18 +91,6 @@ impl Weights {
         };
         module.ends_with("input_norm") || self.0.contains_key(&format!("{module}.running_mean"))
     }
-}
-
-/// The numbers of `bytes`, which may lie at any address, a piece at a time: the processor converts many at once.
-fn of_f16(bytes: &[u8]) -> Vec<f32> {
-    let mut numbers = vec![0.0; bytes.len() / 2];
-    let mut halves = [f16::ZERO; 1024];
-    for (numbers, bytes) in numbers.chunks_mut(halves.len()).zip(bytes.chunks(2 * halves.len())) {
-        let halves = &mut halves[..numbers.len()];
-        halves.iter_mut().zip(bytes.chunks_exact(2)).for_each(|(h, b)| *h = f16::from_le_bytes([b[0], b[1]]));
-        halves.convert_to_f32_slice(numbers);
-    }
-    numbers
 }
 
 #[cfg(test)]

@@ -2,3 +2,4 @@
 
 pub(crate) mod backbones;
 pub(crate) mod heads;
+pub(crate) mod transformer;

@@ -23,7 +23,7 @@ impl Job<'_> {
         let Job { args, clips, settings, console, .. } = self;
         let top = settings.top.max(KEPT);
         let header = Header::new(
-            &self.load()?.digest(),
+            &self.load()?.digest()?,
             serde_json::json!({ "top": top, "device": format!("{:?}", args.model.device) }),
         );
         let run = Run::open(output, clips.clone(), &header, args.batch.trust())?;

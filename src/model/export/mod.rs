@@ -40,15 +40,13 @@ fn build(folder: &ModelFolder) -> Result<Vec<u8>> {
     let (windows, frames) = (config.sampling.windows, config.sampling.frames);
     let size = [folder.preprocess.crop_size.height, folder.preprocess.crop_size.width];
     let mut graph = Graph::new(&folder.weights);
-    let lite = match config.backbone {
-        BackboneConfig::EfficientNetLite0(config) => Some((LiteVariant::Lite0, config)),
-        BackboneConfig::EfficientNetLite1(config) => Some((LiteVariant::Lite1, config)),
-        BackboneConfig::EfficientNetLite2(config) => Some((LiteVariant::Lite2, config)),
-        BackboneConfig::I3d {} => None,
-    };
-    let (features, steps) = match lite {
-        Some(lite) => backbones::lite(&mut graph, lite, windows, frames, size)?,
-        None => backbones::i3d(&mut graph, windows, frames, size)?,
+    let mut lite = |variant, config| backbones::lite(&mut graph, (variant, config), windows, frames, size);
+    let (features, steps) = match config.backbone {
+        BackboneConfig::EfficientNetLite0(config) => lite(LiteVariant::Lite0, config)?,
+        BackboneConfig::EfficientNetLite1(config) => lite(LiteVariant::Lite1, config)?,
+        BackboneConfig::EfficientNetLite2(config) => lite(LiteVariant::Lite2, config)?,
+        BackboneConfig::I3d {} => backbones::i3d(&mut graph, windows, frames, size)?,
+        BackboneConfig::VideoMae(_) => bail!("{} has no ONNX form here yet", config.backbone.name()),
     };
     let logits = match config.head {
         HeadConfig::Lstm(lstm) => heads::lstm(&mut graph, &features, steps, lstm)?,

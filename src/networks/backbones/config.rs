@@ -4,7 +4,10 @@ use candle_core::{Result, bail};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use super::{Backbone, EfficientNetLite, I3d, LiteVariant, TrainOptions, TrainableEfficientNetLite};
+use super::{
+    Backbone, EfficientNetLite, Features, I3d, LiteVariant, TrainOptions, TrainableEfficientNetLite,
+    VideoMae, VideoMaeConfig,
+};
 use classify_kernels::Precision;
 
 /// The CNN, by its published name.
@@ -23,6 +26,9 @@ pub enum BackboneConfig {
     /// 3D network, one feature vector for every 8 frames.
     #[serde(rename = "i3d")]
     I3d {},
+    /// Vision transformer on tubelets.
+    #[serde(rename = "videomae")]
+    VideoMae(VideoMaeConfig),
 }
 
 /// How an EfficientNet-Lite looks at a window of frames.
@@ -44,13 +50,22 @@ impl BackboneConfig {
 
     /// The same in another precision than `f32`, as far as the network has it.
     pub fn load_in(&self, vb: VarBuilder, precision: Precision) -> Result<Box<dyn Backbone>> {
-        match self.lite() {
-            Some((variant, LiteConfig { temporal_shift })) => {
-                let network = EfficientNetLite::load_in(vb, variant, precision)?;
-                Ok(Box::new(network.with_temporal_shift(temporal_shift)))
-            }
-            None => Ok(Box::new(I3d::load(vb)?)),
+        if let Some((variant, LiteConfig { temporal_shift })) = self.lite() {
+            let network = EfficientNetLite::load_in(vb, variant, precision)?;
+            return Ok(Box::new(network.with_temporal_shift(temporal_shift)));
         }
+        Ok(match self {
+            Self::VideoMae(config) => Box::new(VideoMae::load(vb, config, precision)?),
+            _ => Box::new(I3d::load(vb)?),
+        })
+    }
+
+    /// The same network yielding a vector for each step of time, as heads that are trained here want it.
+    pub fn with_steps(mut self) -> Self {
+        if let Self::VideoMae(VideoMaeConfig { features, .. }) = &mut self {
+            *features = Features::Steps;
+        }
+        self
     }
 
     /// Builds the network for training: gradients reach those tensors of `vb` that are variables,
@@ -83,8 +98,8 @@ impl BackboneConfig {
             | Self::EfficientNetLite2(config) => {
                 config.temporal_shift = temporal_shift;
             }
-            Self::I3d {} if temporal_shift => bail!("temporal shift is for image networks, not for i3d"),
-            Self::I3d {} => {}
+            _ if temporal_shift => bail!("temporal shift is for EfficientNet-Lite, not for {}", self.name()),
+            _ => {}
         }
         Ok(())
     }
@@ -94,7 +109,7 @@ impl BackboneConfig {
             Self::EfficientNetLite0(config) => Some((LiteVariant::Lite0, config)),
             Self::EfficientNetLite1(config) => Some((LiteVariant::Lite1, config)),
             Self::EfficientNetLite2(config) => Some((LiteVariant::Lite2, config)),
-            Self::I3d {} => None,
+            _ => None,
         }
     }
 
@@ -105,6 +120,7 @@ impl BackboneConfig {
             Self::EfficientNetLite1(_) => "efficientnet-lite1",
             Self::EfficientNetLite2(_) => "efficientnet-lite2",
             Self::I3d {} => "i3d",
+            Self::VideoMae(_) => "videomae",
         }
     }
 }

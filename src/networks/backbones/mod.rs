@@ -1,16 +1,20 @@
-//! Backbones: CNNs that turn frames into feature vectors.
+//! Backbones: networks that turn frames into feature vectors.
 
 mod config;
 pub(crate) mod efficientnet_lite;
 pub(crate) mod i3d;
+mod videomae;
 
 pub use config::{BackboneConfig, LiteConfig};
 pub use efficientnet_lite::{EfficientNetLite, LiteVariant, TrainOptions, TrainableEfficientNetLite};
 pub use i3d::I3d;
+pub(crate) use videomae::VideoMae;
+pub use videomae::VideoMaeConfig;
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
+use serde::{Deserialize, Serialize};
 
-/// A CNN that turns one window of frames into a sequence of feature vectors.
+/// A network that turns one window of frames into a sequence of feature vectors.
 ///
 /// An image network looks at each frame alone and yields one vector a frame (`T' = T`);
 /// a 3D network looks at short stretches and yields fewer (`T' = T / 8` for I3D).
@@ -23,4 +27,31 @@ pub trait Backbone: Send + Sync {
 
     /// `window`: `f32 [T, H, W, 3]`, normalised RGB. Returns `f32 [T', D]`.
     fn forward(&self, window: &Tensor) -> Result<Tensor>;
+
+    /// Whether the network takes windows of frames `[T, H, W]`.
+    ///
+    /// # Errors
+    /// They say which it takes.
+    fn check(&self, _window: [usize; 3]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What a transformer yields.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Features {
+    /// A vector for each step of time, its tokens' mean: for heads that are trained here.
+    #[default]
+    Steps,
+    /// The one vector that the published classifier reads.
+    Pooled,
+}
+
+/// For networks that know their places one by one.
+fn refuse_size([_, height, width]: [usize; 3], side: usize) -> Result<()> {
+    if (height, width) != (side, side) {
+        bail!("the network looks at frames of {side}×{side} pixels, not {width}×{height}: leave out --size");
+    }
+    Ok(())
 }
