@@ -3,11 +3,15 @@
 mod block;
 mod layers;
 mod patches;
+mod pooler;
+mod vit;
 
-pub(super) use block::{Block, Names, Sizes};
+pub(super) use block::{Attention, Block, Names, Perceptron, Qkv, Sizes};
 pub use layers::Activation;
 pub(super) use layers::{LayerNorm, Linear, attention};
 pub(super) use patches::Patches;
+pub(super) use pooler::Pooler;
+pub use vit::VitConfig;
 
 /// What comes into each block and out of it, for tests that hold them against recorded ones.
 #[cfg(test)]

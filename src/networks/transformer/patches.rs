@@ -14,14 +14,9 @@ pub(crate) struct Patches {
 }
 
 impl Patches {
-    /// `weight`: `[out, 3, kt, kh, kw]`, or `[out, 3, kh, kw]` for patches of single frames, `kernel` in this order.
-    pub(crate) fn load(
-        vb: VarBuilder,
-        out: usize,
-        kernel: [usize; 3],
-        bias: bool,
-        precision: Precision,
-    ) -> Result<Self> {
+    /// `weight`: `[out, 3, kt, kh, kw]`, or `[out, 3, kh, kw]` for patches of single frames, `kernel` in this order;
+    /// `bias`: `[out]`, where there is one.
+    pub(crate) fn load(vb: VarBuilder, out: usize, kernel: [usize; 3], precision: Precision) -> Result<Self> {
         let [kt, kh, kw] = kernel;
         let weight = match vb.get((out, 3, kt, kh, kw), "weight") {
             Err(_) if kt == 1 => vb.get((out, 3, kh, kw), "weight")?.unsqueeze(2)?,
@@ -29,22 +24,14 @@ impl Patches {
         };
         // In the order in which a frame's numbers lie.
         let weight = weight.permute((0, 2, 3, 4, 1))?.reshape((out, kt * kh * kw * 3))?;
-        let bias = if bias { Some(vb.get(out, "bias")?) } else { None };
+        let bias = vb.contains_tensor("bias").then(|| vb.get(out, "bias")).transpose()?;
         Ok(Self { linear: Linear::new(weight, bias, precision)?, kernel })
-    }
-
-    /// How many patches there are along each side of frames `[T, H, W]`.
-    ///
-    /// # Errors
-    /// Where they don't fill a side.
-    pub(crate) fn grid(&self, frames: [usize; 3]) -> Result<[usize; 3]> {
-        grid(frames, self.kernel)
     }
 
     /// `window`: `[T, H, W, 3]`. Returns tokens `[T', H'·W', out]`.
     pub(crate) fn forward(&self, window: &Tensor) -> Result<Tensor> {
         let (t, h, w, _) = window.dims4()?;
-        let ([kt, kh, kw], [nt, nh, nw]) = (self.kernel, self.grid([t, h, w])?);
+        let ([kt, kh, kw], [nt, nh, nw]) = (self.kernel, grid([t, h, w], self.kernel)?);
         let patches = window
             .reshape(&[nt, kt, nh, kh, nw, kw * 3][..])?
             .permute(&[0, 2, 4, 1, 3, 5][..])?
@@ -54,7 +41,7 @@ impl Patches {
 }
 
 /// How many patches of `kernel` there are along each side of `frames`, which they must fill.
-pub(crate) fn grid(frames: [usize; 3], kernel: [usize; 3]) -> Result<[usize; 3]> {
+pub(super) fn grid(frames: [usize; 3], kernel: [usize; 3]) -> Result<[usize; 3]> {
     let (frames_of, [t, h, w]) = (kernel[0], frames);
     if kernel.contains(&0) || t == 0 || t % frames_of != 0 {
         bail!("the network looks at frames {frames_of} by {frames_of}, {t} frames aren't divided by that");
