@@ -32,6 +32,7 @@ class Case:
     pickle: bool = False  # pytorch_model.bin in place of model.safetensors
     special: dict = field(default_factory=dict)  # {parameter: number} that no rule of `fill` should choose
     pictures: bool = True  # whether what the image processor makes is recorded
+    tokens: Callable | None = None  # (folder) -> JSON value for tokens.json
     alone: bool = False  # the other version can't read it
     seed: int = 0
 
@@ -53,9 +54,7 @@ class Case:
         """Writes what stands beside the weights and is no version's own."""
         os.makedirs(folder, exist_ok=True)
         for name, value in self.files.items():
-            with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
-                json.dump(value, file, indent=2, ensure_ascii=False)
-                file.write("\n")
+            write_json(os.path.join(folder, name), value)
 
     def answers(self, folder):
         """What transformers answers for the folder, in f32: {name: array}."""
@@ -66,6 +65,12 @@ class Case:
         with torch.no_grad():
             found = self.run(model.eval(), folder)
         return {name: np.ascontiguousarray(tensor.detach().numpy()) for name, tensor in found.items()}
+
+
+def write_json(path, value, indent=2):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=indent, ensure_ascii=False)
+        file.write("\n")
 
 
 # What versions call differently is one parameter all the same, with the same numbers.
@@ -84,7 +89,7 @@ def fill(model, seed, special):
         draw = np.random.default_rng(zlib.crc32(f"{seed}/{name}".encode())).standard_normal(parameter.shape)
         if name in special:
             value = np.full(parameter.shape, special[name])
-        elif any(word in name for word in ("position", "token", "cls", "class_embedding", "probe", "embedding.weight")):
+        elif any(word in name for word in ("position", "token", "cls", "class_embedding", "probe")):
             value = 0.5 * draw
         elif parameter.ndim >= 2:
             value = 1.3 * draw / np.sqrt(np.prod(parameter.shape[1:]))

@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
-"""Records what Hugging Face transformers answers for small random networks: one folder each, as save_pretrained writes.
+"""Records what Hugging Face transformers answers for small random networks, a folder each as save_pretrained writes.
 
     make test-reference                      sets up both versions in target/reference-venv* and checks
     python make.py [FAMILY...]               makes anew what this version of transformers makes
     python make.py --check [FAMILY...]       remakes it elsewhere and compares; runs the other version's folders too
 
-Run by version 4 (4.57) and by version 5 (5.24): each folder is written by one of them and answered by both. Beside the
-files of the model stand
+Run by version 4 (4.57) and by version 5 (5.24): each folder is written by one of them and answered by both. Beside
+the files of the model stand
 
     expected.safetensors      activations: embeddings, block.N, pooled, logits ... of the input that `case.clip` makes
     pil.safetensors           what version 4's image processor (Pillow) makes of the pictures of `PICTURES`
     torchvision.safetensors   the same by version 5's (torchvision's tensors)
+    tokens.json               what the tokenizer makes of `texts.STRINGS`: [text, ids, ids padded or cut] each
 """
 import importlib
+import json
 import os
 import sys
 import tempfile
@@ -27,7 +29,7 @@ from case import VERSION, frames
 from common import save
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-FAMILIES = ["videomae"]
+FAMILIES = ["videomae", "clip", "timesformer"]
 TOLERANCE = 1e-5
 # Width and height; each is frame 0 of `frames`.
 PICTURES = [(53, 37), (180, 120)]
@@ -66,9 +68,18 @@ def record(case, folder, weights):
     if weights:
         case.make(folder)
         save(os.path.join(folder, "expected.safetensors"), case.answers(folder))
+        if case.tokens:
+            write_tokens(os.path.join(folder, "tokens.json"), case.tokens(folder))
     if case.pictures:
         name = "pil" if VERSION == "4" else "torchvision"
         save(os.path.join(folder, f"{name}.safetensors"), pictures(folder))
+
+
+def write_tokens(path, value):
+    """One text a line."""
+    lines = [json.dumps(text, ensure_ascii=False) for text in value["texts"]]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f'{{"max_length": {value["max_length"]}, "texts": [\n' + ",\n".join(lines) + "\n]}\n")
 
 
 def tensors(path):
@@ -105,6 +116,8 @@ def check(case):
             record(case, made, False)
             if not case.alone:
                 wrong += differ(case.answers(kept), load_file(os.path.join(kept, "expected.safetensors")), "expected")
+                if case.tokens:
+                    write_tokens(os.path.join(made, "tokens.json"), case.tokens(kept))
         for name in sorted(os.listdir(made)):
             path, other = os.path.join(made, name), os.path.join(kept, name)
             if name.endswith((".safetensors", ".bin")):
@@ -122,7 +135,7 @@ def main():
     wrong = 0
     for family in wanted:
         for case in importlib.import_module(family).CASES:
-            print(f"{case.name} (transformers {transformers.__version__}, {'made' if case.maker == VERSION else 'run'})")
+            print(f"{case.name} (version {VERSION}, {'made' if case.maker == VERSION else 'run'})")
             if checking:
                 wrong += check(case)
             else:

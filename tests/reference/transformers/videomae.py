@@ -1,7 +1,7 @@
 """VideoMAE (arXiv:2203.12602): one folder by each version with the same numbers, and one without mean pooling.
 
-Version 4 writes `q_bias` and `v_bias`; version 5 does so too unless told `save_original_format=False`, and then writes
-`query.bias` and `value.bias`. The small folders are the ways in which weights are stored.
+Version 4 writes `q_bias` and `v_bias`; version 5 does so too unless told `save_original_format=False`, and then it
+writes `query.bias` and `value.bias`. The small folders are the ways in which weights are stored.
 """
 import torch
 import transformers
