@@ -29,7 +29,7 @@ from case import VERSION, frames
 from common import save
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-FAMILIES = ["videomae", "clip", "timesformer"]
+FAMILIES = ["videomae", "clip", "timesformer", "vjepa2"]
 TOLERANCE = 1e-5
 # Width and height; each is frame 0 of `frames`.
 PICTURES = [(53, 37), (180, 120)]
@@ -41,25 +41,25 @@ torch.set_num_threads(1)
 
 
 def pictures(folder):
-    """{"53x37": f32 [3, height, width] ...}: what the folder's processor makes of each picture."""
-    if VERSION == "4":
-        options = {"use_fast": False}
-    else:
-        options = {}
-    names = os.listdir(folder)
-    kind = "AutoVideoProcessor" if "video_preprocessor_config.json" in names else "AutoImageProcessor"
-    processor = getattr(transformers, kind).from_pretrained(folder, **options)
+    """Writes {"53x37": f32 [3, height, width] ...}: what the folder's processor makes of each picture.
+
+    Video processors are torchvision's in both versions.
+    """
+    video = os.path.exists(os.path.join(folder, "video_preprocessor_config.json"))
+    options = {"use_fast": False} if VERSION == "4" and not video else {}
+    kind = transformers.AutoVideoProcessor if video else transformers.AutoImageProcessor
+    processor = kind.from_pretrained(folder, **options)
     found = {}
     for width, height in PICTURES:
         picture = Image.fromarray(frames(1, height, width)[0])
-        if kind == "AutoVideoProcessor":
-            made = processor([[np.array(picture)]], return_tensors="np")
+        if video:
+            made = processor([[np.array(picture)]], return_tensors="pt")
         else:
-            made = processor([picture], return_tensors="np")
-        pixels = np.asarray(next(iter(made.values())), np.float32)
+            made = processor([picture], return_tensors="pt")
+        pixels = next(iter(made.values())).numpy()
         found[f"{width}x{height}"] = np.ascontiguousarray(pixels.reshape(-1, *pixels.shape[-2:])[:3])
-    print(f"  {type(processor).__name__}")
-    return found
+    name = "pil" if options else "torchvision"
+    save(os.path.join(folder, f"{name}.safetensors"), found)
 
 
 def record(case, folder, weights):
@@ -71,8 +71,7 @@ def record(case, folder, weights):
         if case.tokens:
             write_tokens(os.path.join(folder, "tokens.json"), case.tokens(folder))
     if case.pictures:
-        name = "pil" if VERSION == "4" else "torchvision"
-        save(os.path.join(folder, f"{name}.safetensors"), pictures(folder))
+        pictures(folder)
 
 
 def write_tokens(path, value):
