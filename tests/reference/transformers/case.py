@@ -23,8 +23,8 @@ class Case:
 
     name: str
     maker: str  # the major version of transformers that writes the folder
-    build: Callable  # () -> model; its weights are overwritten
-    run: Callable  # (model, folder) -> {name: tensor}
+    build: Callable | None  # () -> model; its weights are overwritten. None: `files` are all there is
+    run: Callable | None  # (model, folder) -> {name: tensor}
     files: dict = field(default_factory=dict)  # {file name: JSON value}, written beside the weights
     extra: Callable | None = None  # (folder), writes further files before the model is run
     save: dict = field(default_factory=dict)  # options of save_pretrained
