@@ -90,13 +90,13 @@ def processor(folder):
         transformers.CLIPProcessor.from_pretrained(made).save_pretrained(folder)
 
 
-def settings(kind):
+def settings(hidden, layers):
     """Sizes of the picture tower."""
-    return kind(
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
+    return transformers.CLIPVisionConfig(
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden // 8,
         image_size=32,
         patch_size=8,
         hidden_act="quick_gelu",
@@ -118,7 +118,7 @@ def build(end):
         pad_token_id=1 if end == 2 else VOCABULARY - 1,
         projection_dim=20,
     )
-    picture = settings(transformers.CLIPVisionConfig)
+    picture = settings(32, 2)
     config = transformers.CLIPConfig(
         text_config=text.to_dict(), vision_config=picture.to_dict(), projection_dim=20, logit_scale_init_value=2.6592
     )
@@ -186,7 +186,7 @@ CASES = [
     Case(
         "clip-vision",
         "5",
-        lambda: transformers.CLIPVisionModelWithProjection(settings(transformers.CLIPVisionConfig)),
+        lambda: transformers.CLIPVisionModelWithProjection(settings(16, 1)),
         run_pictures,
         FILES,
         pictures=False,

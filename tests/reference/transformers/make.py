@@ -29,7 +29,7 @@ from case import VERSION, frames
 from common import save
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-FAMILIES = ["videomae", "clip", "timesformer", "vjepa2", "siglip", "vivit"]
+FAMILIES = ["videomae", "clip", "timesformer", "vjepa2", "siglip", "vivit", "xclip"]
 TOLERANCE = 1e-5
 # Width and height; each is frame 0 of `frames`.
 PICTURES = [(53, 37), (180, 120)]

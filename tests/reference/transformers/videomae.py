@@ -74,7 +74,7 @@ TINY = dict(build=small, run=short, files=FILES, pictures=False)
 CASES = [
     Case("videomae", "4", build, run, FILES),
     Case("videomae-v5", "5", build, run, FILES, save={"save_original_format": False}, pictures=False, alone=True),
-    Case("videomae-first-token", "5", lambda: build(mean=False), run, OLD_FILES, seed=1),
+    Case("videomae-first-token", "5", lambda: build(mean=False), run, OLD_FILES, pictures=False, seed=1),
     Case("videomae-sharded", "4", **TINY, save={"max_shard_size": "30KB"}),
     Case("videomae-bf16", "4", **TINY, dtype=torch.bfloat16),
     Case("videomae-f16", "4", **TINY, dtype=torch.float16),

@@ -40,7 +40,7 @@ def build():
 def run(model, _folder):
     watch = Watch()
     watch.output("embeddings", model.vivit.embeddings)
-    watch.blocks(model.vivit.encoder.layer)
+    watch.blocks(model.vivit.encoder.layer if hasattr(model.vivit, "encoder") else model.vivit.layers)
     watch.input("pooled", model.classifier)
     logits = model(clip(8, 32)).logits
     return watch.found | {"logits": logits}
