@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Records what Hugging Face transformers answers for small random networks, a folder each as save_pretrained writes.
 
-    make test-reference                      sets up both versions in target/reference-venv* and checks
+    make test-reference                      sets up both versions (check.sh says how) and checks both
     python make.py [FAMILY...]               makes anew what this version of transformers makes
     python make.py --check [FAMILY...]       remakes it elsewhere and compares; runs the other version's folders too
 

@@ -24,11 +24,11 @@ FILES = {
 }
 
 
-def build(attention):
+def build(attention, layers=1):
     return transformers.TimesformerForVideoClassification(
         transformers.TimesformerConfig(
             hidden_size=24,
-            num_hidden_layers=2,
+            num_hidden_layers=layers,
             num_attention_heads=3,
             intermediate_size=48,
             image_size=32,
@@ -51,7 +51,7 @@ def run(model, _folder):
 
 
 CASES = [
-    Case("timesformer", "4", lambda: build("divided_space_time"), run, FILES),
+    Case("timesformer", "4", lambda: build("divided_space_time", 2), run, FILES),
     Case("timesformer-joint", "5", lambda: build("joint_space_time"), run, FILES, pictures=False),
     Case("timesformer-space", "5", lambda: build("space_only"), run, FILES, pictures=False),
 ]
