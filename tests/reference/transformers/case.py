@@ -40,7 +40,6 @@ class Case:
         model = self.build().eval()
         fill(model, self.seed, self.special)
         model = model.to(self.dtype)
-        os.makedirs(folder, exist_ok=True)
         if self.pickle:
             model.config.architectures = [type(model).__name__]
             model.config.save_pretrained(folder)
