@@ -27,7 +27,8 @@ if [ ! -e "$folder/ready" ]; then
         ours=${packages/"$folder/5"/"$folder/4"}
         (cd "$packages" && pwd) > "$ours/shared.pth"
     done
-    "$folder/4/bin/pip" install --quiet transformers==4.57.6 2> "$folder/pip.log" || { cat "$folder/pip.log" >&2; exit 1; }
+    "$folder/4/bin/pip" install --quiet transformers==4.57.6 \
+        2> "$folder/pip.log" || { cat "$folder/pip.log" >&2; exit 1; }
     touch "$folder/ready"
 fi
 
