@@ -1,4 +1,5 @@
 # make demo: label a real clip.  make test: every check, cheapest first.
+# make test-reference: what Hugging Face transformers answers, against what is recorded of it (5 GB of packages).
 
 CARGO_TARGET_DIR ?= target
 export CARGO_TARGET_DIR
@@ -6,7 +7,7 @@ export CARGO_TARGET_DIR
 CLASSIFY := $(CARGO_TARGET_DIR)/release/classify
 CLIP := samples/jumping_jacks.mp4
 
-.PHONY: demo test build packages test-packages
+.PHONY: demo test test-reference build packages test-packages
 
 demo: build
 	@echo
@@ -24,6 +25,9 @@ test: test-packages
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 	cargo clippy --release --locked --lib --no-default-features -- -D warnings
 	cargo test --release --locked --workspace
+
+test-reference:
+	tests/reference/transformers/check.sh $(CARGO_TARGET_DIR)/reference-venv
 
 packages:
 	@scripts/packages.sh
