@@ -73,6 +73,11 @@ impl SendPtr {
         Self(output.as_mut_ptr())
     }
 
+    /// Memory that isn't written yet.
+    pub(crate) fn from(output: *mut f32) -> Self {
+        Self(output)
+    }
+
     /// A method, so that closures capture the whole wrapper.
     pub(crate) fn get(self) -> *mut f32 {
         self.0

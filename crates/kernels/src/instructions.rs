@@ -81,6 +81,21 @@ impl Kernels {
     pub(crate) fn multiply_bf16(self) -> bool {
         self == Self::Avx512 && self.supported() && has_bf16()
     }
+
+    /// What multiplies blocks of bfloat16 where these kernels run on this CPU.
+    pub(crate) fn bf16_unit(self) -> Option<Bf16Unit> {
+        let fastest = if has_amx() { Bf16Unit::Amx } else { Bf16Unit::Avx512 };
+        self.multiply_bf16().then_some(fastest)
+    }
+}
+
+/// Which part of a CPU multiplies blocks of bfloat16, slowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bf16Unit {
+    /// AVX-512 BF16.
+    Avx512,
+    /// AMX, besides AVX-512 BF16 that rounds for it.
+    Amx,
 }
 
 /// Whether this CPU multiplies bfloat16.
@@ -89,4 +104,56 @@ pub(crate) fn has_bf16() -> bool {
     return is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512vl");
     #[cfg(not(target_arch = "x86_64"))]
     false
+}
+
+/// Whether this CPU multiplies tiles of bfloat16, and the operating system keeps their registers for this process.
+pub(crate) fn has_amx() -> bool {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    return {
+        static FOUND: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+        *FOUND.get_or_init(amx::found)
+    };
+    #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+    false
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx {
+    use std::arch::asm;
+    use std::arch::x86_64::{__cpuid, __cpuid_count};
+
+    /// `arch_prctl` of Linux, what it is to do, and for which part of the registers: the kernel's
+    /// `Documentation/arch/x86/xstate.rst`.
+    const SYS_ARCH_PRCTL: i64 = 158;
+    const ARCH_REQ_XCOMP_PERM: i64 = 0x1023;
+    const XFEATURE_XTILEDATA: i64 = 18;
+
+    /// Bits 22 (`AMX-BF16`) and 24 (`AMX-TILE`) of EDX of CPUID leaf 7.
+    const BITS: u32 = 1 << 22 | 1 << 24;
+
+    /// Looks for the instructions, and asks for their registers.
+    #[allow(unused_unsafe, reason = "CPUID is a safe function from Rust 1.94 on")]
+    pub(super) fn found() -> bool {
+        // SAFETY: every x86-64 CPU has CPUID.
+        let has = unsafe { __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & BITS == BITS };
+        has && granted()
+    }
+
+    fn granted() -> bool {
+        let mut status = SYS_ARCH_PRCTL;
+        // SAFETY: the call changes nothing but which registers this process may use; the kernel overwrites RCX
+        // and R11.
+        unsafe {
+            asm!(
+                "syscall",
+                inout("rax") status,
+                in("rdi") ARCH_REQ_XCOMP_PERM,
+                in("rsi") XFEATURE_XTILEDATA,
+                out("rcx") _,
+                out("r11") _,
+                options(nostack),
+            );
+        }
+        status == 0
+    }
 }

@@ -11,11 +11,13 @@
 #![warn(clippy::undocumented_unsafe_blocks)]
 
 mod aligned;
+mod attend;
 mod bf16;
 mod call;
 pub mod conv;
 pub mod depthwise;
 mod error;
+mod gelu;
 pub mod grad;
 mod instructions;
 mod layers;
@@ -27,14 +29,17 @@ mod place;
 mod plain;
 pub mod pool;
 mod precision;
+mod product;
 mod shape;
+mod strip;
 mod volume;
 pub mod winograd;
 
 pub use aligned::AlignedBuf;
 pub use error::Error;
+pub use gelu::Gelu;
 pub use instructions::Kernels;
-pub use layers::{Conv2d, DepthwiseConv2d};
+pub use layers::{Conv2d, DepthwiseConv2d, LayerNorm, Linear, attention, attention_with_kernels};
 pub use numbers::{Numbers, slice};
 pub use precision::Precision;
 pub use shape::{Activation, Grid, Window};

@@ -7,7 +7,11 @@
 #![allow(clippy::undocumented_unsafe_blocks)]
 
 pub(crate) mod bf16;
+pub(crate) mod blocks;
 pub(crate) mod depthwise;
+mod dispatch;
+mod functions;
 pub(crate) mod gradients;
 pub(crate) mod lane;
+pub(crate) mod rows;
 pub(crate) mod tile;

@@ -69,6 +69,21 @@ impl Panels {
         })
     }
 
+    /// A linear layer's weights, `row(o, to)` those of output `o`; no bias.
+    ///
+    /// # Panics
+    /// No inputs or outputs.
+    pub(crate) fn from_outputs([cin, cout]: [usize; 2], row: impl Fn(usize, &mut [f32]) + Sync) -> Self {
+        assert!(cin > 0 && cout > 0, "a layer without inputs or outputs");
+        Self::pack([1, cin, cout], &vec![0.0; cout], |first, panel, width| {
+            let mut weights = vec![0.0; cin];
+            for o in 0..(cout - first).min(width) {
+                row(first + o, &mut weights);
+                panel[o..].iter_mut().step_by(width).zip(&weights).for_each(|(to, x)| *to = *x);
+            }
+        })
+    }
+
     /// The other way round: `cout` channels in, `cin` out, no bias; `weight [cout, cin, taps…]`.
     pub(crate) fn transposed([taps, cin, cout]: [usize; 3], weight: &[f32]) -> Self {
         check_sizes([taps, cin, cout], weight);

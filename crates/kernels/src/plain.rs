@@ -10,10 +10,7 @@ pub(crate) fn conv(panels: &Panels, precision: Precision, run: &mut Run) {
     let at = |s: [usize; 4], p: [usize; 4]| -> usize { (0..4).map(|i| s[i] * p[i]).sum() };
     let (lo, hi) = run.activation.clamp();
     let window = run.window;
-    let round = |x: f32| match precision {
-        Precision::F32 => x,
-        Precision::Bf16 => half::bf16::from_f32(x).to_f32(),
-    };
+    let round = |x: f32| precision.round(x);
     for (i, z, y, x) in (0..n)
         .flat_map(|i| (0..d).flat_map(move |z| (0..h).flat_map(move |y| (0..w).map(move |x| (i, z, y, x)))))
     {

@@ -1,9 +1,9 @@
-//! How many bits of a number the 1×1 convolutions multiply.
+//! How many bits of a number 1×1 convolutions, linear layers and attention multiply.
 
 use crate::error::Error;
-use crate::instructions::Kernels;
+use crate::instructions::{Bf16Unit, Kernels};
 
-/// Number format of the 1×1 convolutions.
+/// Number format of 1×1 convolutions, linear layers and attention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// 24 significant bits, as in training.
@@ -40,6 +40,33 @@ impl Precision {
         match self {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
+        }
+    }
+
+    /// What multiplies bfloat16, if that is the precision and loops aren't plain.
+    ///
+    /// # Errors
+    /// `kernels` or this CPU have no instructions for it.
+    pub(crate) fn unit(self, kernels: Kernels) -> candle_core::Result<Option<Bf16Unit>> {
+        match (self, kernels) {
+            (Self::F32, _) | (_, Kernels::Plain) => Ok(None),
+            (Self::Bf16, _) => match kernels.bf16_unit() {
+                Some(unit) => Ok(Some(unit)),
+                None => {
+                    candle_core::bail!(
+                        "the {} kernels on this CPU don't multiply bf16: use f32",
+                        kernels.name()
+                    )
+                }
+            },
+        }
+    }
+
+    /// As plain loops round.
+    pub(crate) fn round(self, x: f32) -> f32 {
+        match self {
+            Self::F32 => x,
+            Self::Bf16 => half::bf16::from_f32(x).to_f32(),
         }
     }
 }

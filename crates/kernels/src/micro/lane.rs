@@ -23,6 +23,19 @@ pub(crate) trait Lane: Copy {
     unsafe fn clamp(self, lo: f32, hi: f32) -> Self;
     /// Zero wherever `x` isn't strictly between `lo` and `hi`.
     unsafe fn where_between(self, x: Self, lo: f32, hi: f32) -> Self;
+    /// `x` in every place.
+    unsafe fn every(x: f32) -> Self;
+    unsafe fn sub(self, b: Self) -> Self;
+    unsafe fn mul(self, b: Self) -> Self;
+    unsafe fn div(self, b: Self) -> Self;
+    /// The larger; either where one is NaN.
+    unsafe fn max(self, b: Self) -> Self;
+    /// `self · 2ⁿ` for whole `n` from -126 to 127 whose results are normal numbers.
+    unsafe fn scale2(self, n: Self) -> Self;
+    /// Sum of all places.
+    unsafe fn total(self) -> f32;
+    /// The largest of all places; any of them where one is NaN.
+    unsafe fn largest(self) -> f32;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -94,6 +107,38 @@ mod x86 {
                 Self(_mm512_maskz_mov_ps(inside, self.0))
             }
         }
+        #[inline(always)]
+        unsafe fn every(x: f32) -> Self {
+            unsafe { Self(_mm512_set1_ps(x)) }
+        }
+        #[inline(always)]
+        unsafe fn sub(self, b: Self) -> Self {
+            unsafe { Self(_mm512_sub_ps(self.0, b.0)) }
+        }
+        #[inline(always)]
+        unsafe fn mul(self, b: Self) -> Self {
+            unsafe { Self(_mm512_mul_ps(self.0, b.0)) }
+        }
+        #[inline(always)]
+        unsafe fn div(self, b: Self) -> Self {
+            unsafe { Self(_mm512_div_ps(self.0, b.0)) }
+        }
+        #[inline(always)]
+        unsafe fn max(self, b: Self) -> Self {
+            unsafe { Self(_mm512_max_ps(self.0, b.0)) }
+        }
+        #[inline(always)]
+        unsafe fn scale2(self, n: Self) -> Self {
+            unsafe { Self(_mm512_scalef_ps(self.0, n.0)) }
+        }
+        #[inline(always)]
+        unsafe fn total(self) -> f32 {
+            unsafe { _mm512_reduce_add_ps(self.0) }
+        }
+        #[inline(always)]
+        unsafe fn largest(self) -> f32 {
+            unsafe { _mm512_reduce_max_ps(self.0) }
+        }
     }
 
     /// 8 numbers, AVX2 and FMA.
@@ -156,6 +201,43 @@ mod x86 {
                 Self(_mm256_and_ps(self.0, _mm256_and_ps(above, below)))
             }
         }
+        #[inline(always)]
+        unsafe fn every(x: f32) -> Self {
+            unsafe { Self(_mm256_set1_ps(x)) }
+        }
+        #[inline(always)]
+        unsafe fn sub(self, b: Self) -> Self {
+            unsafe { Self(_mm256_sub_ps(self.0, b.0)) }
+        }
+        #[inline(always)]
+        unsafe fn mul(self, b: Self) -> Self {
+            unsafe { Self(_mm256_mul_ps(self.0, b.0)) }
+        }
+        #[inline(always)]
+        unsafe fn div(self, b: Self) -> Self {
+            unsafe { Self(_mm256_div_ps(self.0, b.0)) }
+        }
+        #[inline(always)]
+        unsafe fn max(self, b: Self) -> Self {
+            unsafe { Self(_mm256_max_ps(self.0, b.0)) }
+        }
+        #[inline(always)]
+        unsafe fn scale2(self, n: Self) -> Self {
+            unsafe {
+                let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n.0), _mm256_set1_epi32(127));
+                Self(_mm256_mul_ps(self.0, _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))))
+            }
+        }
+        #[inline(always)]
+        unsafe fn total(self) -> f32 {
+            let places: [f32; 8] = unsafe { std::mem::transmute(self.0) };
+            places.into_iter().sum()
+        }
+        #[inline(always)]
+        unsafe fn largest(self) -> f32 {
+            let places: [f32; 8] = unsafe { std::mem::transmute(self.0) };
+            places.into_iter().fold(f32::NEG_INFINITY, f32::max)
+        }
     }
 }
 
@@ -216,5 +298,37 @@ impl Lane for Array8 {
     #[inline(always)]
     unsafe fn where_between(self, x: Self, lo: f32, hi: f32) -> Self {
         Self(std::array::from_fn(|i| if x.0[i] > lo && x.0[i] < hi { self.0[i] } else { 0.0 }))
+    }
+    #[inline(always)]
+    unsafe fn every(x: f32) -> Self {
+        Self([x; 8])
+    }
+    #[inline(always)]
+    unsafe fn sub(self, b: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] - b.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn mul(self, b: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] * b.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn div(self, b: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] / b.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn max(self, b: Self) -> Self {
+        Self(std::array::from_fn(|i| if self.0[i] > b.0[i] { self.0[i] } else { b.0[i] }))
+    }
+    #[inline(always)]
+    unsafe fn scale2(self, n: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] * f32::from_bits(((n.0[i] as i32 + 127) << 23) as u32)))
+    }
+    #[inline(always)]
+    unsafe fn total(self) -> f32 {
+        self.0.into_iter().sum()
+    }
+    #[inline(always)]
+    unsafe fn largest(self) -> f32 {
+        self.0.into_iter().fold(f32::NEG_INFINITY, f32::max)
     }
 }
