@@ -15,9 +15,11 @@ mod tensors;
 mod transformers;
 mod weights;
 
-pub use crate::networks::backbones::{BackboneConfig, Features, LiteConfig, VideoMaeConfig};
+pub use crate::networks::backbones::{
+    BackboneConfig, ClipConfig, Features, LiteConfig, VideoMaeConfig, Vjepa2Config,
+};
 pub use crate::networks::heads::{HeadConfig, LstmConfig};
-pub use crate::networks::transformer::Activation;
+pub use crate::networks::transformer::{Activation, VitConfig};
 pub use crate::video::{CropSize, Preprocess, Sampling, ShortestEdge};
 pub use config::{Calibration, ModelConfig};
 pub use embedded::{DEFAULT_MODEL, embedded_models};

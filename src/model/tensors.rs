@@ -99,10 +99,11 @@ impl Tensors {
     }
 
     /// The tensors under names of ours: of `prefixes`, theirs and ours, the first that fits changes a name. Those that
-    /// none fits are left out.
+    /// none fits, or one whose own is empty, are left out.
     pub fn renamed(self, prefixes: &'static [(&'static str, &'static str)]) -> Self {
         let ours = |theirs: &str| {
-            prefixes.iter().find_map(|(from, to)| Some(format!("{to}{}", theirs.strip_prefix(from)?)))
+            let (rest, to) = prefixes.iter().find_map(|(from, to)| Some((theirs.strip_prefix(from)?, to)))?;
+            (!to.is_empty()).then(|| format!("{to}{rest}"))
         };
         let entries = self.entries.into_iter().filter_map(|(theirs, entry)| Some((ours(&theirs)?, entry)));
         Self { entries: entries.collect(), parts: self.parts, prefixes }

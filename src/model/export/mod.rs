@@ -46,7 +46,7 @@ fn build(folder: &ModelFolder) -> Result<Vec<u8>> {
         BackboneConfig::EfficientNetLite1(config) => lite(LiteVariant::Lite1, config)?,
         BackboneConfig::EfficientNetLite2(config) => lite(LiteVariant::Lite2, config)?,
         BackboneConfig::I3d {} => backbones::i3d(&mut graph, windows, frames, size)?,
-        BackboneConfig::VideoMae(_) => bail!("{} has no ONNX form here yet", config.backbone.name()),
+        _ => bail!("{} has no ONNX form here yet", config.backbone.name()),
     };
     let logits = match config.head {
         HeadConfig::Lstm(lstm) => heads::lstm(&mut graph, &features, steps, lstm)?,

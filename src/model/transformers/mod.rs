@@ -18,7 +18,7 @@ use crate::error::words;
 use crate::networks::heads::HeadConfig;
 use crate::video::{Preprocess, Sampling};
 use crate::{Error, Result};
-use families::FAMILIES;
+use families::{FAMILIES, Keys};
 
 /// A folder, read.
 pub(super) struct Folder {
@@ -77,8 +77,9 @@ pub(super) fn read(dir: &Path, model_type: &str, config: &[u8], card: &str) -> R
     let Labelled { id2label } = serde_json::from_value(json.clone()).map_err(invalid)?;
     let Ours { classify } = serde_json::from_value(json.clone()).map_err(invalid)?;
     let tensors = Tensors::open(&weight_files(dir)?).map_err(|e| wrong(words(&e)))?;
-    let backbone = (family.backbone)(&json).map_err(invalid)?;
-    let sampling = classify.and_then(|ours| ours.sampling).unwrap_or_else(|| (family.sampling)(&backbone));
+    let mut backbone = (family.backbone)(Keys(&json)).map_err(invalid)?;
+    let frames = backbone.vit_mut().map_or(1, |vit| vit.num_frames);
+    let sampling = classify.and_then(|ours| ours.sampling).unwrap_or_else(|| (family.sampling)(frames));
     let tensors = tensors.renamed(family.names);
     let id2label = numbered(id2label, &tensors);
     let config = ModelConfig {

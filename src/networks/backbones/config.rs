@@ -4,10 +4,16 @@ use candle_core::{Result, bail};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
+use super::clip::{Clip, ClipConfig};
+use super::siglip::Siglip;
+use super::timesformer::TimeSformer;
+use super::videomae::{VideoMae, VideoMaeConfig};
+use super::vivit::Vivit;
+use super::vjepa2::{Vjepa2, Vjepa2Config};
 use super::{
     Backbone, EfficientNetLite, Features, I3d, LiteVariant, TrainOptions, TrainableEfficientNetLite,
-    VideoMae, VideoMaeConfig,
 };
+use crate::networks::transformer::VitConfig;
 use classify_kernels::Precision;
 
 /// The CNN, by its published name.
@@ -29,6 +35,21 @@ pub enum BackboneConfig {
     /// Vision transformer on tubelets.
     #[serde(rename = "videomae")]
     VideoMae(VideoMaeConfig),
+    /// Vision transformer on single frames, learned with texts.
+    #[serde(rename = "clip")]
+    Clip(ClipConfig),
+    /// Vision transformer that looks over time and over space in turn.
+    #[serde(rename = "timesformer")]
+    TimeSformer(VitConfig),
+    /// Vision transformer on tubelets with rotary positions.
+    #[serde(rename = "vjepa2")]
+    Vjepa2(Vjepa2Config),
+    /// Vision transformer on single frames, learned with texts.
+    #[serde(rename = "siglip")]
+    Siglip(VitConfig),
+    /// Vision transformer on tubelets with a class token.
+    #[serde(rename = "vivit")]
+    Vivit(VitConfig),
 }
 
 /// How an EfficientNet-Lite looks at a window of frames.
@@ -56,14 +77,32 @@ impl BackboneConfig {
         }
         Ok(match self {
             Self::VideoMae(config) => Box::new(VideoMae::load(vb, config, precision)?),
+            Self::Clip(config) => Box::new(Clip::load(vb, config, precision)?),
+            Self::TimeSformer(config) => Box::new(TimeSformer::load(vb, config, precision)?),
+            Self::Vjepa2(config) => Box::new(Vjepa2::load(vb, config, precision)?),
+            Self::Siglip(config) => Box::new(Siglip::load(vb, config, precision)?),
+            Self::Vivit(config) => Box::new(Vivit::load(vb, config, precision)?),
             _ => Box::new(I3d::load(vb)?),
         })
     }
 
+    /// The settings of a vision transformer.
+    pub(crate) fn vit_mut(&mut self) -> Option<&mut VitConfig> {
+        match self {
+            Self::VideoMae(VideoMaeConfig { vit, .. })
+            | Self::Clip(ClipConfig { vit, .. })
+            | Self::Vjepa2(Vjepa2Config { vit, .. })
+            | Self::TimeSformer(vit)
+            | Self::Siglip(vit)
+            | Self::Vivit(vit) => Some(vit),
+            _ => None,
+        }
+    }
+
     /// The same network yielding a vector for each step of time, as heads that are trained here want it.
     pub fn with_steps(mut self) -> Self {
-        if let Self::VideoMae(VideoMaeConfig { features, .. }) = &mut self {
-            *features = Features::Steps;
+        if let Some(vit) = self.vit_mut() {
+            vit.features = Features::Steps;
         }
         self
     }
@@ -121,6 +160,11 @@ impl BackboneConfig {
             Self::EfficientNetLite2(_) => "efficientnet-lite2",
             Self::I3d {} => "i3d",
             Self::VideoMae(_) => "videomae",
+            Self::Clip(_) => "clip",
+            Self::TimeSformer(_) => "timesformer",
+            Self::Vjepa2(_) => "vjepa2",
+            Self::Siglip(_) => "siglip",
+            Self::Vivit(_) => "vivit",
         }
     }
 }

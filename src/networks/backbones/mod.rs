@@ -1,17 +1,23 @@
 //! Backbones: networks that turn frames into feature vectors.
 
+mod clip;
 mod config;
 pub(crate) mod efficientnet_lite;
 pub(crate) mod i3d;
+mod siglip;
+mod timesformer;
 mod videomae;
+mod vivit;
+mod vjepa2;
 
+pub use clip::ClipConfig;
 pub use config::{BackboneConfig, LiteConfig};
 pub use efficientnet_lite::{EfficientNetLite, LiteVariant, TrainOptions, TrainableEfficientNetLite};
 pub use i3d::I3d;
-pub(crate) use videomae::VideoMae;
 pub use videomae::VideoMaeConfig;
+pub use vjepa2::Vjepa2Config;
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// A network that turns one window of frames into a sequence of feature vectors.
@@ -46,12 +52,4 @@ pub enum Features {
     Steps,
     /// The one vector that the published classifier reads.
     Pooled,
-}
-
-/// For networks that know their places one by one.
-fn refuse_size([_, height, width]: [usize; 3], side: usize) -> Result<()> {
-    if (height, width) != (side, side) {
-        bail!("the network looks at frames of {side}×{side} pixels, not {width}×{height}: leave out --size");
-    }
-    Ok(())
 }

@@ -51,7 +51,12 @@ impl TimeSformer {
         let layers = vb.pp("encoder.layer");
         let block = |i| Block::load(layers.pp(i), vit.sizes(), precision);
         Ok(Self {
-            patches: Patches::load(embeddings.pp("patch_embeddings.projection"), hidden, vit.kernel(), precision)?,
+            patches: Patches::load(
+                embeddings.pp("patch_embeddings.projection"),
+                hidden,
+                vit.kernel(),
+                precision,
+            )?,
             class: (embeddings.get((1, 1, hidden), "cls_token")? + positions.narrow(1, 0, 1)?)?,
             positions: positions.narrow(1, 1, places)?.broadcast_add(&moments)?,
             blocks: (0..vit.num_hidden_layers).map(block).collect::<Result<_>>()?,

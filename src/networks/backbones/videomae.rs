@@ -47,7 +47,9 @@ impl VideoMae {
         let VideoMaeConfig { vit, use_mean_pooling } = config;
         let projection = vb.pp("embeddings.patch_embeddings.projection");
         let norm = match (use_mean_pooling, vit.features) {
-            (false, _) => Norm::Tokens(LayerNorm::load(vb.pp("layernorm"), vit.hidden_size, vit.layer_norm_eps)?),
+            (false, _) => {
+                Norm::Tokens(LayerNorm::load(vb.pp("layernorm"), vit.hidden_size, vit.layer_norm_eps)?)
+            }
             (true, Features::Pooled) => {
                 Norm::Mean(LayerNorm::load(vb.pp("pooled.fc_norm"), vit.hidden_size, POOLED_EPSILON)?)
             }

@@ -22,7 +22,7 @@ pub(crate) struct Sizes {
 /// What a family calls the layers of a block.
 pub(crate) struct Names {
     pub(crate) norm_before: &'static str,
-    pub(crate) qkv: Qkv,
+    pub(crate) qkv: Qkv<'static>,
     pub(crate) out: &'static str,
     pub(crate) norm_after: &'static str,
     pub(crate) perceptron: [&'static str; 2],
@@ -30,23 +30,25 @@ pub(crate) struct Names {
 
 /// What it calls queries, keys and values.
 #[derive(Clone, Copy)]
-pub(crate) enum Qkv {
-    Apart([&'static str; 3]),
+pub(crate) enum Qkv<'a> {
+    Apart([&'a str; 3]),
     /// One layer, in this order.
-    Fused(&'static str),
+    Fused(&'a str),
 }
 
 impl Names {
     /// As in transformers' VideoMAE and ViViT.
     pub(crate) const VIT: Self = Self {
         norm_before: "layernorm_before",
-        qkv: Qkv::Apart(["attention.attention.query", "attention.attention.key", "attention.attention.value"]),
+        qkv: Qkv::Apart([
+            "attention.attention.query",
+            "attention.attention.key",
+            "attention.attention.value",
+        ]),
         out: "attention.output.dense",
         norm_after: "layernorm_after",
         perceptron: ["intermediate.dense", "output.dense"],
     };
-    /// As in transformers' TimeSformer.
-    pub(crate) const FUSED: Self = Self { qkv: Qkv::Fused("attention.attention.qkv"), ..Self::VIT };
     /// As in transformers' CLIP, SigLIP and X-CLIP.
     pub(crate) const CLIP: Self = Self {
         norm_before: "layer_norm1",
@@ -109,7 +111,11 @@ impl Block {
     }
 
     /// The same, with `turn` applied to queries and to keys `[B, T, hidden]` (rotary positions).
-    pub(crate) fn forward_turned(&self, x: &Tensor, turn: impl Fn(Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    pub(crate) fn forward_turned(
+        &self,
+        x: &Tensor,
+        turn: impl Fn(Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         let between = self.attention.forward_add(&self.norm_before.forward(x)?, turn, x)?;
         let y = self.perceptron.forward_add(&self.norm_after.forward(&between)?, &between)?;
         #[cfg(test)]
@@ -182,7 +188,12 @@ pub(crate) struct Perceptron {
 impl Perceptron {
     /// # Errors
     /// A missing tensor or one of the wrong shape.
-    pub(crate) fn load(vb: &VarBuilder, names: [&str; 2], sizes: Sizes, precision: Precision) -> Result<Self> {
+    pub(crate) fn load(
+        vb: &VarBuilder,
+        names: [&str; 2],
+        sizes: Sizes,
+        precision: Precision,
+    ) -> Result<Self> {
         let Sizes { hidden, inner, activation, .. } = sizes;
         let up = Linear::load(vb.pp(names[0]), hidden, inner, precision)?.with_activation(activation);
         Ok(Self { up, down: Linear::load(vb.pp(names[1]), inner, hidden, precision)? })

@@ -75,7 +75,9 @@ impl VitConfig {
     pub(crate) fn check(&self, [frames, height, width]: [usize; 3], times: bool) -> Result<()> {
         let side = self.image_size;
         if (height, width) != (side, side) {
-            bail!("the network looks at frames of {side}×{side} pixels, not {width}×{height}: leave out --size");
+            bail!(
+                "the network looks at frames of {side}×{side} pixels, not {width}×{height}: leave out --size"
+            );
         }
         if times && frames != self.num_frames {
             bail!("the network looks at {} frames, not {frames}: leave out --frames", self.num_frames);
