@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
-use candle_nn::ops::softmax;
+use candle_nn::ops::{sigmoid, softmax};
 use serde::{Deserialize, Serialize};
 
 use crate::error::words;
-use crate::model::{self, Calibration, ModelConfig, ModelFiles, ModelFolder};
+use crate::model::{self, Calibration, ModelConfig, ModelFiles, ModelFolder, Words};
 use crate::networks::backbones::Backbone;
 use crate::networks::heads::{Head, MeanHead};
 use crate::video::{self, DecodeOptions, Frames, Preprocess};
@@ -103,8 +103,8 @@ impl Classifier {
         let precision = Precision::detect(Kernels::detect()?)?;
         let vb = files.tensors().var_builder(device);
         let digest = Digest::Of(Box::new(files.clone()));
-        Parts { path: &files.path, config: files.config, preprocess: files.preprocess, digest }
-            .build(vb, device, precision)
+        let (words, config, preprocess) = (files.words().cloned(), files.config, files.preprocess);
+        Parts { path: &files.path, config, preprocess, digest, words }.build(vb, device, precision)
     }
 
     /// Builds the networks that `folder` describes on its weights, which are on `device`, in `f32`, as training
@@ -117,7 +117,7 @@ impl Classifier {
     pub fn with_precision(folder: &ModelFolder, device: &Device, precision: Precision) -> Result<Self> {
         let (config, preprocess) = (folder.config.clone(), folder.preprocess.clone());
         let digest = Digest::Known(folder.digest.clone());
-        Parts { path: &folder.path, config, preprocess, digest }.build(
+        Parts { path: &folder.path, config, preprocess, digest, words: None }.build(
             folder.weights.var_builder(device),
             device,
             precision,
@@ -197,7 +197,9 @@ impl Classifier {
     /// Probability of each class, in the model's own order, calibrated where the model says how.
     pub fn scores(&self, logits: &Tensor) -> Result<Vec<f32>> {
         let temperature = self.config.calibration.map_or(1.0, |c| c.temperature);
-        Ok(softmax(&(logits / temperature)?, 0)?.to_vec1::<f32>()?)
+        let logits = (logits / temperature)?;
+        let scores = if self.head.scores_stand_alone() { sigmoid(&logits)? } else { softmax(&logits, 0)? };
+        Ok(scores.to_vec1::<f32>()?)
     }
 
     /// Labels by falling score; equal scores stay in the model's own order.
@@ -258,19 +260,28 @@ struct Parts<'a> {
     config: ModelConfig,
     preprocess: Preprocess,
     digest: Digest,
+    words: Option<Words>,
 }
 
 impl Parts<'_> {
     /// The networks on the weights that `vb` holds.
     fn build(self, vb: VarBuilder, device: &Device, precision: Precision) -> Result<Classifier> {
-        let Self { path, config, preprocess, digest } = self;
+        let Self { path, config, preprocess, digest, words } = self;
         let classes = config.id2label.len();
         let wrong = |e: candle_core::Error| {
             Error::model(path, format!("model.safetensors doesn't fit config.json: {}", words(&e)))
         };
         let backbone = config.backbone.load_in(vb.pp("backbone"), precision).map_err(wrong)?;
         let dim = backbone.feature_dim();
-        let head = config.head.load(dim, classes, vb.pp("head")).map_err(wrong)?;
+        let head = match words {
+            Some(words) => Head::Words(words.head(dim, device).map_err(wrong)?),
+            None if classes == 0 => {
+                let reason = "it has no labels of its own: give them with --labels \"a person runs, …\" where it \
+                              knows texts, or train on it with `classify train CLIPS --backbone`";
+                return Err(Error::model(path, reason));
+            }
+            None => config.head.load(dim, classes, vb.pp("head")).map_err(wrong)?,
+        };
         let baseline = if vb.contains_tensor("baseline.classifier.weight") {
             Some(MeanHead::load(dim, classes, 1, vb.pp("baseline")).map_err(wrong)?)
         } else {

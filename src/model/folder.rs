@@ -8,7 +8,7 @@ use std::sync::Arc;
 use candle_core::Device;
 
 use super::embedded::{embedded, embedded_models};
-use super::{Calibration, ModelConfig, Tensors, Weights, transformers};
+use super::{Calibration, ModelConfig, Tensors, Weights, Words, transformers};
 use crate::error::{plain, words};
 use crate::video::{PIXELS, Preprocess};
 use crate::{Error, Result, files};
@@ -28,6 +28,8 @@ pub struct ModelFiles {
     settings: Arc<[Cow<'static, [u8]>]>,
     tensors: Arc<Tensors>,
     card: String,
+    /// Labels that stand in for the model's own.
+    words: Option<Words>,
 }
 
 impl ModelFiles {
@@ -49,7 +51,8 @@ impl ModelFiles {
             let settings = [config, model.settings].map(Cow::Owned);
             let tensors = Arc::new(model.tensors);
             let (config, preprocess) = (model.config, model.preprocess);
-            return Ok(Self { path, config, preprocess, settings: settings.into(), tensors, card });
+            let settings = settings.into();
+            return Ok(Self { path, config, preprocess, settings, tensors, card, words: None });
         }
         let preprocess = read(dir, "preprocessor_config.json")?;
         let weights = dir.join("model.safetensors");
@@ -100,7 +103,7 @@ impl ModelFiles {
             .map_err(|e| wrong(format!("preprocessor_config.json: {e}")))?;
         preprocess.check().map_err(|e| wrong(format!("preprocessor_config.json: {e}")))?;
         let (settings, tensors) = (settings.into(), Arc::new(tensors));
-        Ok(Self { path: path.to_owned(), config, preprocess, settings, tensors, card })
+        Ok(Self { path: path.to_owned(), config, preprocess, settings, tensors, card, words: None })
     }
 
     /// The name that results carry: the folder's own.
@@ -126,6 +129,9 @@ impl ModelFiles {
         let mut hasher = blake3::Hasher::new();
         for part in &*self.settings {
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+        }
+        if let Some(words) = &self.words {
+            hasher.update(format!("{words:?}").as_bytes());
         }
         self.tensors.hash(&mut hasher).map_err(|e| Error::model(&self.path, words(&e)))?;
         Ok(hasher.finalize().to_hex().to_string())
@@ -154,6 +160,26 @@ impl ModelFiles {
         let temperature = self.config.calibration.map_or(1.0, |c| c.temperature);
         self.config.calibration = Some(Calibration { temperature, threshold });
         self
+    }
+
+    /// To answer in `words` instead of the model's own labels.
+    pub fn with_words(mut self, words: Words) -> Self {
+        self.config.id2label = words.labels.clone();
+        self.config.calibration = None;
+        self.words = Some(words);
+        self
+    }
+
+    /// Labels that stand in for the model's own.
+    pub fn words(&self) -> Option<&Words> {
+        self.words.as_ref()
+    }
+
+    /// The text tower that the folder describes, where there is one.
+    #[cfg(feature = "words")]
+    pub(super) fn text(&self) -> Result<Option<super::words::Text>> {
+        transformers::text(&self.settings[0])
+            .map_err(|e| Error::model(&self.path, format!("config.json: {e}")))
     }
 
     /// With the weights on `device`.

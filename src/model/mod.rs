@@ -14,6 +14,7 @@ mod folder;
 mod tensors;
 mod transformers;
 mod weights;
+mod words;
 
 pub use crate::networks::backbones::{
     BackboneConfig, ClipConfig, Features, LiteConfig, VideoMaeConfig, Vjepa2Config,
@@ -28,3 +29,6 @@ pub(crate) use folder::name;
 pub use folder::{ModelFiles, ModelFolder};
 pub use tensors::Tensors;
 pub use weights::Weights;
+pub use words::Words;
+#[cfg(feature = "words")]
+pub use words::{Description, descriptions};

@@ -2,4 +2,6 @@
 
 pub(crate) mod backbones;
 pub(crate) mod heads;
+#[cfg(feature = "words")]
+pub(crate) mod text;
 pub(crate) mod transformer;

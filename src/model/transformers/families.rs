@@ -3,7 +3,13 @@
 use serde::de::{DeserializeOwned, Error};
 use serde_json::{Result, Value};
 
+#[cfg(feature = "words")]
+use crate::model::words::Text;
 use crate::networks::backbones::{BackboneConfig, ClipConfig, Features, VideoMaeConfig, Vjepa2Config};
+#[cfg(feature = "words")]
+use crate::networks::text::{TextConfig, TextKind};
+#[cfg(feature = "words")]
+use crate::networks::transformer::Sizes;
 use crate::networks::transformer::{Activation, VitConfig};
 use crate::video::Sampling;
 
@@ -226,4 +232,38 @@ pub(super) fn unknown(model_type: &str) -> String {
         _ => "a model of a family that isn't supported: ",
     };
     format!("{what}{model_type}; supported are {}", known.join(", "))
+}
+
+/// The text tower of the network that a `config.json` of `model_type` describes.
+#[cfg(feature = "words")]
+pub(super) fn text(model_type: &str, keys: Keys) -> Result<Option<Text>> {
+    let clip = model_type == "clip";
+    if !clip && model_type != "siglip" {
+        return Ok(None);
+    }
+    let text = keys.part("text_config")?;
+    let number = |key, clip_otherwise, otherwise| text.or(key, if clip { clip_otherwise } else { otherwise });
+    let hidden = number("hidden_size", 512, 768)?;
+    let sizes = Sizes {
+        hidden,
+        heads: number("num_attention_heads", 8, 12)?,
+        inner: number("intermediate_size", 2048, 3072)?,
+        activation: text.or("hidden_act", if clip { Activation::QuickGelu } else { Activation::GeluTanh })?,
+        epsilon: text.or("layer_norm_eps", if clip { 1e-5 } else { 1e-6 })?,
+    };
+    // OpenAI's folders say 2, which is no end mark.
+    let end: u32 = text.or("eos_token_id", 2)?;
+    let config = TextConfig {
+        kind: if clip { TextKind::Clip { end: (end != 2).then_some(end) } } else { TextKind::Siglip },
+        vocab_size: number("vocab_size", 49_408, 32_000)?,
+        max_tokens: number("max_position_embeddings", 77, 64)?,
+        layers: number("num_hidden_layers", 12, 12)?,
+        sizes,
+        projection_dim: if clip {
+            keys.or("projection_dim", 512)?
+        } else {
+            text.or("projection_size", hidden)?
+        },
+    };
+    Ok(Some(Text { config, pad: text.or("pad_token_id", 1)? }))
 }

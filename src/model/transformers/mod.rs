@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
+#[cfg(feature = "words")]
+use super::words::Text;
 use super::{ModelConfig, Tensors};
 use crate::error::words;
 use crate::networks::heads::HeadConfig;
@@ -143,4 +145,12 @@ fn licence(card: &str) -> Option<String> {
     let (head, _) = card.strip_prefix("---\n")?.split_once("\n---")?;
     let value = head.lines().find_map(|line| line.strip_prefix("license:"))?.trim().trim_matches(['"', '\'']);
     (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// The text tower that a `config.json` of CLIP or SigLIP describes; `None` for other networks.
+#[cfg(feature = "words")]
+pub(super) fn text(config: &[u8]) -> serde_json::Result<Option<Text>> {
+    let Some(model_type) = model_type(config) else { return Ok(None) };
+    let json: Value = serde_json::from_slice(config)?;
+    families::text(&model_type, Keys(&json))
 }

@@ -5,6 +5,7 @@ mod dropout;
 mod lstm;
 mod lstm_head;
 mod mean;
+mod words;
 
 pub use config::HeadConfig;
 pub(crate) use dropout::Dropout;
@@ -12,8 +13,10 @@ pub use lstm::Lstm;
 pub use lstm_head::LstmConfig;
 pub(crate) use lstm_head::LstmHead;
 pub(crate) use mean::MeanHead;
+pub use words::WordsHead;
+pub(crate) use words::direction;
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 
 /// A head, as `config.json` names it.
 pub enum Head {
@@ -21,6 +24,8 @@ pub enum Head {
     Lstm(LstmHead),
     /// A mean over time.
     Mean(MeanHead),
+    /// Nearness to texts.
+    Words(WordsHead),
 }
 
 impl Head {
@@ -33,7 +38,13 @@ impl Head {
                 head.forward(&sequence, &[windows * steps], None)?.squeeze(0)
             }
             Self::Mean(head) => head.forward(features),
+            Self::Words(head) => head.forward(features),
         }
+    }
+
+    /// Whether each score stands for itself instead of sharing in what there is.
+    pub fn scores_stand_alone(&self) -> bool {
+        matches!(self, Self::Words(head) if head.scores_stand_alone())
     }
 
     /// `features`: `[B, T, D]`, padded behind each clip's own `lengths`. Returns logits `[B, classes]`.
@@ -48,6 +59,7 @@ impl Head {
         match self {
             Self::Lstm(head) => head.forward(features, lengths, dropout),
             Self::Mean(head) => head.forward_batch(features, lengths),
+            Self::Words(_) => bail!("a head of texts isn't trained"),
         }
     }
 }

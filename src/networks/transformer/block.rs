@@ -7,7 +7,7 @@ use classify_kernels::Precision;
 use super::{Activation, LayerNorm, Linear, attention};
 
 /// The sizes of a block.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Sizes {
     /// Length of a token.
     pub(crate) hidden: usize,
@@ -100,6 +100,7 @@ impl Block {
     }
 
     /// The same for text: each token sees itself and those before it only.
+    #[cfg(feature = "words")]
     pub(crate) fn causal(mut self) -> Self {
         self.attention.causal = true;
         self

@@ -6,7 +6,8 @@ mod patches;
 mod pooler;
 mod vit;
 
-pub(super) use block::{Attention, Block, Names, Perceptron, Qkv, Sizes};
+pub(crate) use block::Sizes;
+pub(super) use block::{Attention, Block, Names, Perceptron, Qkv};
 pub use layers::Activation;
 pub(super) use layers::{LayerNorm, Linear, attention};
 pub(super) use patches::Patches;

@@ -1,0 +1,38 @@
+//! Labels in plain words, for networks that learned pictures and texts together.
+
+#[cfg(feature = "words")]
+mod descriptions;
+#[cfg(feature = "words")]
+mod embed;
+
+#[cfg(feature = "words")]
+pub use descriptions::{Description, descriptions};
+#[cfg(feature = "words")]
+pub(super) use embed::Text;
+
+use candle_core::{Device, Result, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::networks::heads::WordsHead;
+
+/// Labels, and what they are among pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Words {
+    /// What results say.
+    pub labels: Vec<String>,
+    /// A vector for each.
+    vectors: Vec<Vec<f32>>,
+    scale: f64,
+    bias: f64,
+    /// Each score stands for itself.
+    alone: bool,
+}
+
+impl Words {
+    /// As a head for features of length `dim`.
+    pub(crate) fn head(&self, dim: usize, device: &Device) -> Result<WordsHead> {
+        let numbers: Vec<f32> = self.vectors.concat();
+        let texts = Tensor::from_vec(numbers, (self.labels.len(), dim), device)?;
+        WordsHead::new(&texts, self.scale, self.bias, self.alone)
+    }
+}
