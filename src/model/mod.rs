@@ -15,7 +15,7 @@ mod weights;
 
 pub use crate::networks::backbones::{BackboneConfig, LiteConfig};
 pub use crate::networks::heads::{HeadConfig, LstmConfig};
-pub use crate::video::{CropSize, Preprocess, Sampling, ShortestEdge};
+pub use crate::video::{CropSize, Preprocess, Resample, Sampling, Size};
 pub use config::{Calibration, ModelConfig};
 pub use embedded::{DEFAULT_MODEL, embedded_models};
 pub use export::onnx;

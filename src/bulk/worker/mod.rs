@@ -32,6 +32,8 @@ pub(crate) const ARGUMENT: &str = "__worker";
 pub struct Setup {
     /// A model's name or folder; none for work that needs no model.
     pub model: Option<String>,
+    /// See [`crate::model::ModelFiles::with_windows`].
+    pub windows: Option<usize>,
     /// See [`crate::model::ModelFiles::with_frames`].
     pub frames: Option<usize>,
     /// See [`crate::model::ModelFiles::with_size`].
@@ -49,7 +51,16 @@ pub struct Setup {
 impl Setup {
     /// For work that needs no model.
     pub fn without_model(threads: usize) -> Self {
-        Self { model: None, frames: None, size: None, threshold: None, device: "cpu".into(), threads, top: 0 }
+        Self {
+            model: None,
+            windows: None,
+            frames: None,
+            size: None,
+            threshold: None,
+            device: "cpu".into(),
+            threads,
+            top: 0,
+        }
     }
 }
 

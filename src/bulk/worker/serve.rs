@@ -64,6 +64,9 @@ impl Worker {
                     _ => Device::Cpu,
                 };
                 let mut files = ModelFiles::named(model)?;
+                if let Some(windows) = setup.windows {
+                    files = files.with_windows(windows);
+                }
                 if let Some(frames) = setup.frames {
                     files = files.with_frames(frames);
                 }

@@ -42,6 +42,7 @@ impl Job<'_> {
         let model = &self.args.model;
         let setup = Setup {
             model: Some(model.model.clone()),
+            windows: model.windows.map(|n| n as usize),
             frames: model.frames.map(|n| n as usize),
             size: model.size.map(|n| n as usize),
             threshold: self.args.threshold,
