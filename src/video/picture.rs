@@ -123,9 +123,7 @@ impl Converter {
         let lines = height.div_ceil(step);
         let line_sizes = raw.linesize.map(|size| size * step as c_int);
         let aspect = if self.aspect > 0.0 { self.aspect } else { ratio(raw.sample_aspect_ratio) };
-        // Lines of the picture by those that are taken.
-        let line = height as f64 / lines as f64;
-        let aspect = plausible(aspect);
+        let aspect = plausible(aspect) * lines as f64 / height as f64;
         let coding = Coding::of_frame(raw);
         if self.tone.as_ref().is_none_or(|tone| !tone.suits(coding)) {
             self.tone = Tone::new(coding);
@@ -141,7 +139,7 @@ impl Converter {
         let content = self.content.unwrap_or(Content::WHOLE).pixels((width, lines), grid);
         let geometry = match self.preprocess.resample {
             Some(_) => Geometry::whole(content),
-            None => Geometry::new(content, aspect / line, orientation.transposed, &self.preprocess, grid),
+            None => Geometry::new(content, aspect, orientation.transposed, &self.preprocess, grid),
         };
 
         let stride = geometry.scaled_width.next_multiple_of(BLOCK);
@@ -186,7 +184,9 @@ impl Converter {
         let mut whole = std::mem::take(&mut self.whole);
         whole.resize(size[0] * size[1] * self.colours.channels(), 0);
         self.turn_upright(orientation, stride, size, &mut whole);
-        let shown = [geometry.width as f64 * aspect, geometry.height as f64 * line];
+        // In square pixels, and all lines again.
+        let line = height as f64 / lines as f64;
+        let shown = [geometry.width as f64 * aspect * line, geometry.height as f64 * line];
         let shown = turn(shown.map(|pixels| pixels.round().max(1.0) as usize));
         let (preprocess, resampler) = (&self.preprocess, &mut self.resampler);
         match self.colours {

@@ -1,8 +1,8 @@
 //! Resizing of pictures as the transformers library does it, to the bit where it does it with Pillow.
 //!
 //! A filter as wide as the pixels that fall into one, first along the rows, then along the columns, in integers, with
-//! whole numbers from 0 to 255 in between. Torchvision, the library's other way, differs by 2 of 255 at most
-//! (`tests/reference/resample.py` prints it). FFmpeg's scaler and crates that go by columns first differ by more where
+//! whole numbers from 0 to 255 in between. Torchvision, the library's other way, differs by 1 of 255 here and there
+//! (`tests/reference/resample.py` says so). FFmpeg's scaler and crates that go by columns first differ by more where
 //! a filter overshoots.
 
 use std::f64::consts::PI;
