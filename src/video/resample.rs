@@ -189,7 +189,7 @@ fn to_byte(sum: i32) -> u8 {
 mod tests {
     use super::*;
     use crate::video::{CropSize, Size};
-    use safetensors::{SafeTensors, View};
+    use safetensors::SafeTensors;
 
     /// `picture`, `u8 [height, width, 3]` of the size `[width, height]`, by `size` and cut to `crop`.
     fn run(resample: Resample, picture: &[u8], [w, h]: [usize; 2], size: Size, crop: [usize; 2]) -> Vec<u8> {
