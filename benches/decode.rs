@@ -64,7 +64,7 @@ fn main() {
         let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
         clips = ["jumping_jacks.mp4", "bikes.mp4"].map(|name| samples.join(name)).into();
     }
-    let sampling = Sampling { windows: 1, frames, fps: None, luma_lag: None };
+    let sampling = Sampling::spread(1, frames);
     let preprocess = Preprocess::new(size, 127.0, 128.0);
     let (mut ours, mut plain, mut pictures) = (Vec::new(), Vec::new(), 0);
     for _ in 0..5 {

@@ -39,6 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn in_processes(program: &Path, clips: &Arc<[PathBuf]>, settings: &Settings) -> classify::Result<usize> {
     let setup = Setup {
         model: Some(MODEL.into()),
+        windows: None,
         frames: None,
         size: None,
         threshold: None,

@@ -7,7 +7,7 @@ use classify::Error;
 use classify::{
     DecodeOptions, Frames,
     internals::video::{probe, read_frames},
-    model::{Preprocess, Sampling},
+    model::{Preprocess, Resample, Sampling, Size},
 };
 
 fn clip(name: &str) -> PathBuf {
@@ -23,7 +23,7 @@ fn read(path: &Path, frames: usize, size: usize) -> classify::Result<Frames> {
 }
 
 fn read_as(path: &Path, frames: usize, preprocess: &Preprocess) -> classify::Result<Frames> {
-    let sampling = Sampling { windows: 1, frames, fps: None, luma_lag: None };
+    let sampling = Sampling::spread(1, frames);
     let options =
         DecodeOptions { deadline: Some(Instant::now() + Duration::from_secs(60)), ..Default::default() };
     read_frames(path, &sampling, preprocess, &options)
@@ -82,7 +82,7 @@ fn the_frame_on_screen_in_every_container() {
 
 #[test]
 fn windows_of_consecutive_frames() {
-    let sampling = Sampling { windows: 2, frames: 4, fps: Some(25.0), luma_lag: None };
+    let sampling = Sampling { fps: Some(25.0), ..Sampling::spread(2, 4) };
     let preprocess = Preprocess::new(16, 127.0, 128.0);
     let frames =
         read_frames(&clip("counter.mp4"), &sampling, &preprocess, &DecodeOptions::default()).unwrap();
@@ -93,7 +93,7 @@ fn windows_of_consecutive_frames() {
 #[test]
 fn brightness_of_three_moments_makes_one_frame() {
     let read = |luma_lag| {
-        let sampling = Sampling { windows: 1, frames: 5, fps: None, luma_lag };
+        let sampling = Sampling { luma_lag, ..Sampling::spread(1, 5) };
         let preprocess = Preprocess::new(16, 127.0, 128.0);
         read_frames(&clip("counter.mp4"), &sampling, &preprocess, &DecodeOptions::default()).unwrap()
     };
@@ -164,6 +164,17 @@ fn pictures_are_upright_and_square() {
             for (got, expected) in quarters(&frames).into_iter().zip(expected) {
                 let far = got.iter().zip(expected).any(|(g, e)| g.abs_diff(e) > 6);
                 assert!(!far, "{name} at {size}: {got:?} instead of {expected:?}");
+            }
+            // Resized as the transformers library does it, cut and squashed.
+            let resample = Some(Resample::Bicubic);
+            let cut = Preprocess { resample, ..Preprocess::new(size, 127.0, 128.0) };
+            let squashed = Preprocess { size: Size::Exact { height: size, width: size }, ..cut.clone() };
+            for preprocess in [cut, squashed] {
+                let frames = read_as(&clip(name), 1, &preprocess).unwrap();
+                for (got, expected) in quarters(&frames).into_iter().zip(expected) {
+                    let far = got.iter().zip(expected).any(|(g, e)| g.abs_diff(e) > 6);
+                    assert!(!far, "{name} resized to {size}: {got:?} instead of {expected:?}");
+                }
             }
         }
     }
@@ -323,7 +334,7 @@ fn any_name_will_do_and_pipes_do_not_block() {
 
 #[test]
 fn a_deadline_ends_the_work() {
-    let sampling = Sampling { windows: 1, frames: 4, fps: None, luma_lag: None };
+    let sampling = Sampling::spread(1, 4);
     let options = DecodeOptions { deadline: Some(Instant::now()), ..DecodeOptions::default() };
     let error = read_frames(&sample("bikes.mp4"), &sampling, &Preprocess::new(16, 0.0, 1.0), &options);
     let text = error.unwrap_err().to_string();
@@ -338,7 +349,7 @@ fn savings_are_exact() {
         assert_eq!(every.warnings, [""; 0], "{name}");
         for n in [1, 4, 9, 16] {
             for threads in [1, 2] {
-                let sampling = Sampling { windows: 1, frames: n, fps: None, luma_lag: None };
+                let sampling = Sampling::spread(1, n);
                 let options = DecodeOptions { threads, ..DecodeOptions::default() };
                 let preprocess = Preprocess::new(32, 127.0, 128.0);
                 let few = read_frames(&sample(name), &sampling, &preprocess, &options).unwrap();

@@ -41,7 +41,7 @@ fn every_odd_file_gives_frames_or_one_line() {
         return;
     }
     let strips = std::env::var_os("CLASSIFY_STRIPS").map(PathBuf::from);
-    let sampling = Sampling { windows: 1, frames: 6, fps: None, luma_lag: None };
+    let sampling = Sampling::spread(1, 6);
     let preprocess = Preprocess::new(128, 127.0, 128.0);
     for path in files(&folder) {
         let start = Instant::now();

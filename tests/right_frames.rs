@@ -6,7 +6,8 @@ mod barcodes;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use barcodes::{RATE, draw, ffmpeg, frames, has_ffmpeg, numbers, watched};
+use barcodes::{RATE, draw, ffmpeg, frames, has_ffmpeg, numbers, sampled, watched};
+use classify::model::Sampling;
 
 /// What a video shows: each picture's start in seconds and number, and when the last one ends.
 struct Film {
@@ -281,4 +282,49 @@ fn pauses_that_are_real() {
         made.push((dir.path().join(name), made_it.then_some(slow)));
     }
     check(made);
+}
+
+#[test]
+fn strides_count_pictures_at_any_rate() {
+    if !has_ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    draw(dir.path(), "source.mkv", 0..301);
+    draw(dir.path(), "short.mkv", 0..30);
+    // Every tenth picture stays as long as six; every third comes early.
+    let uneven = "-vf setpts='(N+5*floor(N/10)-0.4*not(mod(N,3)))/25/TB' -fps_mode passthrough";
+    let mut faults = Vec::new();
+    for (name, made) in [
+        ("25.mp4", format!("-i source.mkv {X264}")),
+        ("25.mkv", format!("-i source.mkv {X264}")),
+        ("25.ts", format!("-i source.mkv {X264}")),
+        ("25.h264", format!("-i source.mkv {X264}")),
+        ("25.avi", format!("-i source.mkv {NO_DELAY}")),
+        ("30.mp4", format!("-r 30 -i source.mkv {X264}")),
+        ("30.mkv", format!("-r 30000/1001 -i source.mkv {X264}")),
+        ("30.webm", "-r 30 -i source.mkv -c:v libvpx -b:v 1M -auto-alt-ref 1 -lag-in-frames 16".into()),
+        ("uneven.mp4", format!("-i source.mkv {uneven} {X264}")),
+        ("uneven.mkv", format!("-i source.mkv {uneven} {X264}")),
+        ("uneven_no_delay.mp4", format!("-i source.mkv {uneven} {NO_DELAY}")),
+        ("short.mp4", format!("-i short.mkv {X264}")),
+    ] {
+        if !ffmpeg(dir.path(), &format!("{made} {name}")) {
+            println!("skipped: this ffmpeg can't make {name}");
+            continue;
+        }
+        let last = if name.starts_with("short") { 28 } else { 300 };
+        for (windows, starts) in [(1, vec![120]), (3, vec![0, 120, 240]), (4, vec![0, 80, 160, 240])] {
+            let sampling = Sampling { stride: Some(4), ..Sampling::spread(windows, 16) };
+            let frame = |start: u16, i: u16| Some(last.min(if last == 28 { 4 * i } else { start + 4 * i }));
+            let wanted: Vec<_> = starts.iter().flat_map(|start| (0..16).map(|i| frame(*start, i))).collect();
+            for memory in [0, usize::MAX] {
+                let seen = numbers(&sampled(&dir.path().join(name), &sampling, memory).unwrap());
+                if seen != wanted {
+                    faults.push(format!("{name}, memory {memory}: {seen:?} instead of {wanted:?}"));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
 }

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 fn import(kind: &str, file: &Path, out: &Path) -> Result<()> {
     let data = fs::read(file).map_err(|source| Error::io(file, source))?;
     let imagenet = include_str!("imagenet_labels.txt");
-    let frames = Sampling { windows: 1, frames: 16, fps: None, luma_lag: None };
+    let frames = Sampling::spread(1, 16);
     let (weights, preprocess, config) = match kind {
         "efficientnet-lite0" | "efficientnet-lite1" | "efficientnet-lite2" => (
             lite::read(&data),
@@ -62,7 +62,7 @@ fn import(kind: &str, file: &Path, out: &Path) -> Result<()> {
             config(
                 kind,
                 json!({"type": "mean", "pool": 2}),
-                Sampling { windows: 2, frames: 32, fps: Some(25.0), luma_lag: None },
+                Sampling { fps: Some(25.0), ..Sampling::spread(2, 32) },
                 include_str!("kinetics400_labels.txt"),
                 "Apache-2.0",
             ),

@@ -31,7 +31,7 @@ fn options() -> DecodeOptions {
 
 /// `luma_lag`: frames of colours and frames that show motion take different ways.
 fn frames(path: &Path, preprocess: &Preprocess, luma_lag: Option<f64>, memory: usize) {
-    let sampling = Sampling { windows: 1, frames: 4, fps: None, luma_lag };
+    let sampling = Sampling { luma_lag, ..Sampling::spread(1, 4) };
     if let Ok(frames) = read_frames(path, &sampling, preprocess, &DecodeOptions { memory, ..options() }) {
         assert_eq!(frames.pixels.len(), 4 * SIDE * SIDE * 3);
         assert_eq!(frames.times.len(), 4);

@@ -1,13 +1,16 @@
 //! `classify frames CLIP -o strip.png`: what the model saw.
 
+use std::collections::HashMap;
 use std::io::Cursor;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::files::paths;
-use crate::output::filmstrip;
-use crate::video::{DecodeOptions, read_frames};
+use crate::model::ModelFiles;
+use crate::output::{filmstrip, tensor};
+use crate::video::{DecodeOptions, Frames, read_frames};
 use crate::{Error, Result, bulk, files};
+use candle_core::{Device, Tensor};
 use image::ImageFormat;
 
 use super::console::Verbosity;
@@ -16,16 +19,17 @@ use super::model_args::ModelArgs;
 use super::sink::refuse_existing;
 use super::{Console, Status};
 
-/// Draw the frames of a clip that the model sees, with their times
+/// Draw the frames of a clip that the model sees, with their times, or write the numbers that its network is given
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The clip
     #[arg(value_name = "CLIP")]
     clip: PathBuf,
-    /// The picture to write: .png or .jpg
+    /// The file to write: a picture (.png, .jpg), or the network's very input, windows × frames × height ×
+    /// width × RGB (.safetensors, .npy)
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Replace the picture where it exists
+    /// Replace the file where it exists
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -34,17 +38,36 @@ pub(super) struct Args {
     verbosity: Verbosity,
 }
 
+/// What is written.
+enum Format {
+    Picture(ImageFormat),
+    Safetensors,
+    Npy,
+}
+
+impl Format {
+    /// By the ending of `output`.
+    fn of(output: &Path) -> Result<Self> {
+        let ending = output.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        match ending.as_str() {
+            "png" => Ok(Self::Picture(ImageFormat::Png)),
+            "jpg" | "jpeg" => Ok(Self::Picture(ImageFormat::Jpeg)),
+            "safetensors" => Ok(Self::Safetensors),
+            "npy" => Ok(Self::Npy),
+            _ => {
+                let reason =
+                    "the ending must be .png or .jpg, or .safetensors or .npy for the network's input";
+                Err(Error::Usage(format!("{}: {reason}", output.display())))
+            }
+        }
+    }
+}
+
 impl Args {
     /// Decode, draw, write.
     pub(super) fn run(self, console: &Console) -> Result<Status> {
         console.set_verbosity(self.verbosity);
-        let format = match ImageFormat::from_path(&self.output) {
-            Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => format,
-            _ => {
-                let reason = "the ending must be .png or .jpg";
-                return Err(Error::Usage(format!("{}: {reason}", self.output.display())));
-            }
-        };
+        let format = Format::of(&self.output)?;
         refuse_existing(&self.output, self.force)?;
         let clip = &paths::from_argument(&self.clip);
         match fork::copy(Duration::MAX) {
@@ -58,11 +81,7 @@ impl Args {
         for warning in &frames.warnings {
             console.warning(format!("{}: {warning}", clip.display()));
         }
-        let mut bytes = Cursor::new(Vec::new());
-        filmstrip::grid(&frames)
-            .write_to(&mut bytes, format)
-            .map_err(|e| Error::Usage(format!("{}: {e}", self.output.display())))?;
-        files::write_atomically(&self.output, bytes.get_ref())?;
+        files::write_atomically(&self.output, &self.bytes(format, clip, &model, &frames)?)?;
         console.note(format!(
             "{}: {} frames of {}, {}×{} pixels each",
             self.output.display(),
@@ -72,5 +91,32 @@ impl Args {
             frames.height
         ));
         Ok(Status::Done)
+    }
+
+    fn bytes(&self, format: Format, clip: &Path, model: &ModelFiles, frames: &Frames) -> Result<Vec<u8>> {
+        let wrong = |e: &dyn std::fmt::Display| Error::Usage(format!("{}: {e}", self.output.display()));
+        if let Format::Picture(format) = format {
+            let mut bytes = Cursor::new(Vec::new());
+            filmstrip::grid(frames).write_to(&mut bytes, format).map_err(|e| wrong(&e))?;
+            return Ok(bytes.into_inner());
+        }
+        // As the classifier does it.
+        let window = |w| model.preprocess.normalise(frames, w, &Device::Cpu);
+        let windows: Vec<Tensor> = (0..frames.windows).map(window).collect::<candle_core::Result<_>>()?;
+        let input = Tensor::stack(&windows, 0)?;
+        let numbers = input.flatten_all()?.to_vec1::<f32>()?;
+        if let Format::Npy = format {
+            return Ok(tensor::npy(input.dims(), &numbers));
+        }
+        let json = |value: serde_json::Result<String>| value.map_err(|e| wrong(&e));
+        let metadata = [
+            ("model", self.model.model.clone()),
+            ("clip", clip.display().to_string()),
+            ("sampling", json(serde_json::to_string(&model.config.sampling))?),
+            ("preprocessor_config", json(serde_json::to_string(&model.preprocess))?),
+        ];
+        let metadata: HashMap<String, String> =
+            metadata.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        tensor::safetensors(input.dims(), &numbers, &frames.times, metadata).map_err(|e| wrong(&e))
     }
 }

@@ -10,6 +10,14 @@ pub(super) struct ModelArgs {
     /// A model inside the program (see `classify models`) or a model folder
     #[arg(short, long, value_name = "NAME|DIR", default_value = DEFAULT_MODEL)]
     pub model: String,
+    /// Windows to look at in a clip, spread over it [default: the model's own]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=1000),
+        hide_short_help = true
+    )]
+    pub windows: Option<u32>,
     /// Frames to look at in each window of a clip [default: the model's own]
     #[arg(
         long,
@@ -57,9 +65,13 @@ impl ModelArgs {
     /// The model's files, set up as asked.
     pub(super) fn files(&self) -> Result<ModelFiles> {
         let mut files = ModelFiles::named(&self.model)?;
+        if let Some(windows) = self.windows {
+            files = files.with_windows(windows as usize);
+        }
         if let Some(frames) = self.frames {
             files = files.with_frames(frames as usize);
         }
+        files.config.sampling.check().map_err(Error::Usage)?;
         if let Some(size) = self.size {
             files = files.with_size(size as usize);
         }

@@ -95,19 +95,12 @@ fn show(folder: &ModelFolder) -> String {
 }
 
 fn frames(config: &ModelConfig) -> String {
-    let Sampling { windows, frames, fps, luma_lag } = config.sampling;
-    let mut spread = match fps {
-        Some(fps) => format!("{fps} a second"),
-        None => "spread over the clip".into(),
-    };
+    let Sampling { windows, frames, luma_lag, .. } = config.sampling;
+    let mut pace = config.sampling.pace();
     if let Some(lag) = luma_lag {
-        spread += &format!("; brightness at three moments {lag} s apart, no colours");
+        pace += &format!("; brightness at three moments {lag} s apart, no colours");
     }
-    if windows == 1 {
-        format!("{frames}, {spread}")
-    } else {
-        format!("{windows} windows of {frames}, {spread}")
-    }
+    if windows == 1 { format!("{frames}, {pace}") } else { format!("{windows} windows of {frames}, {pace}") }
 }
 
 /// A card without the settings between `---` that model hubs read.

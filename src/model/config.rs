@@ -49,15 +49,8 @@ impl ModelConfig {
                 self.model_type
             );
         }
-        let Sampling { windows, frames, fps, luma_lag } = self.sampling;
-        if windows == 0 || frames == 0 || windows.saturating_mul(frames) > 100_000 {
-            bail!("config.json: sampling of {windows} windows of {frames} frames is not possible");
-        }
-        if fps.is_some_and(|fps| !(fps > 0.0 && fps.is_finite())) {
-            bail!("config.json: sampling fps must be above 0");
-        }
-        if luma_lag.is_some_and(|lag| !(lag > 0.0 && lag <= 10.0)) {
-            bail!("config.json: sampling luma_lag must be above 0 and at most 10 seconds");
+        if let Err(reason) = self.sampling.check() {
+            bail!("config.json: {reason}");
         }
         if let HeadConfig::Lstm(LstmConfig { hidden_size: 0, .. } | LstmConfig { num_layers: 0, .. })
         | HeadConfig::Mean { pool: 0 } = self.head

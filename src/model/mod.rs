@@ -21,7 +21,7 @@ pub use crate::networks::backbones::{
 };
 pub use crate::networks::heads::{HeadConfig, LstmConfig};
 pub use crate::networks::transformer::{Activation, VitConfig};
-pub use crate::video::{CropSize, Preprocess, Sampling, ShortestEdge};
+pub use crate::video::{CropSize, Preprocess, Resample, Sampling, Size};
 pub use config::{Calibration, ModelConfig};
 pub use embedded::{DEFAULT_MODEL, embedded_models};
 pub use export::onnx;

@@ -7,6 +7,7 @@ pub(crate) mod pages;
 mod parquet;
 mod read;
 mod row;
+pub(crate) mod tensor;
 mod text;
 
 use std::io::{self, Write};

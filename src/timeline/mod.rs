@@ -74,12 +74,14 @@ struct Grid {
 }
 
 impl Grid {
-    fn new(classifier: &Classifier, window: Option<f64>) -> Self {
+    /// `rate`: pictures of the video a second.
+    fn new(classifier: &Classifier, window: Option<f64>, rate: f64) -> Self {
         let sampling = classifier.config().sampling;
+        let fps = sampling.fps_at(rate);
         let frames = sampling.frames;
         // An image network makes a feature of each frame, so that its runs may overlap for nothing.
         let images = classifier.feature_steps(frames) == frames;
-        match sampling.fps {
+        match fps {
             Some(rate) if !images => {
                 let context = match window {
                     Some(seconds) => (seconds * rate / frames as f64).round() as usize,
@@ -88,7 +90,7 @@ impl Grid {
                 Self { rate, unit: frames, context: context.max(1), whole_units: true }
             }
             _ => {
-                let usual = sampling.fps.map_or(WINDOW, |fps| frames as f64 / fps);
+                let usual = fps.map_or(WINDOW, |fps| frames as f64 / fps);
                 let context = frames.min(4);
                 let unit = frames.div_ceil(context);
                 let rate = (unit * context) as f64 / window.unwrap_or(usual);
@@ -109,9 +111,9 @@ pub fn watch(
     options: &Options,
     mut tell: impl FnMut(Told) -> Result<bool>,
 ) -> Result<Seen> {
-    let grid = Grid::new(classifier, options.window);
     let decode = DecodeOptions { threads: options.threads, ..DecodeOptions::default() };
     let mut walk = Walk::open(path, classifier.preprocess(), &decode)?;
+    let grid = Grid::new(classifier, options.window, walk.rate());
     let claimed = walk.claimed_duration();
     let crop = classifier.preprocess().crop_size;
     let mut collector = Collector {

@@ -7,6 +7,7 @@ use ffmpeg_next::{ffi, frame};
 
 use super::bars::Content;
 use super::coding::Coding;
+use super::resample::Resampler;
 use super::tone::{self, BLOCK, Tone};
 use super::{Orientation, Preprocess};
 
@@ -32,6 +33,9 @@ pub(super) struct Converter {
     codes: Vec<u16>,
     /// For pictures that aren't SDR BT.709.
     tone: Option<Tone>,
+    /// Where the whole picture is resized by itself: it, upright.
+    whole: Vec<u8>,
+    resampler: Resampler,
 }
 
 /// What a converted picture consists of.
@@ -88,6 +92,8 @@ impl Converter {
             scratch: Vec::new(),
             codes: Vec::new(),
             tone: None,
+            whole: Vec::new(),
+            resampler: Resampler::default(),
         }
     }
 
@@ -131,7 +137,10 @@ impl Converter {
         }
         self.converted = true;
         let content = self.content.unwrap_or(Content::WHOLE).pixels((width, lines), grid);
-        let geometry = Geometry::new(content, aspect, orientation.transposed, &self.preprocess, grid);
+        let geometry = match self.preprocess.resample {
+            Some(_) => Geometry::whole(content),
+            None => Geometry::new(content, aspect, orientation.transposed, &self.preprocess, grid),
+        };
 
         let stride = geometry.scaled_width.next_multiple_of(BLOCK);
         let plane = stride * geometry.scaled_height;
@@ -166,14 +175,38 @@ impl Converter {
                 return Err(ffi::AVERROR_INVALIDDATA);
             }
         }
-        self.turn_upright(orientation, stride, plane, upright);
+        let turn = |[x, y]: [usize; 2]| if orientation.transposed { [y, x] } else { [x, y] };
+        let size = turn([geometry.scaled_width, geometry.scaled_height]);
+        let Some(resample) = self.preprocess.resample else {
+            self.turn_upright(orientation, stride, size, upright);
+            return Ok(());
+        };
+        let mut whole = std::mem::take(&mut self.whole);
+        whole.resize(size[0] * size[1] * self.colours.channels(), 0);
+        self.turn_upright(orientation, stride, size, &mut whole);
+        // In square pixels, and all lines again.
+        let line = height as f64 / lines as f64;
+        let shown = [geometry.width as f64 * aspect * line, geometry.height as f64 * line];
+        let shown = turn(shown.map(|pixels| pixels.round().max(1.0) as usize));
+        let (preprocess, resampler) = (&self.preprocess, &mut self.resampler);
+        match self.colours {
+            Colours::Rgb => resampler.run::<3>(preprocess, resample, &whole, size, shown, upright),
+            Colours::Luma => resampler.run::<1>(preprocess, resample, &whole, size, shown, upright),
+        }
+        self.whole = whole;
         Ok(())
     }
 
-    /// The scaler's picture, planes of `plane` bytes with rows of `stride`, as SDR, in the colours that are wanted, to
-    /// `upright`.
-    fn turn_upright(&mut self, orientation: Orientation, stride: usize, plane: usize, upright: &mut [u8]) {
-        let crop = self.preprocess.crop_size;
+    /// The scaler's picture, planes with rows of `stride` bytes, as SDR, in the colours that are wanted, to `upright`,
+    /// which is `width` by `height`.
+    fn turn_upright(
+        &mut self,
+        orientation: Orientation,
+        stride: usize,
+        [width, height]: [usize; 2],
+        upright: &mut [u8],
+    ) {
+        let plane = stride * if orientation.transposed { width } else { height };
         let (green, rest) = self.scratch.split_at_mut(plane);
         let (blue, rest) = rest.split_at_mut(plane);
         let red = &mut rest[..plane];
@@ -183,13 +216,13 @@ impl Converter {
         }
         match self.colours {
             Colours::Rgb => {
-                orientation.apply([red, green, blue], stride, upright, crop.width, crop.height);
+                orientation.apply([red, green, blue], stride, upright, width, height);
             }
             Colours::Luma => {
                 for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
                     *r = luma([*r, *g, *b]);
                 }
-                orientation.apply([red], stride, upright, crop.width, crop.height);
+                orientation.apply([red], stride, upright, width, height);
             }
         }
     }
@@ -277,7 +310,12 @@ impl Drop for Converter {
 }
 
 impl Geometry {
-    /// The middle of the picture that `preprocess` keeps: short side scaled, then cut.
+    /// All of the picture as it is; see [`Self::new`].
+    fn whole([(x, width), (y, height)]: [(usize, usize); 2]) -> Self {
+        Self { x, y, width, height, scaled_width: width, scaled_height: height }
+    }
+
+    /// The middle of the picture that `preprocess` keeps: scaled, then cut.
     ///
     /// The picture's start and length across and down, in stored pixels. `grid`: pixels that share one chroma sample,
     /// across and down; the part starts on it.
@@ -293,11 +331,15 @@ impl Geometry {
             if transposed { (crop.height, crop.width) } else { (crop.width, crop.height) };
         // Pixels as shown: squares, so the picture is `aspect` times wider.
         let shown_width = width as f64 * aspect;
-        let short = shown_width.min(height as f64);
-        let share = short / preprocess.size.shortest_edge as f64;
-        let keep = |wanted: usize, have: f64| (wanted as f64 * share).min(have);
-        let part_width = keep(scaled_width, shown_width) / aspect;
-        let part_height = keep(scaled_height, height as f64);
+        let (across, down) = if transposed {
+            let (across, down) = preprocess.size.shares(height as f64, shown_width);
+            (down, across)
+        } else {
+            preprocess.size.shares(shown_width, height as f64)
+        };
+        let keep = |wanted: usize, share: f64, have: f64| (wanted as f64 * share).min(have);
+        let part_width = keep(scaled_width, across, shown_width) / aspect;
+        let part_height = keep(scaled_height, down, height as f64);
         let (x, width) = place(part_width, width, grid.0);
         let (y, height) = place(part_height, height, grid.1);
         Self { x: left + x, y: top + y, width, height, scaled_width, scaled_height }
@@ -341,6 +383,7 @@ unsafe fn pixel_format(number: c_int) -> Option<ffi::AVPixelFormat> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::video::{CropSize, Resample, Size};
 
     fn parts(size: (usize, usize), aspect: f64, transposed: bool, preprocess: &Preprocess) -> [usize; 4] {
         let whole = [(0, size.0), (0, size.1)];
@@ -357,8 +400,15 @@ mod tests {
         // 720×576 shown at 4:3 is 768×576: of 720 stored pixels, 540 make a square.
         assert_eq!(parts((720, 576), 16.0 / 15.0, false, &square), [90, 0, 540, 576]);
         let mut cut = Preprocess::new(224, 127.0, 128.0);
-        cut.size.shortest_edge = 256;
+        cut.size = Size::ShortestEdge { shortest_edge: 256 };
         assert_eq!(parts((320, 240), 1.0, false, &cut), [56, 16, 210, 210]);
+        // Squashed, nothing is cut off; of 448 by 256, half the width is.
+        let mut squashed = Preprocess::new(224, 127.0, 128.0);
+        squashed.size = Size::Exact { height: 224, width: 224 };
+        assert_eq!(parts((320, 240), 1.0, false, &squashed), [0, 0, 320, 240]);
+        squashed.size = Size::Exact { height: 256, width: 448 };
+        assert_eq!(parts((320, 240), 1.0, false, &squashed), [80, 16, 160, 210]);
+        assert_eq!(parts((240, 320), 1.0, true, &squashed), [16, 80, 210, 160]);
     }
 
     #[test]
@@ -370,6 +420,45 @@ mod tests {
                 for transposed in [false, true] {
                     parts(size, aspect, transposed, &wide);
                 }
+            }
+        }
+    }
+
+    /// A picture that gets brighter to the right and downwards.
+    fn slope(width: u32, height: u32) -> frame::Video {
+        let mut frame = frame::Video::new(ffmpeg_next::format::Pixel::GRAY8, width, height);
+        let stride = frame.stride(0);
+        for (i, luma) in frame.data_mut(0).iter_mut().enumerate() {
+            *luma = (16 + i % stride + i / stride).min(235) as u8;
+        }
+        frame
+    }
+
+    #[test]
+    fn both_ways_of_scaling_show_the_same_part() {
+        let mut frame = slope(120, 80);
+        let sizes = [
+            Size::ShortestEdge { shortest_edge: 40 },
+            Size::ShortestEdge { shortest_edge: 33 },
+            Size::Exact { height: 36, width: 60 },
+        ];
+        for (turn, aspect) in (0..8).flat_map(|turn| [1.0, 1.5, 0.7, 0.4].map(|aspect| (turn, aspect))) {
+            let [transposed, flip_x, flip_y] = [1, 2, 4].map(|bit| turn & bit != 0);
+            let orientation = Some(Orientation { transposed, flip_x, flip_y });
+            for (size, interlaced) in sizes.into_iter().flat_map(|size| [(size, 0), (size, 1)]) {
+                // SAFETY: the picture is ours.
+                unsafe { (*frame.as_mut_ptr()).interlaced_frame = interlaced };
+                let crop_size = CropSize { height: 30, width: 32 };
+                let mut preprocess = Preprocess { size, crop_size, ..Preprocess::new(32, 127.0, 128.0) };
+                let [own, whole] = [None, Some(Resample::Bilinear)].map(|resample| {
+                    preprocess.resample = resample;
+                    let mut converter = Converter::new(&preprocess, orientation, aspect, Colours::Rgb, None);
+                    let mut upright = vec![0; converter.size()];
+                    converter.convert(&frame, &mut upright).unwrap();
+                    upright
+                });
+                let far = own.iter().zip(&whole).map(|(a, b)| a.abs_diff(*b)).max();
+                assert!(far <= Some(4), "{turn} {aspect} {size:?} {interlaced}: {far:?}");
             }
         }
     }
@@ -401,7 +490,8 @@ mod tests {
                     (&raw mut (*raw).color_trc).cast::<c_int>().write(transfer);
                     (&raw mut (*raw).color_primaries).cast::<c_int>().write(primaries);
                 }
-                for colours in [Colours::Rgb, Colours::Luma] {
+                for (colours, resample) in [(Colours::Rgb, None), (Colours::Luma, Some(Resample::Bicubic))] {
+                    preprocess.resample = resample;
                     let mut converter = Converter::new(&preprocess, None, 0.0, colours, None);
                     let mut upright = vec![0; converter.size()];
                     converted += usize::from(converter.convert(&frame, &mut upright).is_ok());

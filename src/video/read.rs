@@ -56,7 +56,7 @@ pub(super) fn read_content(
     if !preprocess.cut_bars {
         return Ok(None);
     }
-    let sampling = Sampling { windows: 1, frames: CONTENT_FRAMES, fps: None, luma_lag: None };
+    let sampling = Sampling::spread(1, CONTENT_FRAMES);
     let options = DecodeOptions { memory: options.memory.min(CONTENT_AHEAD), ..options.clone() };
     Ok(read(path, &sampling, preprocess, &options)?.1)
 }
@@ -113,7 +113,10 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// A video that is too long for memory, of which `head` is the beginning.
     fn long(&self, mut feed: Feed, head: &[Listed]) -> Result<(Frames, Option<Content>)> {
-        if let Some(timeline) = seeking::vouched_timeline(&mut feed, head)? {
+        // Pictures can be counted only where all of them are listed.
+        if self.sampling.stride.is_none()
+            && let Some(timeline) = seeking::vouched_timeline(&mut feed, head)?
+        {
             let extent = Extent::of(&timeline, Some(f64::from(feed.input.time_base())));
             let warning = completeness::warning(&feed.input, feed.held(), extent)?;
             if let Some(done) = self.seek(&mut feed, &timeline, reorder_depth(head), &warning)? {
@@ -196,7 +199,8 @@ impl Reader<'_> {
 
     /// What the pictures on screen at the wanted moments are told apart by.
     fn wanted(&self, timeline: &Timeline) -> Vec<i64> {
-        self.sampling.moments(timeline.duration).into_iter().map(|moment| timeline.at(moment)).collect()
+        let moments = self.sampling.moments(timeline.duration, timeline.starts());
+        moments.into_iter().map(|moment| timeline.at(moment)).collect()
     }
 
     fn collector(&self, input: &Input, wanted: &[i64], content: Option<Content>) -> Collector {

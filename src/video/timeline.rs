@@ -121,6 +121,14 @@ impl Timeline {
         n > 0
     }
 
+    /// Each picture's seconds from the first; empty where they are not listed.
+    pub(super) fn starts(&self) -> &[f64] {
+        match &self.pictures {
+            Pictures::Listed { times, .. } => times,
+            Pictures::Between { .. } => &[],
+        }
+    }
+
     /// What the first picture is told apart by.
     pub(super) fn first(&self) -> i64 {
         match &self.pictures {
@@ -173,6 +181,11 @@ impl Times {
     /// `tick`: seconds. `rate`: pictures a second, if known.
     pub(super) fn new(tick: f64, rate: Option<f64>) -> Self {
         Self { tick, usual: 1.0 / rate.unwrap_or(25.0), zero: None, now: None, stamp: None, length: 0.0 }
+    }
+
+    /// Pictures a second, where nothing better is known.
+    pub(super) fn rate(&self) -> f64 {
+        1.0 / self.usual
     }
 
     /// When the next picture is shown, which comes at `stamp` and lasts `length` ticks (0: unknown).

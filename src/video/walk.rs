@@ -144,6 +144,11 @@ impl Walk {
         self.times.first_stamp()
     }
 
+    /// Pictures a second, by what the container says or FFmpeg guesses.
+    pub(crate) fn rate(&self) -> f64 {
+        self.times.rate()
+    }
+
     /// Seconds of video by the container's word.
     pub fn claimed_duration(&self) -> Option<f64> {
         self.feed.input.duration()

@@ -90,14 +90,18 @@ fn preprocess() -> Preprocess {
 
 /// The frames that a model sees, where clips of up to `memory` bytes are decoded from memory.
 pub(crate) fn frames(path: &Path, frames: usize, memory: usize) -> classify::Result<Frames> {
-    let sampling = Sampling { windows: 1, frames, fps: None, luma_lag: None };
+    sampled(path, &Sampling::spread(1, frames), memory)
+}
+
+/// As [`frames`], of any sampling.
+pub(crate) fn sampled(path: &Path, sampling: &Sampling, memory: usize) -> classify::Result<Frames> {
     let options = DecodeOptions { memory, ..DecodeOptions::default() };
-    read_frames(path, &sampling, &preprocess(), &options)
+    read_frames(path, sampling, &preprocess(), &options)
 }
 
 /// The frames as a timeline sees them: those on screen at the same moments of the whole video.
 pub(crate) fn watched(path: &Path, frames: usize) -> classify::Result<Frames> {
-    let sampling = Sampling { windows: 1, frames, fps: None, luma_lag: None };
+    let sampling = Sampling::spread(1, frames);
     let size = SMALL * SMALL * 3;
     let mut walk = Walk::open(path, &preprocess(), &DecodeOptions::default())?;
     let (mut starts, mut pictures) = (Vec::new(), Vec::new());
@@ -119,7 +123,7 @@ pub(crate) fn watched(path: &Path, frames: usize) -> classify::Result<Frames> {
         warnings: seen.warnings,
         resizing: std::time::Duration::ZERO,
     };
-    for moment in sampling.moments(seen.duration) {
+    for moment in sampling.moments(seen.duration, &starts) {
         let place = starts.partition_point(|start| *start <= moment + 5e-7).saturating_sub(1);
         frames.times.push(starts[place]);
         frames.pixels.extend(&pictures[place]);

@@ -15,6 +15,12 @@ fn frames_size_and_threads_reach_the_model() {
     assert_ne!(answer(&["--frames", "3", "--size", "96"])["labels"], base["labels"]);
     assert_eq!(answer(&["--frames", "3", "--size", "64", "--threads", "1"])["labels"], base["labels"]);
     assert_eq!(answer(&["--frames", "3", "--size", "64", "--device", "cpu"]), base);
+    let windows = answer(&["--windows", "2", "--frames", "3", "--size", "64"]);
+    assert_eq!(windows["frames"], 6);
+    assert_ne!(windows["labels"], base["labels"]);
+    // In worker processes too.
+    let many = quick().args(["--windows", "3", "--format", "json"]).args([sample(CLIP), sample("bikes.mp4")]);
+    assert!(many.run().code(0).json().iter().all(|row| row["frames"] == 6));
 }
 
 #[test]
@@ -56,9 +62,11 @@ fn wrong_usage_is_status_2() {
     classify().run().code(2).says(&["Usage"]);
     let clip = sample(CLIP);
     let clip = clip.to_str().unwrap();
-    let wrong: [&[&str]; 8] = [
+    let wrong: [&[&str]; 10] = [
         &["--no-such-flag", clip],
         &["--top", "0", clip],
+        &["--windows", "0", clip],
+        &["--windows", "1000", "--frames", "10000", clip],
         &["--frames", "0", clip],
         &["--frames", "many", clip],
         &["--size", "4", clip],

@@ -2,6 +2,10 @@
 
 use std::fs;
 
+use classify::model::ModelFiles;
+use classify::{Classifier, DecodeOptions, Device};
+use safetensors::{Dtype, SafeTensors};
+
 use crate::builder::{CLIP, classify, sample};
 
 #[test]
@@ -37,10 +41,49 @@ fn frames_draws_what_the_model_saw() {
     run(&["-o", "strip.png"]).code(2).says(&["--force"]);
     run(&["-o", "strip.png", "--force"]).code(0);
     run(&["-o", "strip.jpg"]).code(0);
-    run(&["-o", "strip.webm"]).code(2).says(&["strip.webm", ".png"]);
+    run(&["-o", "strip.webm"]).code(2).says(&["strip.webm", ".png", ".npy"]);
     let gone = classify().args(["frames", "gone.mp4", "-o", "x.png"]).folder(dir.path()).run().code(1);
     gone.says(&["error: gone.mp4: "]);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn frames_writes_the_very_numbers_that_the_network_sees() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |output: &str| {
+        let run = classify().args(["frames", "-m", "kinetics400-i3d", "--windows", "3", "--frames", "4"]);
+        run.args(["--size", "64", "-o", output]).arg(sample(CLIP)).folder(dir.path()).run().code(0);
+        fs::read(dir.path().join(output)).unwrap()
+    };
+    let model = ModelFiles::named("kinetics400-i3d").unwrap().with_windows(3).with_frames(4).with_size(64);
+    let classifier = Classifier::of_files(model, &Device::Cpu).unwrap();
+    let frames = classifier.frames(&sample(CLIP), &DecodeOptions::default()).unwrap();
+    let window = |w| classifier.preprocess().normalise(&frames, w, &Device::Cpu).unwrap();
+    let numbers: Vec<f32> =
+        (0..3).flat_map(|w| window(w).flatten_all().unwrap().to_vec1::<f32>().unwrap()).collect();
+    let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+
+    let file = run("seen.safetensors");
+    let (_, head) = SafeTensors::read_metadata(&file).unwrap();
+    let about = head.metadata().as_ref().unwrap();
+    assert_eq!(about["model"], "kinetics400-i3d");
+    assert!(about["clip"].ends_with(CLIP) && about["sampling"].contains("25"), "{about:?}");
+    assert!(about["preprocessor_config"].contains("\"height\":64"), "{about:?}");
+    let tensors = SafeTensors::deserialize(&file).unwrap();
+    let seen = tensors.tensor("frames").unwrap();
+    assert_eq!((seen.dtype(), seen.shape()), (Dtype::F32, &[3, 4, 64, 64, 3][..]));
+    assert!(seen.data() == bytes);
+    let times = tensors.tensor("times").unwrap();
+    assert_eq!((times.dtype(), times.shape()), (Dtype::F64, &[3, 4][..]));
+    let expected: Vec<u8> = frames.times.iter().flat_map(|t| t.to_le_bytes()).collect();
+    assert_eq!(times.data(), expected);
+
+    let file = run("seen.npy");
+    assert!(file.starts_with(b"\x93NUMPY\x01\x00"));
+    assert!(
+        file[10..128].starts_with(b"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4, 64, 64, 3), }")
+    );
+    assert!(file[128..] == bytes);
 }
 
 #[test]

@@ -64,11 +64,17 @@ impl Worker {
                     _ => Device::Cpu,
                 };
                 let mut files = ModelFiles::named(model)?;
+                if let Some(windows) = setup.windows {
+                    files = files.with_windows(windows);
+                }
                 if let Some(frames) = setup.frames {
                     files = files.with_frames(frames);
                 }
                 if let Some(size) = setup.size {
                     files = files.with_size(size);
+                }
+                if let Some(words) = &setup.words {
+                    files = files.with_words(words.clone());
                 }
                 if let Some(threshold) = setup.threshold {
                     files = files.with_threshold(threshold);

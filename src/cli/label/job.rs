@@ -42,9 +42,11 @@ impl Job<'_> {
         let model = &self.args.model;
         let setup = Setup {
             model: Some(model.model.clone()),
+            windows: model.windows.map(|n| n as usize),
             frames: model.frames.map(|n| n as usize),
             size: model.size.map(|n| n as usize),
             threshold: self.args.threshold,
+            words: self.model.words().cloned(),
             device: if model.device == DeviceName::Cuda { "cuda" } else { "cpu" }.into(),
             threads: self.settings.threads_each(self.clips.len()),
             top,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bulk::{self, Settings};
 use crate::files::AtomicFile;
-use crate::model::ModelFiles;
+use crate::model::{ModelFiles, Words, descriptions};
 use crate::output::{Format, Row};
 use crate::{Classifier, Error, Result};
 
@@ -34,6 +34,10 @@ pub(super) struct Args {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,
+    /// Say which of these labels fits, in plain words: 'a person falls, an empty room', or a file with one on each
+    /// line ('label', or 'label: description, another one'); for models that learned pictures with texts
+    #[arg(long, value_name = "WORDS|FILE")]
+    labels: Option<String>,
     /// Labels per clip [default: 5 in text and JSON, 1 in CSV]
     #[arg(short = 'k', long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     top: Option<u32>,
@@ -166,7 +170,11 @@ impl Args {
     }
 
     fn files(&self) -> Result<ModelFiles> {
-        let model = self.model.files()?;
+        let mut model = self.model.files()?;
+        if let Some(labels) = &self.labels {
+            let words = Words::embed(&model, &descriptions(labels)?)?;
+            model = model.with_words(words);
+        }
         Ok(match self.threshold {
             Some(threshold) => model.with_threshold(threshold),
             None => model,

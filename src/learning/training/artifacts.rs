@@ -171,9 +171,9 @@ fn facts(
 ) -> Vec<(&'static str, String)> {
     let config = &folder.config;
     let sampling = config.sampling;
-    let frames = match sampling.fps {
-        Some(fps) => format!("{} windows of {} frames at {fps} a second", sampling.windows, sampling.frames),
-        None => format!("{} frames spread over the clip", sampling.frames * sampling.windows),
+    let frames = match (sampling.fps, sampling.stride) {
+        (None, None) => format!("{} frames spread over the clip", sampling.frames * sampling.windows),
+        _ => format!("{} windows of {} frames, {}", sampling.windows, sampling.frames, sampling.pace()),
     };
     let head = match config.head {
         HeadConfig::Lstm(LstmConfig { hidden_size, num_layers, delta, skip, .. }) => format!(

@@ -82,9 +82,9 @@ impl TrainOptions {
         if sampling.windows != 1 {
             return usage("--finetune takes one window, spread over the clip: say --windows 1");
         }
-        if sampling.fps.is_some() {
+        if sampling.fps.is_some() || sampling.stride.is_some() {
             return usage(
-                "--finetune spreads its frames over the clip, and this backbone's config.json gives an fps",
+                "--finetune spreads its frames over the clip, and this backbone's config.json gives an fps or a stride",
             );
         }
         Ok(())

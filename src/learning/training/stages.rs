@@ -238,7 +238,7 @@ impl<'a> Run<'a> {
         let clips: Vec<PathBuf> = samples.iter().map(|sample| sample.path.clone()).collect();
         let preprocess = model.preprocess.with_size(size);
         let luma_lag = model.config.sampling.luma_lag;
-        let sampling = Sampling { windows: 1, frames, fps: None, luma_lag };
+        let sampling = Sampling { luma_lag, ..Sampling::spread(1, frames) };
         self.observer.features(0, clips.len());
         let progress = |done| self.observer.features(done, clips.len());
         let threads = self.options.threads;

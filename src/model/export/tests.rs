@@ -56,10 +56,6 @@ fn model(name: &str, size: usize, sampling: Sampling, head: HeadConfig) -> Model
     folder
 }
 
-fn spread(windows: usize, frames: usize) -> Sampling {
-    Sampling { windows, frames, fps: None, luma_lag: None }
-}
-
 fn lstm(num_layers: usize, delta: bool, skip: bool) -> HeadConfig {
     HeadConfig::Lstm(LstmConfig { hidden_size: 16, num_layers, dropout: 0.5, delta, skip })
 }
@@ -118,20 +114,20 @@ fn check_tract(folder: &ModelFolder) {
 
 #[test]
 fn tract_gives_lite_with_lstm_the_same_logits() {
-    check_tract(&model("imagenet-lite0", 63, spread(1, 4), lstm(2, false, false)));
-    check_tract(&model("imagenet-lite0", 64, spread(2, 2), lstm(1, true, true)));
-    check_tract(&shifted(spread(1, 3)));
+    check_tract(&model("imagenet-lite0", 63, Sampling::spread(1, 4), lstm(2, false, false)));
+    check_tract(&model("imagenet-lite0", 64, Sampling::spread(2, 2), lstm(1, true, true)));
+    check_tract(&shifted(Sampling::spread(1, 3)));
 }
 
 #[test]
 fn tract_gives_lite_with_mean_head_the_same_logits() {
-    check_tract(&model("imagenet-lite0", 64, spread(1, 3), HeadConfig::Mean { pool: 2 }));
+    check_tract(&model("imagenet-lite0", 64, Sampling::spread(1, 3), HeadConfig::Mean { pool: 2 }));
 }
 
 #[test]
 fn tract_gives_i3d_the_same_logits() {
-    check_tract(&model("kinetics400-i3d", 70, spread(2, 18), lstm(1, false, true)));
-    check_tract(&model("kinetics400-i3d", 64, spread(2, 17), HeadConfig::Mean { pool: 2 }));
+    check_tract(&model("kinetics400-i3d", 70, Sampling::spread(2, 18), lstm(1, false, true)));
+    check_tract(&model("kinetics400-i3d", 64, Sampling::spread(2, 17), HeadConfig::Mean { pool: 2 }));
 }
 
 /// Runs `model` in onnxruntime, if there is one: logits and the metadata's labels.
@@ -178,19 +174,19 @@ fn check_onnxruntime(folder: &ModelFolder) {
 
 #[test]
 fn onnxruntime_gives_lite_the_same_logits() {
-    check_onnxruntime(&model("imagenet-lite0", 96, spread(1, 4), lstm(2, true, true)));
-    check_onnxruntime(&shifted(spread(2, 3)));
+    check_onnxruntime(&model("imagenet-lite0", 96, Sampling::spread(1, 4), lstm(2, true, true)));
+    check_onnxruntime(&shifted(Sampling::spread(2, 3)));
 }
 
 #[test]
 fn onnxruntime_gives_i3d_the_same_logits() {
-    check_onnxruntime(&model("kinetics400-i3d", 70, spread(2, 18), lstm(1, false, true)));
-    check_onnxruntime(&model("kinetics400-i3d", 64, spread(2, 17), HeadConfig::Mean { pool: 2 }));
+    check_onnxruntime(&model("kinetics400-i3d", 70, Sampling::spread(2, 18), lstm(1, false, true)));
+    check_onnxruntime(&model("kinetics400-i3d", 64, Sampling::spread(2, 17), HeadConfig::Mean { pool: 2 }));
 }
 
 #[test]
 fn a_missing_tensor_is_named() {
-    let mut folder = model("imagenet-lite0", 64, spread(1, 2), lstm(1, false, true));
+    let mut folder = model("imagenet-lite0", 64, Sampling::spread(1, 2), lstm(1, false, true));
     folder.weights.0.remove("backbone._blocks.3._bn1.running_var");
     let error = onnx(&folder).unwrap_err().to_string();
     assert!(error.contains("backbone._blocks.3._bn1.running_var is missing"), "{error}");

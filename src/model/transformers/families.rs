@@ -28,13 +28,9 @@ pub(super) struct Family {
 /// Frames of a clip that a network of single frames looks at.
 const SINGLE_FRAMES: usize = 8;
 
-/// `windows` windows of `frames` pictures, from one to the next as many as `stride`.
+/// `windows` windows of `frames` frames, each the `stride`th picture after the one before.
 fn strided(windows: usize, frames: usize, stride: usize) -> Sampling {
-    Sampling { windows, frames, fps: Some(30.0 / stride as f64), luma_lag: None }
-}
-
-fn spread(frames: usize) -> Sampling {
-    Sampling { windows: 1, frames, fps: None, luma_lag: None }
+    Sampling { stride: Some(stride), ..Sampling::spread(windows, frames) }
 }
 
 pub(super) static FAMILIES: &[Family] = &[
@@ -64,13 +60,13 @@ pub(super) static FAMILIES: &[Family] = &[
         model_type: "clip",
         backbone: |keys| clip(keys.part("vision_config")?, keys.or("projection_dim", 512)?),
         names: TOWERS,
-        sampling: |_| spread(SINGLE_FRAMES),
+        sampling: |_| Sampling::spread(1, SINGLE_FRAMES),
     },
     Family {
         model_type: "clip_vision_model",
         backbone: |keys| clip(keys, keys.or("projection_dim", 512)?),
         names: TOWERS,
-        sampling: |_| spread(SINGLE_FRAMES),
+        sampling: |_| Sampling::spread(1, SINGLE_FRAMES),
     },
     Family {
         model_type: "timesformer",
@@ -118,7 +114,7 @@ pub(super) static FAMILIES: &[Family] = &[
             ("encoder.", "backbone."),
         ],
         // Something-Something: 2 × 3 views, frames spread over the clip.
-        sampling: spread,
+        sampling: |frames| Sampling::spread(2, frames),
     },
     Family {
         model_type: "siglip",
@@ -132,7 +128,7 @@ pub(super) static FAMILIES: &[Family] = &[
             })?))
         },
         names: TOWERS,
-        sampling: |_| spread(SINGLE_FRAMES),
+        sampling: |_| Sampling::spread(1, SINGLE_FRAMES),
     },
     Family {
         model_type: "vivit",

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::video::{CropSize, Preprocess, ShortestEdge};
+use crate::video::{CropSize, Preprocess, Resample, Size};
 use crate::{Error, Result};
 
 /// The files, in the order in which they count, and the part of each that is meant.
@@ -32,10 +32,14 @@ struct Processor {
     offset: bool,
     #[serde(default = "byte")]
     rescale_factor: f64,
-    size: Size,
-    crop_size: Option<Size>,
+    size: Sides,
+    crop_size: Option<Sides>,
+    #[serde(default = "bilinear")]
+    resample: Resample,
     image_mean: [f64; 3],
     image_std: [f64; 3],
+    #[serde(default)]
+    video_processor_type: String,
 }
 
 fn yes() -> bool {
@@ -46,10 +50,14 @@ fn byte() -> f64 {
     1.0 / 255.0
 }
 
+fn bilinear() -> Resample {
+    Resample::Bilinear
+}
+
 /// A number, a short side, or both sides.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(untagged)]
-enum Size {
+enum Sides {
     Bare(usize),
     Short { shortest_edge: usize },
     Both { height: usize, width: usize },
@@ -88,21 +96,28 @@ impl Processor {
         if self.offset {
             mean = mean.map(|mean| mean + 1.0);
         }
-        let edge = match self.size {
-            Size::Bare(edge) | Size::Short { shortest_edge: edge } => edge,
-            Size::Both { height, .. } => height,
-        };
-        let crop = match self.crop_size.filter(|_| self.do_center_crop) {
-            Some(Size::Both { height, width }) => CropSize { height, width },
-            Some(Size::Bare(side) | Size::Short { shortest_edge: side }) => {
-                CropSize { height: side, width: side }
+        let mut size = match self.size {
+            Sides::Bare(shortest_edge) | Sides::Short { shortest_edge } => {
+                Size::ShortestEdge { shortest_edge }
             }
-            None => CropSize { height: edge, width: edge },
+            Sides::Both { height, width } => Size::Exact { height, width },
         };
+        let crop_size = match (self.crop_size.filter(|_| self.do_center_crop), size) {
+            (Some(Sides::Both { height, width }), _) | (None, Size::Exact { height, width }) => {
+                CropSize { height, width }
+            }
+            (Some(Sides::Bare(side) | Sides::Short { shortest_edge: side }), _)
+            | (None, Size::ShortestEdge { shortest_edge: side }) => CropSize { height: side, width: side },
+        };
+        // V-JEPA 2's processor doesn't go by its size.
+        if self.video_processor_type == "VJEPA2VideoProcessor" {
+            size = Size::ShortestEdge { shortest_edge: crop_size.height * 256 / 224 };
+        }
         Ok(Preprocess {
             cut_bars: false,
-            size: ShortestEdge { shortest_edge: edge },
-            crop_size: crop,
+            size,
+            resample: Some(self.resample),
+            crop_size,
             rescale_factor: self.rescale_factor,
             image_mean: mean,
             image_std: std,

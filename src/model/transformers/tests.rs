@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 
 use crate::model::{ModelFiles, ModelFolder};
+use crate::networks::heads::direction;
 use crate::networks::transformer::trace;
 use classify_kernels::Precision;
 
@@ -75,6 +76,116 @@ fn videomae_answers_as_transformers_does() {
     // Weights that were rounded, read as they are.
     for case in ["videomae-bf16", "videomae-f16"] {
         answers(case);
+    }
+}
+
+#[test]
+fn networks_with_classifiers_answer_as_transformers_does() {
+    for case in ["timesformer", "vjepa2", "vivit"] {
+        answers(case);
+    }
+}
+
+/// The three pictures that a family of pictures and texts is asked about.
+fn pictures(case: &str) {
+    let dir = cases().join(case);
+    let recorded = recorded(&dir);
+    let model = ModelFolder::read(&dir, &Device::Cpu).unwrap();
+    let vb = model.weights.var_builder(&Device::Cpu);
+    let backbone = model.config.backbone.load_in(vb.pp("backbone"), Precision::F32).unwrap();
+    trace::take();
+    let features = backbone.forward(&frames(3, model.preprocess.crop_size.height)).unwrap();
+    let blocks = trace::take();
+    let first = recorded.get("vision.pre_norm").unwrap_or(&recorded["vision.embeddings"]);
+    compare(&format!("{case}: embeddings"), &blocks[0][0], first, 1e-4);
+    for (i, [_, output]) in blocks.iter().enumerate() {
+        compare(&format!("{case}: block {i}"), output, &recorded[&format!("vision.block.{i}")], 1e-4);
+    }
+    // A tower alone gives vectors of any length.
+    let features = if case == "clip-vision" { features } else { direction(&features).unwrap() };
+    compare(&format!("{case}: pictures"), &features, &recorded["image_embeds"], 1e-4);
+}
+
+#[test]
+fn networks_of_pictures_and_texts_see_as_transformers_does() {
+    for case in ["clip", "clip-v5", "clip-vision", "siglip", "siglip2"] {
+        pictures(case);
+    }
+}
+
+#[cfg(feature = "words")]
+mod text {
+    use super::*;
+    use crate::model::words::Text;
+    use crate::networks::text::TextTower;
+
+    #[test]
+    fn texts_are_read_as_transformers_does() {
+        for case in ["clip", "clip-v5", "siglip", "siglip2"] {
+            let dir = cases().join(case);
+            let recorded = recorded(&dir);
+            let files = ModelFiles::read(&dir).unwrap();
+            let Text { config, .. } = files.text().unwrap().unwrap();
+            let vb = files.tensors().var_builder(&Device::Cpu);
+            let tower = TextTower::load(vb.pp("text"), &config, Precision::F32).unwrap();
+            let ids = recorded["text.ids"].to_vec2::<i64>().unwrap();
+            for (i, ids) in ids.iter().enumerate() {
+                let ids: Vec<u32> = ids.iter().map(|id| *id as u32).collect();
+                trace::take();
+                let text = direction(&tower.forward(&ids).unwrap()).unwrap();
+                let blocks = trace::take();
+                let expected = recorded["text_embeds"].get(i).unwrap();
+                compare(&format!("{case}: text {i}"), &text, &expected, 1e-4);
+                if let Some(embeddings) = recorded.get("text.embeddings").filter(|_| i < 4) {
+                    let told = |name: &str| recorded[name].get(i).unwrap();
+                    compare(
+                        &format!("{case}: text {i}, embeddings"),
+                        &blocks[0][0],
+                        &embeddings.get(i).unwrap(),
+                        1e-4,
+                    );
+                    for (n, [_, output]) in blocks.iter().enumerate() {
+                        let name = format!("text.block.{n}");
+                        compare(&format!("{case}: text {i}, block {n}"), output, &told(&name), 1e-4);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_are_those_of_transformers() {
+        for case in ["clip", "siglip", "siglip2"] {
+            let dir = cases().join(case);
+            let text = std::fs::read(dir.join("tokens.json")).unwrap();
+            let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
+            let tokenizer =
+                crate::model::words::Tokens::read(&dir, json["max_length"].as_u64().unwrap() as usize, None);
+            let tokenizer = tokenizer.unwrap();
+            let cases = json["texts"].as_array().unwrap();
+            assert!(cases.len() > 50, "{case}");
+            for told in cases {
+                let cut: Vec<u32> = serde_json::from_value(told[2].clone()).unwrap();
+                assert_eq!(tokenizer.filled(told[0].as_str().unwrap()).unwrap(), cut, "{case}: {}", told[0]);
+            }
+        }
+    }
+
+    #[test]
+    fn clips_are_scored_against_texts_as_transformers_does() {
+        for case in ["clip", "siglip"] {
+            let dir = cases().join(case);
+            let recorded = recorded(&dir);
+            let (pictures, texts) = (&recorded["image_embeds"], &recorded["text_embeds"]);
+            let files = ModelFiles::read(&dir).unwrap();
+            let tower = crate::model::words::scale_and_bias(files.tensors()).unwrap();
+            let head = crate::networks::heads::WordsHead::new(texts, tower.0, tower.1, false).unwrap();
+            for i in 0..pictures.dim(0).unwrap() {
+                let logits = head.forward(&pictures.narrow(0, i, 1).unwrap().unsqueeze(0).unwrap()).unwrap();
+                let expected = recorded["logits_per_image"].get(i).unwrap();
+                compare(&format!("{case}: picture {i}"), &logits, &expected, 1e-4);
+            }
+        }
     }
 }
 

@@ -36,8 +36,8 @@ impl Words {
             return Err(wrong(reason.into()));
         };
         let missing = |e: candle_core::Error| wrong(format!("its text tower doesn't fit: {}", in_words(&e)));
-        let tower = Tower::load(&files.path, files.tensors(), &config, pad).map_err(missing)?;
-        let (scale, bias) = tower.scale_and_bias(files.tensors()).map_err(missing)?;
+        let tower = Tower::load(files, &config, pad).map_err(missing)?;
+        let (scale, bias) = scale_and_bias(files.tensors()).map_err(missing)?;
         let vectors = described.iter().map(|one| tower.describe(one)).collect::<candle_core::Result<_>>();
         Ok(Self {
             labels: described.iter().map(|one| one.label.clone()).collect(),
@@ -49,52 +49,83 @@ impl Words {
     }
 }
 
-struct Tower {
-    tower: TextTower,
+/// What turns texts into a network's tokens.
+pub(in crate::model) struct Tokens {
     tokenizer: tokenizers::Tokenizer,
-    kind: TextKind,
-    max_tokens: usize,
+    most: usize,
     pad: u32,
 }
 
-impl Tower {
-    fn load(
-        dir: &Path,
-        tensors: &std::sync::Arc<Tensors>,
-        config: &TextConfig,
-        pad: u32,
-    ) -> candle_core::Result<Self> {
-        let file = dir.join("tokenizer.json");
-        let mut tokenizer = tokenizers::Tokenizer::from_file(&file)
-            .map_err(|e| candle_core::Error::Msg(format!("tokenizer.json: {e}")))?;
-        // Texts are cut and filled here, as the model's family wants it.
-        let pad = tokenizer.get_padding().map_or(pad, |padding| padding.pad_id);
-        tokenizer.with_padding(None);
-        let cut = tokenizers::TruncationParams { max_length: config.max_tokens, ..Default::default() };
-        tokenizer.with_truncation(Some(cut)).map_err(candle_core::Error::wrap)?;
-        let vb = tensors.var_builder(&Device::Cpu);
-        let tower = TextTower::load(vb.pp("text"), config, Precision::F32)?;
-        Ok(Self { tower, tokenizer, kind: config.kind, max_tokens: config.max_tokens, pad })
-    }
-
-    fn scale_and_bias(&self, tensors: &Tensors) -> candle_core::Result<(f64, f64)> {
-        let number = |name: &str| -> candle_core::Result<f64> {
-            Ok(f64::from(tensors.get(name, &Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?[0]))
+impl Tokens {
+    /// Of the `tokenizer.json` in `dir`, for texts of `most` tokens at most. `pad`: what fills up a text where the
+    /// tokenizer has nothing of its own for that.
+    pub(in crate::model) fn read(dir: &Path, most: usize, pad: Option<u32>) -> candle_core::Result<Self> {
+        let wrong = |e: tokenizers::Error| candle_core::Error::Msg(format!("tokenizer.json: {e}"));
+        let mut tokenizer = tokenizers::Tokenizer::from_file(dir.join("tokenizer.json")).map_err(wrong)?;
+        // The name of the token is in a file of its own.
+        let settings = std::fs::read(dir.join("tokenizer_config.json")).unwrap_or_default();
+        let settings: serde_json::Value = serde_json::from_slice(&settings).unwrap_or_default();
+        let name = match &settings["pad_token"] {
+            serde_json::Value::Object(token) => token.get("content").and_then(|name| name.as_str()),
+            token => token.as_str(),
         };
-        let bias = if self.kind == TextKind::Siglip { number("text.logit_bias")? } else { 0.0 };
-        Ok((number("text.logit_scale")?.exp(), bias))
+        let named = name.and_then(|name| tokenizer.token_to_id(name));
+        let own = tokenizer.get_padding().map(|padding| padding.pad_id);
+        let pad = named.or(own).or(pad).unwrap_or_default();
+        // Texts are cut here, and filled where the network wants that.
+        tokenizer.with_padding(None);
+        let cut = tokenizers::TruncationParams { max_length: most, ..Default::default() };
+        tokenizer.with_truncation(Some(cut)).map_err(wrong)?;
+        Ok(Self { tokenizer, most, pad })
     }
 
-    /// The tokens of `text`, marked and cut, and filled where the network wants that.
-    fn tokens(&self, text: &str) -> candle_core::Result<Vec<u32>> {
+    /// The tokens of `text`, with marks at its ends, cut.
+    fn of(&self, text: &str) -> candle_core::Result<Vec<u32>> {
         let encoding = self.tokenizer.encode(text, true);
         let encoding =
             encoding.map_err(|e| candle_core::Error::Msg(format!("\"{text}\" can't be read: {e}")))?;
-        let mut ids = encoding.get_ids().to_vec();
-        if self.kind == TextKind::Siglip {
-            ids.resize(self.max_tokens, self.pad);
-        }
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The same, filled up.
+    pub(in crate::model) fn filled(&self, text: &str) -> candle_core::Result<Vec<u32>> {
+        let mut ids = self.of(text)?;
+        ids.resize(self.most, self.pad);
         Ok(ids)
+    }
+}
+
+/// What the towers multiply cosines by, and add.
+pub(in crate::model) fn scale_and_bias(tensors: &Tensors) -> candle_core::Result<(f64, f64)> {
+    let number = |name: &str| -> candle_core::Result<f64> {
+        Ok(f64::from(tensors.get(name, &Device::Cpu)?.flatten_all()?.get(0)?.to_scalar::<f32>()?))
+    };
+    let bias = "text.logit_bias";
+    Ok((number("text.logit_scale")?.exp(), if tensors.contains(bias) { number(bias)? } else { 0.0 }))
+}
+
+struct Tower {
+    tower: TextTower,
+    tokens: Tokens,
+    kind: TextKind,
+}
+
+impl Tower {
+    fn load(files: &ModelFiles, config: &TextConfig, pad: u32) -> candle_core::Result<Self> {
+        let vb = files.tensors().var_builder(&Device::Cpu);
+        Ok(Self {
+            tower: TextTower::load(vb.pp("text"), config, Precision::F32)?,
+            tokens: Tokens::read(&files.path, config.max_tokens, Some(pad))?,
+            kind: config.kind,
+        })
+    }
+
+    fn read(&self, text: &str) -> candle_core::Result<Tensor> {
+        let ids = match self.kind {
+            TextKind::Clip { .. } => self.tokens.of(text)?,
+            TextKind::Siglip => self.tokens.filled(text)?,
+        };
+        direction(&self.tower.forward(&ids)?)
     }
 
     /// The direction of one label, the mean over its texts and the templates.
@@ -108,9 +139,8 @@ impl Tower {
             texts => texts,
         };
         let texts = texts.iter().flat_map(|text| templates.iter().map(|t| t.replace("{}", text)));
-        let directions: Vec<Tensor> = texts
-            .map(|text| direction(&self.tower.forward(&self.tokens(&text)?)?))
-            .collect::<candle_core::Result<_>>()?;
+        let directions: Vec<Tensor> =
+            texts.map(|text| self.read(&text)).collect::<candle_core::Result<_>>()?;
         direction(&Tensor::stack(&directions, 0)?.mean(0)?)?.to_vec1::<f32>()
     }
 }

@@ -9,6 +9,8 @@ mod embed;
 pub use descriptions::{Description, descriptions};
 #[cfg(feature = "words")]
 pub(super) use embed::Text;
+#[cfg(all(test, feature = "words"))]
+pub(super) use embed::{Tokens, scale_and_bias};
 
 use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,7 @@ mod text;
 use std::path::Path;
 
 use crate::timeline::Segment;
-use crate::video::{CropSize, DecodeOptions, Preprocess, ShortestEdge, Shown, Walk, probe};
+use crate::video::{CropSize, DecodeOptions, Preprocess, Shown, Size, Walk, probe};
 use crate::{Error, Result};
 
 use encoder::Encoder;
@@ -38,7 +38,7 @@ pub(crate) fn render(
         return Err(Error::clip(film, "its pictures are too small to write on"));
     }
     let preprocess = Preprocess {
-        size: ShortestEdge { shortest_edge: width.min(height) },
+        size: Size::ShortestEdge { shortest_edge: width.min(height) },
         crop_size: CropSize { height, width },
         ..Preprocess::new(224, 127.0, 128.0)
     };
