@@ -103,8 +103,8 @@ impl Classifier {
         let precision = Precision::detect(Kernels::detect()?)?;
         let vb = files.tensors().var_builder(device);
         let digest = Digest::Of(Box::new(files.clone()));
-        let (words, config, preprocess) = (files.words().cloned(), files.config, files.preprocess);
-        Parts { path: &files.path, config, preprocess, digest, words }.build(vb, device, precision)
+        let (labels, config, preprocess) = (files.words().cloned(), files.config, files.preprocess);
+        Parts { path: &files.path, config, preprocess, digest, labels }.build(vb, device, precision)
     }
 
     /// Builds the networks that `folder` describes on its weights, which are on `device`, in `f32`, as training
@@ -117,7 +117,7 @@ impl Classifier {
     pub fn with_precision(folder: &ModelFolder, device: &Device, precision: Precision) -> Result<Self> {
         let (config, preprocess) = (folder.config.clone(), folder.preprocess.clone());
         let digest = Digest::Known(folder.digest.clone());
-        Parts { path: &folder.path, config, preprocess, digest, words: None }.build(
+        Parts { path: &folder.path, config, preprocess, digest, labels: None }.build(
             folder.weights.var_builder(device),
             device,
             precision,
@@ -260,21 +260,22 @@ struct Parts<'a> {
     config: ModelConfig,
     preprocess: Preprocess,
     digest: Digest,
-    words: Option<Words>,
+    /// That stand in for the model's own.
+    labels: Option<Words>,
 }
 
 impl Parts<'_> {
     /// The networks on the weights that `vb` holds.
     fn build(self, vb: VarBuilder, device: &Device, precision: Precision) -> Result<Classifier> {
-        let Self { path, config, preprocess, digest, words } = self;
+        let Self { path, config, preprocess, digest, labels } = self;
         let classes = config.id2label.len();
         let wrong = |e: candle_core::Error| {
             Error::model(path, format!("model.safetensors doesn't fit config.json: {}", words(&e)))
         };
         let backbone = config.backbone.load_in(vb.pp("backbone"), precision).map_err(wrong)?;
         let dim = backbone.feature_dim();
-        let head = match words {
-            Some(words) => Head::Words(words.head(dim, device).map_err(wrong)?),
+        let head = match labels {
+            Some(labels) => Head::Words(labels.head(dim, device).map_err(wrong)?),
             None if classes == 0 => {
                 let reason = "it has no labels of its own: give them with --labels \"a person runs, …\" where it \
                               knows texts, or train on it with `classify train CLIPS --backbone`";

@@ -13,7 +13,8 @@ pub use lstm::Lstm;
 pub use lstm_head::LstmConfig;
 pub(crate) use lstm_head::LstmHead;
 pub(crate) use mean::MeanHead;
-pub use words::WordsHead;
+pub(crate) use words::WordsHead;
+#[cfg(any(test, feature = "words"))]
 pub(crate) use words::direction;
 
 use candle_core::{Result, Tensor, bail};

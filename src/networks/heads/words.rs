@@ -5,7 +5,7 @@ use candle_core::{D, Result, Tensor};
 /// Frames and texts are vectors in one space; the score of a text is the cosine between it and the mean of the frames'
 /// directions, times the scale that the towers were trained with.
 #[derive(Debug, Clone)]
-pub struct WordsHead {
+pub(crate) struct WordsHead {
     /// `[classes, D]`, each of length 1.
     texts: Tensor,
     scale: f64,
@@ -16,19 +16,19 @@ pub struct WordsHead {
 impl WordsHead {
     /// `texts`: `[classes, D]`. `alone`: each score stands for itself (SigLIP's sigmoid), else they share what there is
     /// (CLIP's softmax).
-    pub fn new(texts: &Tensor, scale: f64, bias: f64, alone: bool) -> Result<Self> {
+    pub(crate) fn new(texts: &Tensor, scale: f64, bias: f64, alone: bool) -> Result<Self> {
         Ok(Self { texts: direction(texts)?, scale, bias, alone })
     }
 
     /// `features`: `[windows, T', D]`. Returns the clip's logits `[classes]`.
-    pub fn forward(&self, features: &Tensor) -> Result<Tensor> {
+    pub(crate) fn forward(&self, features: &Tensor) -> Result<Tensor> {
         let clip = direction(&direction(&features.flatten(0, 1)?)?.mean_keepdim(0)?)?;
         let cosines = clip.matmul(&self.texts.t()?)?.squeeze(0)?;
         cosines.affine(self.scale, self.bias)
     }
 
     /// Whether each score stands for itself.
-    pub fn scores_stand_alone(&self) -> bool {
+    pub(crate) fn scores_stand_alone(&self) -> bool {
         self.alone
     }
 }
