@@ -26,7 +26,7 @@ impl Ahead {
                 unsafe { _mm_prefetch::<_MM_HINT_T1>(self.from.wrapping_add(line * LINE).cast()) }
             }
             #[cfg(not(target_arch = "x86_64"))]
-            let _ = line;
+            let _ = (line, self.from);
         }
     }
 }
