@@ -256,9 +256,11 @@ impl Attention<'_> {
         let (batch, at) = self.place(head);
         for (r, query) in queries.enumerate() {
             let to = (batch * self.q.len + query) * self.heads * d + at;
+            // One division a row: the largest weight is 1, so that the sum is no less.
+            let factor = 1.0 / sums[r];
             for (i, x) in scratch.values[r * width..][..d].iter().enumerate() {
                 // SAFETY: the caller's.
-                unsafe { output.get().add(to + i).write(x / sums[r]) }
+                unsafe { output.get().add(to + i).write(x * factor) }
             }
         }
     }
