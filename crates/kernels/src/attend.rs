@@ -15,7 +15,7 @@ use crate::strip::Strip;
 use rayon::prelude::*;
 
 /// Queries at a time.
-const QUERIES: usize = 64;
+const QUERIES: usize = 32;
 /// Keys at a time: whole panels of 48 and of 32.
 const KEYS: usize = 384;
 /// Keys of a panel of tiles.
@@ -224,6 +224,7 @@ impl Attention<'_> {
         values.fill(0.0);
         let mut largest = [f32::NEG_INFINITY; QUERIES];
         let mut sums = [0.0; QUERIES];
+        let mut seen = [0; QUERIES];
         let end = if self.causal { queries.end.min(self.k.len) } else { self.k.len };
         // SAFETY: the caller's.
         let session = unsafe { self.start(packed, head, queries.clone(), scratch) };
@@ -232,27 +233,22 @@ impl Attention<'_> {
             // SAFETY: the caller's; scratch has room for whole blocks.
             unsafe {
                 self.score(packed, head, queries.clone(), keys.clone(), session.as_ref(), scratch);
-                for (r, query) in queries.clone().enumerate() {
-                    let scores = &mut scratch.scores[r * KEYS..][..KEYS];
-                    let seen = if self.causal { keys.end.min(query + 1) } else { keys.end };
-                    let seen = seen.saturating_sub(first);
-                    let room = keys.len().next_multiple_of(PANEL);
-                    if seen == 0 {
-                        scores[..room].fill(0.0);
-                        continue;
-                    }
-                    let call = Softmax {
-                        scores: scores.as_mut_ptr(),
-                        seen,
-                        room,
-                        factor: (self.scale * std::f64::consts::LOG2_E) as f32,
-                        largest: &mut largest[r],
-                        sum: &mut sums[r],
-                        values: scratch.values[r * width..].as_mut_ptr(),
-                        width,
-                    };
-                    rows::softmax(self.kernels, &call);
+                for (seen, query) in seen.iter_mut().zip(queries.clone()) {
+                    let last = if self.causal { keys.end.min(query + 1) } else { keys.end };
+                    *seen = last.saturating_sub(first);
                 }
+                let call = Softmax {
+                    scores: scratch.scores.as_mut_ptr(),
+                    scores_row: KEYS,
+                    room: keys.len().next_multiple_of(PANEL),
+                    seen: &seen[..queries.len()],
+                    factor: (self.scale * std::f64::consts::LOG2_E) as f32,
+                    largest: largest.as_mut_ptr(),
+                    sums: sums.as_mut_ptr(),
+                    values: scratch.values.as_mut_ptr(),
+                    width,
+                };
+                rows::softmax(self.kernels, &call);
                 self.weigh(packed, head, queries.len(), keys, session.as_ref(), scratch);
             }
         }
@@ -260,9 +256,11 @@ impl Attention<'_> {
         let (batch, at) = self.place(head);
         for (r, query) in queries.enumerate() {
             let to = (batch * self.q.len + query) * self.heads * d + at;
+            // One division a row: the largest weight is 1, so that the sum is no less.
+            let factor = 1.0 / sums[r];
             for (i, x) in scratch.values[r * width..][..d].iter().enumerate() {
                 // SAFETY: the caller's.
-                unsafe { output.get().add(to + i).write(x / sums[r]) }
+                unsafe { output.get().add(to + i).write(x * factor) }
             }
         }
     }
@@ -344,6 +342,7 @@ impl Attention<'_> {
                         out: scratch.scores[first - keys.start..].as_mut_ptr(),
                         out_row: KEYS,
                         cols: (len - first).min(width),
+                        ahead: None,
                     };
                     // SAFETY: the caller's.
                     unsafe { strip.run(self.kernels) }
@@ -412,6 +411,7 @@ impl Attention<'_> {
                         out: scratch.values[first..].as_mut_ptr(),
                         out_row,
                         cols: width,
+                        ahead: None,
                     };
                     // SAFETY: the caller's.
                     unsafe { strip.run(self.kernels) }

@@ -6,6 +6,7 @@
 // Whole bodies are unsafe, each for the one reason that its function's `# Safety` says.
 #![allow(clippy::undocumented_unsafe_blocks)]
 
+pub(crate) mod ahead;
 pub(crate) mod bf16;
 pub(crate) mod blocks;
 pub(crate) mod depthwise;

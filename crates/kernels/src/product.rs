@@ -9,6 +9,7 @@ use crate::aligned::AlignedBuf;
 use crate::call::SendPtr;
 use crate::gelu::Gelu;
 use crate::instructions::{Bf16Unit, Kernels};
+use crate::micro::ahead::Ahead;
 use crate::micro::blocks::{self, Block, DEPTH, SIDE, Session, Tile};
 use crate::micro::rows::{self, Finish};
 use crate::panels::{Panels, cuts};
@@ -18,9 +19,13 @@ use crate::strip::Strip;
 use rayon::prelude::*;
 
 /// Bytes of rows that are multiplied at a time.
-const BLOCK: usize = 768 * 1024;
+const BLOCK: usize = 1024 * 1024;
 /// Rows whose products stay in registers together, for all kernels: tasks begin at multiples of it.
-const TOGETHER: usize = 48;
+const TOGETHER: usize = 96;
+/// Inputs at a time in `f32`: a panel's part for them stays near while all rows pass.
+const DEEP: usize = 1024;
+/// Tiles at a time along the inputs in bfloat16, for the same reason.
+const DEEP_TILES: usize = 16;
 /// Columns of a panel of tiles.
 const PANEL: usize = 2 * SIDE;
 
@@ -128,7 +133,7 @@ impl Product {
         for i in 0..across {
             let rows = groups * i / across * TOGETHER..(groups * (i + 1) / across * TOGETHER).min(rows);
             for j in 0..along {
-                tasks.push((rows.clone(), panels * j / along..panels * (j + 1) / along));
+                tasks.push((rows.clone(), part(panels, j, along)));
             }
         }
         tasks
@@ -137,13 +142,18 @@ impl Product {
     /// # Safety
     /// The call's slices fit the layer and the rows, and nobody else uses this part of its output.
     unsafe fn task(&self, call: &Call, rows: Range<usize>, panels: Range<usize>) {
-        let size =
-            if matches!(self.weights, Weights::Bf16(..)) { size_of::<u16>() } else { size_of::<f32>() };
-        let at_a_time = (BLOCK / (self.inputs * size) / TOGETHER).max(1) * TOGETHER;
+        let row = match self.weights {
+            Weights::Bf16(..) => self.inputs * size_of::<u16>(),
+            _ => self.inputs.min(DEEP) * size_of::<f32>(),
+        };
+        let groups = rows.len().div_ceil(TOGETHER);
+        let blocks = groups.div_ceil((BLOCK / row / TOGETHER).max(1));
         let panels = &self.panels()[panels];
         let mut scratch = Scratch::default();
-        for first in rows.clone().step_by(at_a_time) {
-            let rows = first..(first + at_a_time).min(rows.end);
+        for block in 0..blocks {
+            let groups = part(groups, block, blocks);
+            let end = rows.start + groups.end * TOGETHER;
+            let rows = rows.start + groups.start * TOGETHER..end.min(rows.end);
             // SAFETY: the caller's.
             unsafe {
                 match &self.weights {
@@ -160,33 +170,35 @@ impl Product {
     /// # Safety
     /// As [`Self::task`].
     unsafe fn rows_f32(&self, call: &Call, weights: &Panels, rows: Range<usize>, panels: &[(usize, usize)]) {
-        /// Inputs at a time: the panel's part for them stays near while all rows pass.
-        const DEEP: usize = 768;
         let pieces = self.inputs.div_ceil(DEEP);
-        for &(first, width) in panels {
-            let cols = (self.outputs - first).min(width);
-            let out = call.output.get().wrapping_add(rows.start * self.outputs + first);
-            for piece in 0..pieces {
-                let inputs = self.inputs * piece / pieces..self.inputs * (piece + 1) / pieces;
+        for piece in 0..pieces {
+            let inputs = part(self.inputs, piece, pieces);
+            let panel = |(first, width): (usize, usize)| {
+                &weights.panel(first)[inputs.start * width..inputs.end * width]
+            };
+            for (i, &(first, width)) in panels.iter().enumerate() {
+                let cols = (self.outputs - first).min(width);
+                let out = call.output.get().wrapping_add(rows.start * self.outputs + first);
                 let strip = Strip {
                     input: call.input[rows.start * self.inputs + inputs.start..].as_ptr(),
                     input_row: self.inputs,
                     rows: rows.len(),
                     k: inputs.len(),
-                    panel: weights.panel(first)[inputs.start * width..].as_ptr(),
+                    panel: panel((first, width)).as_ptr(),
                     width,
                     bias: (piece == 0).then(|| self.bias[first..].as_ptr()),
                     add: piece > 0,
                     out,
                     out_row: self.outputs,
                     cols,
+                    ahead: panels.get(i + 1).map(|next| Ahead::of(panel(*next))),
                 };
                 // SAFETY: the caller's; the panel and the bias were packed for these sizes, with whole vectors.
                 unsafe { strip.run(self.kernels) }
-            }
-            if call.gelu != Gelu::None || call.residual.is_some() {
-                // SAFETY: as above.
-                unsafe { self.finish(call, (out, self.outputs), None, rows.clone(), first, cols) }
+                if piece + 1 == pieces && (call.gelu != Gelu::None || call.residual.is_some()) {
+                    // SAFETY: as above.
+                    unsafe { self.finish(call, (out, self.outputs), None, rows.clone(), first, cols) }
+                }
             }
         }
     }
@@ -202,10 +214,8 @@ impl Product {
         panels: &[(usize, usize)],
         scratch: &mut Scratch,
     ) {
-        /// Tiles at a time along the inputs: the panel's part for them stays near while all rows pass.
-        const DEEP: usize = 16;
         let steps = self.inputs.div_ceil(DEPTH);
-        let pieces = steps.div_ceil(DEEP);
+        let pieces = steps.div_ceil(DEEP_TILES);
         let row_tiles = rows.len().div_ceil(SIDE);
         let left = &mut scratch.left;
         left.resize(row_tiles * steps, Tile::ZERO);
@@ -220,11 +230,16 @@ impl Product {
         }
         // SAFETY: `new` has seen the instructions.
         let session = unsafe { Session::new(unit) };
-        for &(first, _) in panels {
+        for (i, &(first, _)) in panels.iter().enumerate() {
             let right = &tiles[first / PANEL * steps * 2..][..steps * 2];
+            let next = panels.get(i + 1).map(|&(next, _)| &tiles[next / PANEL * steps * 2..][..steps * 2]);
             for piece in 0..pieces {
-                let steps_here = steps * piece / pieces..steps * (piece + 1) / pieces;
+                let steps_here = part(steps, piece, pieces);
+                let ahead = next.map(|next| Ahead::of(&next[2 * steps_here.start..2 * steps_here.end]));
                 for at in (0..rows.len()).step_by(2 * SIDE) {
+                    if let Some(ahead) = ahead {
+                        ahead.fetch(at / (2 * SIDE), rows.len().div_ceil(2 * SIDE));
+                    }
                     let block = Block {
                         left: left[at / SIDE * steps + steps_here.start..].as_ptr(),
                         left_row: steps,
@@ -295,6 +310,11 @@ impl Product {
         }
         output
     }
+}
+
+/// The `i`-th of `n` nearly equal parts of `0..len`.
+fn part(len: usize, i: usize, n: usize) -> Range<usize> {
+    len * i / n..len * (i + 1) / n
 }
 
 /// One run.

@@ -1,6 +1,7 @@
 //! Many rows times one panel of packed numbers, in `f32`.
 
 use crate::instructions::Kernels;
+use crate::micro::ahead::Ahead;
 use crate::micro::tile::{self, Tap, Tile};
 
 /// Zeros for panels without a bias: as many as the widest has columns.
@@ -24,6 +25,8 @@ pub(crate) struct Strip {
     /// Numbers from one row of the output to the next.
     pub(crate) out_row: usize,
     pub(crate) cols: usize,
+    /// What comes next.
+    pub(crate) ahead: Option<Ahead>,
 }
 
 impl Strip {
@@ -46,7 +49,11 @@ impl Strip {
     /// # Safety
     /// As [`Self::run`].
     unsafe fn tiles<const R: usize>(&self, kernel: unsafe fn(&Tile<R>)) {
-        for first in (0..self.rows).step_by(R) {
+        let tiles = self.rows.div_ceil(R);
+        for (i, first) in (0..self.rows).step_by(R).enumerate() {
+            if let Some(ahead) = self.ahead {
+                ahead.fetch(i, tiles);
+            }
             let rows = (self.rows - first).min(R);
             // Missing rows repeat the last.
             let row = |r: usize| first + r.min(rows - 1);

@@ -28,7 +28,7 @@ pub(crate) trait Lane: Copy {
     unsafe fn sub(self, b: Self) -> Self;
     unsafe fn mul(self, b: Self) -> Self;
     unsafe fn div(self, b: Self) -> Self;
-    /// The larger; either where one is NaN.
+    /// The larger; `b` where one is NaN.
     unsafe fn max(self, b: Self) -> Self;
     /// `self · 2ⁿ` for whole `n` from -126 to 127 whose results are normal numbers.
     unsafe fn scale2(self, n: Self) -> Self;

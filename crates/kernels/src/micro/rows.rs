@@ -8,6 +8,37 @@ use super::lane::{Ymm, Zmm};
 use crate::gelu::Gelu;
 use crate::instructions::Kernels;
 
+/// Does `$each` for every vector from 0 to `$end`, a multiple of their length, `$at` its place and `$j` from 0 to 3 in
+/// turn, so that four sums can grow side by side in registers. A macro, as a closure isn't always compiled for the
+/// instructions of the function that it stands in.
+macro_rules! vectors {
+    ($lane:ty, $end:expr, |$j:ident, $at:ident| $each:expr) => {
+        let mut from = 0;
+        while from + 4 * <$lane>::LEN <= $end {
+            for $j in 0..4 {
+                let $at = from + $j * <$lane>::LEN;
+                $each;
+            }
+            from += 4 * <$lane>::LEN;
+        }
+        while from < $end {
+            let ($j, $at) = (0, from);
+            $each;
+            from += <$lane>::LEN;
+        }
+    };
+}
+
+/// As [`Softmax`] for the vector at `at`.
+#[inline(always)]
+unsafe fn weigh<L: Lane>(scores: *mut f32, factor: L, shift: L) -> L {
+    unsafe {
+        let weight = exp2(L::load(scores).mul_add(factor, shift));
+        weight.store(scores);
+        weight
+    }
+}
+
 /// `out = gelu(from + bias) + residual` for a block of rows. `from` may be `out`.
 pub(crate) struct Finish {
     pub from: *const f32,
@@ -107,9 +138,7 @@ unsafe fn normalise_rows<L: Lane>(c: &Normalise) {
         for r in 0..c.rows {
             let (from, out) = (c.from.add(r * c.cols), c.out.add(r * c.cols));
             let mut sums = [L::zero(); 4];
-            for (i, at) in (0..whole).step_by(L::LEN).enumerate() {
-                sums[i % 4] = sums[i % 4].add(L::load(from.add(at)));
-            }
+            vectors!(L, whole, |j, at| sums[j] = sums[j].add(L::load(from.add(at))));
             let mut sum = sums[0].add(sums[1]).add(sums[2].add(sums[3]));
             if rest > 0 {
                 sum = sum.add(L::load_n(from.add(whole), rest));
@@ -118,10 +147,10 @@ unsafe fn normalise_rows<L: Lane>(c: &Normalise) {
             // The mean is known before its distances are squared: nothing large cancels.
             let centre = L::every(mean);
             let mut squares = [L::zero(); 4];
-            for (i, at) in (0..whole).step_by(L::LEN).enumerate() {
+            vectors!(L, whole, |j, at| {
                 let x = L::load(from.add(at)).sub(centre);
-                squares[i % 4] = x.mul_add(x, squares[i % 4]);
-            }
+                squares[j] = x.mul_add(x, squares[j]);
+            });
             let mut square = squares[0].add(squares[1]).add(squares[2].add(squares[3])).total();
             for at in whole..c.cols {
                 let x = *from.add(at) - mean;
@@ -157,20 +186,22 @@ dispatch!(
 /// Numbers of the longest vector, which rows of scores and of values are padded to.
 pub(crate) const LANES: usize = 16;
 
-/// One row's step through a block of keys: scores become weights, relative to the largest score so far, and what was
+/// Some rows' step through a block of keys: scores become weights, relative to the largest score so far, and what was
 /// summed before is scaled to that (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018).
-pub(crate) struct Softmax {
-    /// `[room]`, a multiple of [`LANES`]. In: scores, `seen` of them; out: weights, and zeros behind.
+pub(crate) struct Softmax<'a> {
+    /// `[rows, room]`, `room` a multiple of [`LANES`]. In: scores, `seen` of them; out: weights, and zeros behind.
     pub scores: *mut f32,
-    /// At least 1.
-    pub seen: usize,
+    /// Numbers from one row of scores to the next.
+    pub scores_row: usize,
     pub room: usize,
+    /// Of each row.
+    pub seen: &'a [usize],
     /// What scores are multiplied by: with that, they are exponents of 2.
     pub factor: f32,
-    /// The largest scaled score so far, and the sum of weights.
+    /// `[rows]`: the largest scaled score so far, and the sum of weights.
     pub largest: *mut f32,
-    pub sum: *mut f32,
-    /// `[width]`, the weighted sum of values so far; `width` is a multiple of [`LANES`].
+    pub sums: *mut f32,
+    /// `[rows, width]`, the weighted sums of values so far; `width` is a multiple of [`LANES`].
     pub values: *mut f32,
     pub width: usize,
 }
@@ -178,50 +209,52 @@ pub(crate) struct Softmax {
 /// # Safety
 /// The pointers are valid for what the fields' descriptions say; the CPU has `L`'s instructions.
 #[inline(always)]
-unsafe fn softmax_row<L: Lane>(c: &Softmax) {
+unsafe fn softmax_rows<L: Lane>(c: &Softmax) {
     unsafe {
-        let whole = c.seen / L::LEN * L::LEN;
-        let end = c.seen.next_multiple_of(L::LEN);
-        // What doesn't count repeats what does.
-        for at in c.seen..end {
-            *c.scores.add(at) = *c.scores;
-        }
         let factor = L::every(c.factor);
-        let mut most = [L::every(f32::NEG_INFINITY); 4];
-        for (i, at) in (0..end).step_by(L::LEN).enumerate() {
-            most[i % 4] = L::load(c.scores.add(at)).mul(factor).max(most[i % 4]);
-        }
-        let before = *c.largest;
-        let largest = most[0].max(most[1]).max(most[2].max(most[3])).largest().max(before);
-        let shift = L::every(-largest);
-        let mut sum = [L::zero(); 4];
-        for (i, at) in (0..end).step_by(L::LEN).enumerate() {
-            let weight = exp2(L::load(c.scores.add(at)).mul_add(factor, shift));
-            weight.store(c.scores.add(at));
-            if at < whole {
-                sum[i % 4] = sum[i % 4].add(weight);
+        for (r, &seen) in c.seen.iter().enumerate() {
+            let scores = c.scores.add(r * c.scores_row);
+            if seen == 0 {
+                scores.write_bytes(0, c.room);
+                continue;
             }
-        }
-        for at in c.seen..c.room {
-            *c.scores.add(at) = 0.0;
-        }
-        let mut sum = sum[0].add(sum[1]).add(sum[2].add(sum[3]));
-        if whole < end {
-            sum = sum.add(L::load(c.scores.add(whole)));
-        }
-        let sum = sum.total();
-        *c.largest = largest;
-        if before == largest {
-            *c.sum += sum;
-            return;
-        }
-        // Nothing was summed before the first block.
-        let scale = if before == f32::NEG_INFINITY { 0.0 } else { (before - largest).exp2() };
-        *c.sum = *c.sum * scale + sum;
-        let scale = L::every(scale);
-        for at in (0..c.width).step_by(L::LEN) {
-            let p = c.values.add(at);
-            L::load(p).mul(scale).store(p);
+            let whole = seen / L::LEN * L::LEN;
+            let end = seen.next_multiple_of(L::LEN);
+            // What doesn't count repeats what does.
+            for at in seen..end {
+                *scores.add(at) = *scores;
+            }
+            let mut most = [L::every(f32::NEG_INFINITY); 4];
+            vectors!(L, end, |j, at| most[j] = L::load(scores.add(at)).mul(factor).max(most[j]));
+            let before = *c.largest.add(r);
+            let largest = most[0].max(most[1]).max(most[2].max(most[3])).largest().max(before);
+            let shift = L::every(-largest);
+            let mut sums = [L::zero(); 4];
+            vectors!(L, whole, |j, at| sums[j] = sums[j].add(weigh(scores.add(at), factor, shift)));
+            if whole < end {
+                weigh(scores.add(whole), factor, shift);
+            }
+            if seen < c.room {
+                scores.add(seen).write_bytes(0, c.room - seen);
+            }
+            if whole < end {
+                sums[0] = sums[0].add(L::load(scores.add(whole)));
+            }
+            let sum = sums[0].add(sums[1]).add(sums[2].add(sums[3])).total();
+            *c.largest.add(r) = largest;
+            let total = c.sums.add(r);
+            if before == largest {
+                *total += sum;
+                continue;
+            }
+            let scale = exp2(L::every(before - largest));
+            let mut first = [0.0; LANES];
+            scale.store(first.as_mut_ptr());
+            *total = *total * first[0] + sum;
+            for at in (0..c.width).step_by(L::LEN) {
+                let p = c.values.add(r * c.width + at);
+                L::load(p).mul(scale).store(p);
+            }
         }
     }
 }
@@ -230,7 +263,7 @@ dispatch!(
     /// Scores to weights.
     ///
     /// # Safety
-    /// As [`softmax_row`] with the instructions of `kernels`.
+    /// As [`softmax_rows`] with the instructions of `kernels`.
     softmax(<>, Softmax),
-    softmax_row::<Zmm>, softmax_row::<Ymm>, softmax_row::<Array8>
+    softmax_rows::<Zmm>, softmax_rows::<Ymm>, softmax_rows::<Array8>
 );
