@@ -80,7 +80,7 @@ pub mod internals {
         pub use crate::networks::backbones::{
             Backbone, EfficientNetLite, I3d, LiteVariant, TrainOptions, TrainableEfficientNetLite,
         };
-        pub use crate::networks::heads::{Head, Lstm};
+        pub use crate::networks::heads::{Head, Lstm, WordsHead};
     }
 
     pub mod video {

@@ -13,7 +13,7 @@ pub use lstm::Lstm;
 pub use lstm_head::LstmConfig;
 pub(crate) use lstm_head::LstmHead;
 pub(crate) use mean::MeanHead;
-pub(crate) use words::WordsHead;
+pub use words::WordsHead;
 #[cfg(any(test, feature = "words"))]
 pub(crate) use words::direction;
 

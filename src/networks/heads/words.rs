@@ -5,7 +5,7 @@ use candle_core::{D, Result, Tensor};
 /// Frames and texts are vectors in one space; the score of a text is the cosine between it and the mean of the frames'
 /// directions, times the scale that the towers were trained with.
 #[derive(Debug, Clone)]
-pub(crate) struct WordsHead {
+pub struct WordsHead {
     /// `[classes, D]`, each of length 1.
     texts: Tensor,
     scale: f64,
