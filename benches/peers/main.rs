@@ -147,6 +147,28 @@ fn main() -> Result<()> {
         let line = format!("run {}", onnx.display());
         bench.pairs(what, "onnxruntime", None, || network.logits(), |p| p.seconds(&line))?;
     }
+    for kind in ["s", "b"] {
+        let dir = scratch.path().join(format!("videomae-{kind}"));
+        let wanted = |precision: &&Precision| {
+            let what = format!(
+                "VideoMAE-{}, one window of 16 frames at 224², {}",
+                kind.to_uppercase(),
+                precision.name()
+            );
+            bench.wanted(&what).then_some((what, **precision))
+        };
+        let rows: Vec<_> = precisions.iter().filter_map(|precision| wanted(&precision)).collect();
+        if !rows.is_empty() {
+            bench.peer.seconds(&format!("videomae {kind} {}", dir.display()))?;
+        }
+        for (what, precision) in rows {
+            let mut network = ours::Volume::read(&dir, precision)?;
+            for (peer, engine) in [("onnxruntime", "ort"), ("PyTorch", "torch")] {
+                let line = format!("video {engine} {}", dir.display());
+                bench.pairs(&what, peer, None, || network.logits(), |p| p.seconds(&line))?;
+            }
+        }
+    }
     let mut training = ours::Training::new(frames, size)?;
     let what = format!("training step, {frames} frames at {size}²");
     let line = format!("step {frames} {size}");

