@@ -7,7 +7,7 @@ use candle_core::Device;
 /// The model and how it looks at a clip.
 #[derive(Debug, clap::Args)]
 pub(super) struct ModelArgs {
-    /// A model inside the program (see `classify models`) or a model folder
+    /// A model inside the program or a pulled one (see `classify models`), or a model folder
     #[arg(short, long, value_name = "NAME|DIR", default_value = DEFAULT_MODEL)]
     pub model: String,
     /// Frames to look at in each window of a clip [default: the model's own]

@@ -1,18 +1,27 @@
 //! `classify models`: what models there are, and what one is.
 
 use std::fmt::Write;
+use std::path::Path;
 
-use crate::Result;
-use crate::model::{DEFAULT_MODEL, ModelConfig, ModelFolder, embedded_models};
+use crate::model::hub::{Cache, HubName};
+use crate::model::{
+    DEFAULT_MODEL, KnownModel, ModelConfig, ModelFolder, Origin, embedded_models, known_models,
+};
+use crate::output::one_line;
 use crate::video::Sampling;
+use crate::{Error, Result};
 use candle_core::Device;
 
-use super::Status;
 use super::completions::print;
+use super::{Console, Status};
 
-/// List the models inside the program, or show one
+/// List the models there are: inside the program, pulled from the hub, trained here; or show one
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
+    /// Write one JSON object a line
+    #[arg(long)]
+    json: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -21,47 +30,111 @@ pub(super) struct Args {
 enum Command {
     /// Show what a model is: its facts and its card
     Show {
-        /// A model inside the program or a model folder
+        /// A model inside the program, a pulled one, or a model folder
         #[arg(value_name = "NAME|DIR")]
         model: String,
         /// Show its labels instead, one a line
         #[arg(long)]
         labels: bool,
     },
+    /// Delete a pulled model, all its revisions, from the cache that other programs use too
+    Rm {
+        /// A model that was pulled
+        #[arg(value_name = "OWNER/NAME")]
+        model: String,
+    },
 }
 
 impl Args {
     /// To standard output.
-    pub(super) fn run(self) -> Result<Status> {
+    pub(super) fn run(self, console: &Console) -> Result<Status> {
         let text = match self.command {
-            None => list()?,
+            None if self.json => json()?,
+            None => list(),
             Some(Command::Show { model, labels: false }) => show(&ModelFolder::named(&model, &Device::Cpu)?),
             Some(Command::Show { model, labels: true }) => {
                 let folder = ModelFolder::named(&model, &Device::Cpu)?;
                 folder.config.id2label.iter().map(|label| format!("{label}\n")).collect()
+            }
+            Some(Command::Rm { model }) => {
+                console.note(format!("{model}: {} MB freed", megabytes(remove(&model)?)));
+                return Ok(Status::Done);
             }
         };
         print(text.as_bytes())
     }
 }
 
-fn list() -> Result<String> {
-    let folders: Vec<_> =
-        embedded_models().map(|name| ModelFolder::named(name, &Device::Cpu)).collect::<Result<_>>()?;
-    let width = folders.iter().map(|f| f.name().len()).max().unwrap_or(0);
+/// A line a model, in columns; those that weren't there from the beginning below a line of their own.
+fn list() -> String {
+    let models = known_models();
     let mut text = String::new();
-    for folder in &folders {
-        let name = folder.name();
-        let default = if name == DEFAULT_MODEL { "  (default)" } else { "" };
-        let _ = writeln!(
-            text,
-            "{name:width$}  {:5} labels  {} → {}{default}",
-            folder.config.id2label.len(),
-            folder.config.backbone.name(),
-            folder.config.head.name(),
-        );
+    for (origin, title) in [
+        (Origin::Embedded, ""),
+        (Origin::Pulled, "\npulled from the hub\n"),
+        (Origin::Trained, "\ntrained here\n"),
+    ] {
+        let rows: Vec<_> = models.iter().filter(|model| model.origin == origin).map(columns).collect();
+        if !rows.is_empty() {
+            text += title;
+        }
+        let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
+        let widths: [usize; 6] = std::array::from_fn(width);
+        for row in rows {
+            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+            text += cells.collect::<Vec<_>>().join("  ").trim_end();
+            text.push('\n');
+        }
     }
-    Ok(text)
+    text
+}
+
+fn columns(model: &KnownModel) -> [String; 6] {
+    let labels = match model.labels {
+        Some(n) if model.unnamed => format!("{n:4} labels without names"),
+        Some(n) => format!("{n:4} labels"),
+        None => "no labels".into(),
+    };
+    let frames = model.frames.as_ref().map_or_else(String::new, |frames| format!("{frames} frames"));
+    let end = match model.origin {
+        Origin::Embedded if model.name == DEFAULT_MODEL => "(default)".into(),
+        Origin::Embedded => String::new(),
+        _ => format!("{} MB", megabytes(model.bytes)),
+    };
+    let licence = model.licence.clone().unwrap_or_else(|| "no licence named".into());
+    [model.name.clone(), labels, model.architecture.clone(), frames, licence, end].map(|cell| one_line(&cell))
+}
+
+fn json() -> Result<String> {
+    let line = |model: KnownModel| serde_json::to_string(&model).map(|line| line + "\n");
+    let lines: serde_json::Result<String> = known_models().into_iter().map(line).collect();
+    lines.map_err(|e| Error::Usage(format!("a model can't be written as JSON: {e}")))
+}
+
+/// Deletes a pulled model; others are the user's or the program's own.
+fn remove(model: &str) -> Result<u64> {
+    let refuse = |reason: &str| Err(Error::model(model, reason));
+    if embedded_models().any(|name| name == model) {
+        return refuse("it is inside the program and stays there");
+    }
+    let pulled = HubName::parse(model).zip(Cache::of_user());
+    match pulled.filter(|(name, cache)| cache.holds(name)) {
+        Some((name, _)) if name.revision.is_some() => {
+            refuse(&format!("all its revisions go together: classify models rm {}", name.model()))
+        }
+        Some((name, cache)) => cache.remove(&name),
+        None if Path::new(model).exists() => {
+            refuse("it is a folder of yours, and only what was pulled is deleted; delete it yourself")
+        }
+        None => refuse("it isn't among the pulled ones; `classify models` lists them"),
+    }
+}
+
+fn megabytes(bytes: u64) -> String {
+    match bytes {
+        ..10_000_000 => format!("{:.1}", bytes as f64 / 1e6),
+        _ => format!("{:.0}", bytes as f64 / 1e6),
+    }
 }
 
 fn show(folder: &ModelFolder) -> String {

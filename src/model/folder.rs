@@ -8,7 +8,7 @@ use std::sync::Arc;
 use candle_core::Device;
 
 use super::embedded::{embedded, embedded_models};
-use super::{Calibration, ModelConfig, Weights};
+use super::{Calibration, ModelConfig, Weights, hub};
 use crate::error::{plain, words};
 use crate::video::{PIXELS, Preprocess};
 use crate::{Error, Result, files};
@@ -18,7 +18,7 @@ use crate::{Error, Result, files};
 /// Settings are read in no time, and are all that reading a clip needs; weights take as long as a short clip.
 #[derive(Debug, Clone)]
 pub struct ModelFiles {
-    /// Where it was read from; for an embedded model its name.
+    /// Where it was read from; for an embedded or a pulled model its name.
     pub path: PathBuf,
     /// `config.json`.
     pub config: ModelConfig,
@@ -53,7 +53,7 @@ impl ModelFiles {
         Self::from_bytes(&path, [config?.into(), preprocess?.into(), weights?.into()], card)
     }
 
-    /// `model` is a folder that exists, or the name of an embedded model.
+    /// `model` is a folder that exists, or the name of an embedded model or of one that was pulled from the hub.
     pub fn named(model: &str) -> Result<Self> {
         // A bare name is the embedded model even where a folder of that name lies about, so that
         // the same command means the same everywhere; `./NAME` is the folder.
@@ -63,9 +63,16 @@ impl ModelFiles {
         }
         let dir = Path::new(model);
         if !dir.is_dir() {
+            if let Some(pulled) = hub::find(model) {
+                // Its folder is named after a commit.
+                let path = PathBuf::from(model.split('@').next().unwrap_or(model));
+                let files = Self::read(&pulled).map_err(|error| Error::model(&path, error.reason()))?;
+                return Ok(Self { path, ..files });
+            }
             let known: Vec<_> = embedded_models().collect();
             let known = known.join(", ");
-            let reason = format!("neither a folder nor one of the models inside this program ({known})");
+            let advice = hub::advice(model).map_or_else(String::new, |advice| format!(", {advice}"));
+            let reason = format!("neither a folder nor one of the models inside this program ({known}){advice}");
             return Err(Error::model(model, reason));
         }
         Self::read(dir)
@@ -134,7 +141,7 @@ impl ModelFiles {
 /// The contents of a model folder.
 #[derive(Debug, Clone)]
 pub struct ModelFolder {
-    /// Where it was read from; for an embedded model its name.
+    /// Where it was read from; for an embedded or a pulled model its name.
     pub path: PathBuf,
     /// `config.json`.
     pub config: ModelConfig,
@@ -163,7 +170,7 @@ impl ModelFolder {
         ModelFiles::read(dir)?.load(device)
     }
 
-    /// `model` is a folder that exists, or the name of an embedded model.
+    /// `model` is a folder that exists, or the name of an embedded model or of one that was pulled from the hub.
     ///
     /// # Errors
     /// As [`ModelFiles::named`] and [`ModelFiles::load`].

@@ -11,6 +11,9 @@ mod config;
 mod embedded;
 mod export;
 mod folder;
+pub mod hub;
+mod known;
+mod trained;
 mod weights;
 
 pub use crate::networks::backbones::{BackboneConfig, LiteConfig};
@@ -20,4 +23,6 @@ pub use config::{Calibration, ModelConfig};
 pub use embedded::{DEFAULT_MODEL, embedded_models};
 pub use export::onnx;
 pub use folder::{ModelFiles, ModelFolder};
+pub use known::{KnownModel, Origin, is_unnamed, known_models};
+pub use trained::{remember_trained, trained_models};
 pub use weights::Weights;
