@@ -1,15 +1,17 @@
 //! `classify pull OWNER/NAME`: a model from the hub.
 
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
+use crate::model::ModelFiles;
 use crate::model::hub::{HubName, Settings, Told, pull};
-use crate::model::{ModelFiles, is_unnamed};
 use crate::{Error, Result};
 use indicatif::DecimalBytes;
 
 use super::console::Verbosity;
+use super::model_args::warn_of_unnamed;
 use super::sink::say;
 use super::{Console, Status, interrupt};
 
@@ -31,13 +33,14 @@ pub(super) struct Args {
 }
 
 fn name(text: &str) -> Result<HubName, String> {
-    HubName::parse(text).ok_or_else(|| "models of the hub are called OWNER/NAME, or OWNER/NAME@REVISION".into())
+    HubName::parse(text)
+        .ok_or_else(|| "models of the hub are called OWNER/NAME, or OWNER/NAME@REVISION".into())
 }
 
 /// What the thread that fetches has to say.
 enum Message {
     Told(Told),
-    Done(Result<std::path::PathBuf>),
+    Done(Result<PathBuf>),
 }
 
 impl Args {
@@ -74,10 +77,10 @@ impl Args {
         // Better told now than when the first clip is to be labelled.
         match ModelFiles::named(&self.model.to_string()) {
             Err(error) => console.warning(format!("it is there, but can't be used: {}", error.reason())),
-            Ok(files) if is_unnamed(&files.config.id2label) => {
-                console.warning(format!("{} doesn't say what its labels mean: {UNNAMED}", self.model));
+            Ok(files) => {
+                warn_of_unnamed(&self.model.to_string(), &files, console);
+                console.note(format!("to use it: classify --model {} CLIP", self.model));
             }
-            Ok(_) => console.note(format!("to use it: classify --model {} CLIP", self.model)),
         }
         say(&folder.display().to_string())?;
         Ok(Status::Done)
@@ -101,6 +104,3 @@ impl Args {
         }
     }
 }
-
-/// What to expect of such a model.
-pub(super) const UNNAMED: &str = "they are called LABEL_0, LABEL_1 and so on";

@@ -72,7 +72,8 @@ impl ModelFiles {
             let known: Vec<_> = embedded_models().collect();
             let known = known.join(", ");
             let advice = hub::advice(model).map_or_else(String::new, |advice| format!(", {advice}"));
-            let reason = format!("neither a folder nor one of the models inside this program ({known}){advice}");
+            let reason =
+                format!("neither a folder nor one of the models inside this program ({known}){advice}");
             return Err(Error::model(model, reason));
         }
         Self::read(dir)

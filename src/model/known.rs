@@ -74,7 +74,14 @@ impl KnownModel {
         Self::of(name, origin, Some(dir), &config, &String::from_utf8_lossy(&card), bytes)
     }
 
-    fn of(name: String, origin: Origin, path: Option<PathBuf>, config: &[u8], card: &str, bytes: u64) -> Self {
+    fn of(
+        name: String,
+        origin: Origin,
+        path: Option<PathBuf>,
+        config: &[u8],
+        card: &str,
+        bytes: u64,
+    ) -> Self {
         let config: Value = serde_json::from_slice(config).unwrap_or_default();
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let labels: Option<Vec<Cow<str>>> = config["id2label"].as_object().map(|map| {

@@ -223,7 +223,10 @@ mod tests {
         write(&cache.reference(&name, "main"), COMMIT);
         write(&cache.reference(&name, "refs/pr/1"), COMMIT);
         assert!(!found(&cache, "a/b"));
-        write(&snapshot.join(WEIGHTS_INDEX), r#"{"weight_map": {"x": "1.safetensors", "y": "2.safetensors"}}"#);
+        write(
+            &snapshot.join(WEIGHTS_INDEX),
+            r#"{"weight_map": {"x": "1.safetensors", "y": "2.safetensors"}}"#,
+        );
         write(&snapshot.join("1.safetensors"), "");
         assert!(!found(&cache, "a/b"));
         write(&snapshot.join("2.safetensors"), "");

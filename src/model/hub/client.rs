@@ -1,6 +1,5 @@
 //! Requests to the hub.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use reqwest::blocking::{self, Response};
@@ -48,7 +47,8 @@ impl Client {
             format!("HF_ENDPOINT={} is no address like https://huggingface.co", settings.endpoint)
         })?;
         let token = settings.token.as_deref().map(|token| HeaderValue::try_from(format!("Bearer {token}")));
-        let token = token.transpose().map_err(|_| "the token in HF_TOKEN holds characters that no token has")?;
+        let token =
+            token.transpose().map_err(|_| "the token in HF_TOKEN holds characters that no token has")?;
         // Another one that a program of the library's user has chosen stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = blocking::Client::builder()

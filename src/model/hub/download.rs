@@ -106,7 +106,9 @@ impl Download<'_> {
             // It sends the whole instead of the rest.
             part.restart(checksum, *size).map_err(|e| self.unwritten(&part.path, &e))?;
             if reply.from != 0 {
-                return Err(Failure::passing(format!("the hub sends another part of {name} than was asked for")));
+                return Err(Failure::passing(format!(
+                    "the hub sends another part of {name} than was asked for"
+                )));
             }
         }
         let mut piece = vec![0; PIECE];
@@ -118,7 +120,9 @@ impl Download<'_> {
                 Ok(0) => return Ok(()),
                 Ok(read) => read,
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => return Err(Failure::passing(format!("the connection broke in the middle of {name}"))),
+                Err(_) => {
+                    return Err(Failure::passing(format!("the connection broke in the middle of {name}")));
+                }
             };
             if part.have + read as u64 > *size {
                 return Err(format!("the hub sends more of {name} than the {size} bytes that it has").into());

@@ -116,7 +116,8 @@ impl Listing {
         if self.file("config.json").is_none() {
             return Err("there is no config.json in it, so it is no model that this program could run".into());
         }
-        let licence = |file: &&RemoteFile| file.name.starts_with("LICENSE") || file.name.starts_with("LICENCE");
+        let licence =
+            |file: &&RemoteFile| file.name.starts_with("LICENSE") || file.name.starts_with("LICENCE");
         let wanted = SETTINGS.iter().filter_map(|name| self.file(name));
         Ok(wanted.chain(self.files.iter().filter(licence)).cloned().collect())
     }
@@ -133,7 +134,9 @@ impl Listing {
             let others: Vec<_> = others.filter(|name| ends.iter().any(|end| name.ends_with(end))).collect();
             let others =
                 if others.is_empty() { String::new() } else { format!(" (it has {})", others.join(", ")) };
-            format!("there is neither {WEIGHTS} nor {PICKLE} in it, so it has no weights that are read{others}")
+            format!(
+                "there is neither {WEIGHTS} nor {PICKLE} in it, so it has no weights that are read{others}"
+            )
         })
     }
 }

@@ -42,7 +42,9 @@ pub(super) fn advice(name: &str) -> Option<String> {
     let name = HubName::parse(name)?;
     Some(match cfg!(feature = "hub") {
         true => format!("nor pulled from the hub: `classify pull {name}` does that"),
-        false => "nor in the hub's cache, and this program was built without the feature `hub`, which pulls".into(),
+        false => {
+            "nor in the hub's cache, and this program was built without the feature `hub`, which pulls".into()
+        }
     })
 }
 

@@ -98,8 +98,8 @@ mod tests {
         }
         assert_eq!(HubName::parse("a/b@main").unwrap().to_string(), "a/b");
         let wrong = [
-            "model", "./model", "../model", "a/b/c", "/a/b", "a/", "/b", "a/..", "a--b/c", "a/b@", "a/b@../x",
-            "a/b@/x", "a/b@x//y", "a b/c", r"a\b/c", "C:/x", "a/b@x@y", "a/-b", "a/b.",
+            "model", "./model", "../model", "a/b/c", "/a/b", "a/", "/b", "a/..", "a--b/c", "a/b@",
+            "a/b@../x", "a/b@/x", "a/b@x//y", "a b/c", r"a\b/c", "C:/x", "a/b@x@y", "a/-b", "a/b.",
         ];
         for text in wrong {
             assert_eq!(HubName::parse(text), None, "{text}");

@@ -102,7 +102,9 @@ fn tensors(bytes: &[u8]) -> Result<BTreeMap<String, Stored>, String> {
                 // What PyTorch notes of its modules' versions.
                 Object::Dict(_) if name == "_metadata" => {}
                 Object::Dict(_) => {
-                    return Err(format!("{name} is a table in it: a checkpoint of a training, not only weights"));
+                    return Err(format!(
+                        "{name} is a table in it: a checkpoint of a training, not only weights"
+                    ));
                 }
                 _ => {
                     let stored = stored(value).map_err(|reason| format!("{name}: {reason}"))?;
@@ -276,7 +278,8 @@ fn starts(
             let fits = end as u64 <= file.size() && numbers.checked_mul(width)? as u64 <= file.size();
             fits.then_some(numbers * width)
         });
-        let bytes = fits.ok_or_else(|| format!("{name}: its shape goes beyond the numbers that were saved"))?;
+        let bytes =
+            fits.ok_or_else(|| format!("{name}: its shape goes beyond the numbers that were saved"))?;
         total = total.saturating_add(bytes);
         starts.insert(name.clone(), file.data_start() + (stored.offset * width) as u64);
     }
@@ -310,7 +313,8 @@ fn write(
     let mut head = serde_json::Value::from(head).to_string().into_bytes();
     head.resize(head.len().next_multiple_of(8), b' ');
     let mut out = AtomicFile::create(output).map_err(|e| e.to_string())?;
-    let mut put = |bytes: &[u8]| out.write_all(bytes).map_err(|e| format!("{}: {}", output.display(), plain(&e)));
+    let mut put =
+        |bytes: &[u8]| out.write_all(bytes).map_err(|e| format!("{}: {}", output.display(), plain(&e)));
     put(&(head.len() as u64).to_le_bytes())?;
     put(&head)?;
     for (name, stored) in order {

@@ -66,9 +66,8 @@ impl Pull<'_> {
         }
         files.push(weights.clone());
         let bytes = files.iter().map(|file| file.size).sum();
-        let is_there = |file: &&RemoteFile| {
-            self.settings.cache.blob(self.name, file.checksum.digits()).is_file()
-        };
+        let is_there =
+            |file: &&RemoteFile| self.settings.cache.blob(self.name, file.checksum.digits()).is_file();
         let there = files.iter().filter(is_there).map(|file| file.size).sum();
         (self.tell)(Told::Found { commit: commit.clone(), licence: licence.clone(), bytes, there });
         let mut before = 0;
@@ -116,7 +115,8 @@ impl Pull<'_> {
                 }
             }
             let index = serde_json::json!({ "metadata": {}, "weight_map": map }).to_string();
-            files::write_atomically(&snapshot.join(WEIGHTS_INDEX), index.as_bytes()).map_err(|e| e.to_string())?;
+            files::write_atomically(&snapshot.join(WEIGHTS_INDEX), index.as_bytes())
+                .map_err(|e| e.to_string())?;
         }
         Ok(())
     }
