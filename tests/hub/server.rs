@@ -132,10 +132,12 @@ impl Hub {
         self.requests().into_iter().filter(|request| request.path.ends_with(&end)).collect()
     }
 
-    fn take_fault(&self, path: &str) -> Option<Fault> {
+    /// The next fault for `path`, unless it is one of a file's bytes and those come from elsewhere.
+    fn take_fault(&self, path: &str, sends_bytes: bool) -> Option<Fault> {
         let faults = &mut self.state.lock().unwrap().faults;
         let first = faults.iter().position(|(what, _)| path.contains(what.as_str()))?;
-        Some(faults.remove(first).1)
+        let now = sends_bytes || matches!(faults[first].1, Fault::Status(..));
+        now.then(|| faults.remove(first).1)
     }
 
     fn answer(&self, stream: TcpStream, store: bool) -> std::io::Result<()> {
@@ -157,7 +159,10 @@ impl Hub {
             Request { store, path: path.into(), range: range.clone(), authorization: authorization.clone() };
         self.state.lock().unwrap().requests.push(request);
         let mut reply = Reply { stream: reader.into_inner(), head: method == "HEAD" };
-        let fault = self.take_fault(path).filter(|_| method == "GET");
+        let fault = match method {
+            "GET" => self.take_fault(path, store || !is_large(path)),
+            _ => None,
+        };
         if let Some(Fault::Status(status, more)) = fault {
             return reply.send(status, more, b"");
         }
@@ -184,10 +189,6 @@ impl Hub {
                         }
                         let size = bytes.len();
                         let _ = write!(more, "X-Linked-Etag: \"{etag}\"\r\nX-Linked-Size: {size}\r\n");
-                        // A fault is the store's.
-                        if let Some(fault) = fault {
-                            self.fault(file, fault);
-                        }
                         let _ = write!(more, "Location: {}/{name}/{file}\r\n", self.store);
                         reply.send(302, &more, b"")
                     }

@@ -61,9 +61,14 @@ impl Client {
         Ok(Self { http, endpoint, token, name: name.clone() })
     }
 
+    /// The hub's address as people write it.
+    fn hub(&self) -> &str {
+        self.endpoint.as_str().trim_end_matches('/')
+    }
+
     /// The page that a person opens.
     pub(super) fn page(&self) -> String {
-        format!("{}/{}", self.endpoint.as_str().trim_end_matches('/'), self.name.model())
+        format!("{}/{}", self.hub(), self.name.model())
     }
 
     /// An address of the hub: `segments` below the endpoint.
@@ -84,7 +89,7 @@ impl Client {
         let next = next.filter(|next| next.origin() == self.endpoint.origin());
         let text = reply.response.bytes().map_err(|e| self.broken(&e))?;
         let value = serde_json::from_slice(&text)
-            .map_err(|e| format!("{} answers with something else than a hub does: {e}", self.endpoint))?;
+            .map_err(|e| format!("{} answers with something else than a hub does: {e}", self.hub()))?;
         Ok((value, next))
     }
 
@@ -109,20 +114,20 @@ impl Client {
             commit = commit.or_else(|| text(headers, "x-repo-commit").map(Into::into));
             if response.status().is_redirection() {
                 let location = text(headers, LOCATION.as_str()).and_then(|to| url.join(to).ok());
-                url = location.ok_or_else(|| format!("{} redirects to nowhere", self.endpoint))?;
+                url = location.ok_or_else(|| format!("{} redirects to nowhere", self.hub()))?;
                 continue;
             }
             self.check(&response)?;
             let from = match response.status() {
                 StatusCode::PARTIAL_CONTENT => begin(headers)
-                    .ok_or_else(|| format!("{} sends a part without saying which", self.endpoint))?,
+                    .ok_or_else(|| format!("{} sends a part without saying which", self.hub()))?,
                 _ => 0,
             };
             // A store of large files has ETags of its own.
             etag = etag.or_else(|| text(headers, ETAG.as_str()).filter(|_| of_hub).map(unquoted));
             return Ok(Reply { response, etag, size, commit, from });
         }
-        Err(format!("{} redirects in a circle", self.endpoint).into())
+        Err(format!("{} redirects in a circle", self.hub()).into())
     }
 
     /// What a status means, and what to do about it.
@@ -134,7 +139,7 @@ impl Client {
         let headers = response.headers();
         let code = text(headers, "x-error-code").unwrap_or_default();
         let (model, page) = (self.name.model(), self.page());
-        let tokens = format!("{}/settings/tokens", self.endpoint.as_str().trim_end_matches('/'));
+        let tokens = format!("{}/settings/tokens", self.hub());
         let revision = self.name.revision();
         Err(Failure::Lasting(match (status.as_u16(), code, self.token.is_some()) {
             (_, "GatedRepo", false) => format!(
@@ -159,30 +164,30 @@ impl Client {
             (403, _, false) => format!(
                 "the hub refuses it: open {page}, accept its terms and set HF_TOKEN to a token of yours ({tokens})"
             ),
-            (404, _, _) => format!("{} has no such model, or no revision {revision} of it", self.endpoint),
+            (404, _, _) => format!("{} has no such model, or no revision {revision} of it", self.hub()),
             (429, _, _) => {
                 let wait = text(headers, RETRY_AFTER.as_str()).and_then(|wait| wait.parse().ok());
                 return Err(Failure::Passing {
-                    reason: format!("{} has had too many requests (429)", self.endpoint),
+                    reason: format!("{} has had too many requests (429)", self.hub()),
                     wait: wait.map(Duration::from_secs),
                 });
             }
             (408 | 500.., _, _) => {
                 return Err(Failure::passing(format!(
                     "{} can't answer now ({})",
-                    self.endpoint,
+                    self.hub(),
                     status.as_u16()
                 )));
             }
-            _ => format!("{} answers {status}", self.endpoint),
+            _ => format!("{} answers {status}", self.hub()),
         }))
     }
 
     /// A connection that wasn't made or broke.
     fn broken(&self, error: &reqwest::Error) -> Failure {
         let what = match error.is_connect() {
-            true => format!("{} can't be reached", self.endpoint),
-            false => format!("the connection to {} broke", self.endpoint),
+            true => format!("{} can't be reached", self.hub()),
+            false => format!("the connection to {} broke", self.hub()),
         };
         Failure::passing(format!("{what} ({})", words(error)))
     }

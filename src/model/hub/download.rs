@@ -135,10 +135,9 @@ impl Download<'_> {
     fn unwritten(&self, path: &Path, error: &std::io::Error) -> String {
         if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
             return format!(
-                "the disk is full; what came of {} stays: make room in {}, or set HF_HOME to another disk, and \
-                 run it again to go on from there",
-                self.file.name,
-                self.cache.model(self.name).display()
+                "the disk of {} is full; what came of {} stays: make room and run it again, it goes on from there",
+                self.cache.model(self.name).display(),
+                self.file.name
             );
         }
         format!("{} can't be written: {}", path.display(), plain(error))

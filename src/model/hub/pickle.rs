@@ -327,3 +327,41 @@ fn write(
     }
     out.commit().map_err(|e| e.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pickles_made_to_do_harm_are_refused() {
+        let head = [0x80, 2];
+        // Tuples in tuples, as deep as the longest pickle can.
+        let deep = [&head[..], b"N", &vec![0x85; LONGEST as usize - 4], b"."].concat();
+        assert!(tensors(&deep).unwrap_err().contains("no table"));
+        // A tuple of twice the one before it, and so on: 2^60 values.
+        let double = |i: u8| [b'q', i, b'h', i, 0x86];
+        let bomb = [&head[..], b")", &(0..60).flat_map(double).collect::<Vec<_>>(), b"."].concat();
+        assert_eq!(tensors(&bomb).unwrap_err(), "its pickle repeats itself");
+        for damaged in [&b""[..], b".", b"\x80\x02", b"h\x07.", b"u.", b"\x80\x02}X\xff\xff\xff\x7fx"] {
+            assert!(tensors(damaged).is_err(), "{damaged:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_lie_apart_are_gathered() {
+        let turned = |shape: [usize; 3], stride: [usize; 3]| Stored {
+            dtype: ("U8", 1),
+            shape: shape.into(),
+            stride: stride.into(),
+            offset: 0,
+            storage: String::new(),
+        };
+        let stored = turned([2, 2, 2], [1, 4, 2]);
+        assert_eq!(stored.extent(), Some((8, 8)));
+        assert_eq!(stored.gather((0..8).collect()), [0, 2, 4, 6, 1, 3, 5, 7]);
+        let plain = turned([2, 1, 3], [3, 9, 1]);
+        assert_eq!(plain.gather((0..6).collect()), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(turned([usize::MAX, 2, 2], [1, 1, 1]).extent(), None);
+        assert_eq!(turned([0, 2, 2], [4, 2, 1]).extent(), Some((0, 0)));
+    }
+}
