@@ -109,7 +109,7 @@ fn what_is_more_than_weights_is_refused_with_the_reason() {
     cut.truncate(2000);
     for (name, bytes, reason) in [
         ("old", pickle("old.bin"), "torch.save(torch.load(FILE, weights_only=True), FILE)"),
-        ("checkpoint", pickle("checkpoint.bin"), "weights is a table in it: a checkpoint"),
+        ("checkpoint", pickle("checkpoint.bin"), "it is a checkpoint of a training"),
         ("module", pickle("module.bin"), "no table of tensors"),
         ("attack", pickle("attack.bin"), "y: is made by posix.system"),
         ("complex", pickle("complex.bin"), "ComplexFloatStorage, which isn't read"),

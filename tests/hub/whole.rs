@@ -115,7 +115,7 @@ fn theirs() -> Model {
         ("training_args.bin", vec![3; 100]),
         ("LICENSE", b"yours".to_vec()),
         ("README.md", b"---\nlicense: cc-by-nc-4.0\n---\n".to_vec()),
-        ("tokenizer.json", b"{}".to_vec()),
+        ("tokenizer.json", b"{ }".to_vec()),
     ])
 }
 

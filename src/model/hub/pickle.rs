@@ -94,23 +94,18 @@ fn tensors(bytes: &[u8]) -> Result<BTreeMap<String, Stored>, String> {
             return Err("what was saved is no table of tensors: a whole program, perhaps".to_owned());
         };
         let mut tensors = BTreeMap::new();
+        // What PyTorch notes of its modules' versions is no tensor.
+        let notes = Object::Unicode("_metadata".into());
+        let entries = entries.iter().filter(|(name, _)| *name != notes);
+        if entries.clone().any(|(_, value)| matches!(value, Object::Dict(_))) {
+            return Err("it is a checkpoint of a training, with more in it than weights".to_owned());
+        }
         for (name, value) in entries {
             let Object::Unicode(name) = name else {
                 return Err("a tensor in it has no name".to_owned());
             };
-            match value {
-                // What PyTorch notes of its modules' versions.
-                Object::Dict(_) if name == "_metadata" => {}
-                Object::Dict(_) => {
-                    return Err(format!(
-                        "{name} is a table in it: a checkpoint of a training, not only weights"
-                    ));
-                }
-                _ => {
-                    let stored = stored(value).map_err(|reason| format!("{name}: {reason}"))?;
-                    tensors.insert(name.clone(), stored);
-                }
-            }
+            let stored = stored(value).map_err(|reason| format!("{name}: {reason}"))?;
+            tensors.insert(name.clone(), stored);
         }
         Ok(tensors)
     };
