@@ -51,7 +51,17 @@ impl Args {
         let text = match self.command {
             None if self.json => json()?,
             None => list(),
-            Some(Command::Show { model, labels: false }) => show(&ModelFolder::named(&model, &Device::Cpu)?),
+            Some(Command::Show { model, labels: false }) => match ModelFolder::named(&model, &Device::Cpu) {
+                Ok(folder) => show(&folder),
+                Err(error) => match pulled(&model) {
+                    // Its card may say what it is for.
+                    Some(known) => {
+                        console.warning(format!("it can't be used: {}", error.reason()));
+                        show_card(&known)
+                    }
+                    None => return Err(error),
+                },
+            },
             Some(Command::Show { model, labels: true }) => {
                 let folder = ModelFolder::named(&model, &Device::Cpu)?;
                 folder.config.id2label.iter().map(|label| format!("{label}\n")).collect()
@@ -137,6 +147,27 @@ fn megabytes(bytes: u64) -> String {
     }
 }
 
+/// The pulled model that `model` names.
+fn pulled(model: &str) -> Option<KnownModel> {
+    let name = HubName::parse(model).filter(|_| !Path::new(model).is_dir())?.to_string();
+    known_models().into_iter().find(|known| known.origin == Origin::Pulled && known.name == name)
+}
+
+/// What there is to say of a model that can't be loaded.
+fn show_card(known: &KnownModel) -> String {
+    let [name, labels, network, frames, licence, size] = columns(known).map(|cell| cell.trim().to_owned());
+    let facts = [
+        ("model", name),
+        ("network", network),
+        ("labels", labels),
+        ("frames", frames),
+        ("size", size),
+        ("licence", licence),
+    ];
+    let card = known.path.as_ref().and_then(|dir| std::fs::read_to_string(dir.join("README.md")).ok());
+    page(facts, &card.unwrap_or_default())
+}
+
 fn show(folder: &ModelFolder) -> String {
     let config = &folder.config;
     let crop = folder.preprocess.crop_size;
@@ -156,11 +187,16 @@ fn show(folder: &ModelFolder) -> String {
         facts.push(("not sure", format!("below a score of {:.3}", calibration.threshold)));
     }
     facts.extend(config.licence.iter().map(|licence| ("licence", licence.clone())));
+    page(facts, &folder.card)
+}
+
+/// Facts, a line each, and the card below them.
+fn page(facts: impl IntoIterator<Item = (&'static str, String)>, card: &str) -> String {
     let mut text = String::new();
     for (name, value) in facts {
         let _ = writeln!(text, "{name:9} {value}");
     }
-    let card = body(&folder.card);
+    let card = body(card);
     if !card.is_empty() {
         let _ = writeln!(text, "\n{card}");
     }

@@ -1,6 +1,6 @@
 //! `classify pull OWNER/NAME`: a model from the hub.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -74,13 +74,19 @@ impl Args {
         };
         console.end_progress();
         let folder = folder?;
+        let name = self.model.to_string();
         // Better told now than when the first clip is to be labelled.
-        match ModelFiles::named(&self.model.to_string()) {
+        match ModelFiles::read(&folder) {
             Err(error) => console.warning(format!("it is there, but can't be used: {}", error.reason())),
             Ok(files) => {
-                warn_of_unnamed(&self.model.to_string(), &files, console);
-                console.note(format!("to use it: classify --model {} CLIP", self.model));
+                warn_of_unnamed(&name, &files, console);
+                console.note(format!("to use it: classify --model {name} CLIP"));
             }
+        }
+        if Path::new(&name).is_dir() {
+            console.warning(format!(
+                "in this folder, --model {name} is the folder ./{name}, not what was pulled"
+            ));
         }
         say(&folder.display().to_string())?;
         Ok(Status::Done)

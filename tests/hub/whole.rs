@@ -114,7 +114,7 @@ fn theirs() -> Model {
         ("tf_model.h5", vec![2; 100]),
         ("training_args.bin", vec![3; 100]),
         ("LICENSE", b"yours".to_vec()),
-        ("README.md", b"---\nlicense: cc-by-nc-4.0\n---\n".to_vec()),
+        ("README.md", b"---\nlicense: cc-by-nc-4.0\n---\n# Their card\n".to_vec()),
         ("tokenizer.json", b"{ }".to_vec()),
     ])
 }
@@ -159,6 +159,8 @@ fn only_needed_files_are_fetched_and_lie_as_the_python_client_lays_them() {
     for fact in ["2 labels without names", "videomae", "16 frames", "cc-by-nc-4.0"] {
         assert!(row.contains(fact), "{fact}: {row}");
     }
+    let shown = user.run("models show MCG/videomae").code(0).stdout();
+    assert!(shown.contains("cc-by-nc-4.0") && shown.contains("# Their card"), "{shown}");
 
     // All of it is there: the second pull asks for the listing only.
     let asked = hub.requests().iter().filter(|r| r.path.contains("/resolve/")).count();
@@ -191,6 +193,7 @@ fn a_folder_of_that_name_wins() {
     user.run("pull ours/sports").code(0);
     let folder = user.home.path().join(OURS);
     fs::create_dir_all(&folder).unwrap();
+    user.run("pull ours/sports").code(0).says(&["is the folder ./ours/sports"]);
     user.run("models show ours/sports").refuses(&["there is no config.json in it"]);
     for (name, bytes) in theirs().files {
         fs::write(folder.join(name), bytes).unwrap();
