@@ -58,6 +58,11 @@ impl Cache {
         self.model(name).join("blobs").join(etag)
     }
 
+    /// What there is of a blob while it is fetched.
+    pub(super) fn incomplete(&self, name: &HubName, etag: &str) -> PathBuf {
+        self.blob(name, &format!("{etag}.incomplete"))
+    }
+
     pub(super) fn lock(&self, name: &HubName, etag: &str) -> PathBuf {
         self.locks(name).join(format!("{etag}.lock"))
     }

@@ -68,7 +68,8 @@ impl Download<'_> {
     /// Fetches what is missing of the file, and checks the whole.
     fn fetch(&self, blob: &Path) -> Result<(), String> {
         let RemoteFile { name, size, checksum } = self.file;
-        let mut part = Part::open(blob, checksum, *size).map_err(|e| self.unwritten(blob, &e))?;
+        let path = self.cache.incomplete(self.name, checksum.digits());
+        let mut part = Part::open(&path, checksum, *size).map_err(|e| self.unwritten(&path, &e))?;
         let url = self.client.address([&self.name.owner, &self.name.name, "resolve", self.commit, name]);
         let mut patience = Patience::default();
         while part.have < *size {
@@ -156,12 +157,10 @@ struct Part {
 
 impl Part {
     /// Takes up what an earlier run left.
-    fn open(blob: &Path, checksum: &Checksum, size: u64) -> std::io::Result<Self> {
-        let mut path = blob.as_os_str().to_owned();
-        path.push(".incomplete");
-        let path = PathBuf::from(path);
-        let file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
+    fn open(path: &Path, checksum: &Checksum, size: u64) -> std::io::Result<Self> {
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
         let expected = checksum.digits().to_owned();
+        let path = path.to_owned();
         let mut part = Self { path, file, hasher: checksum.hasher(size), expected, have: 0 };
         if part.file.metadata()?.len() > size {
             part.restart(checksum, size)?;

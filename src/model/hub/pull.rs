@@ -66,9 +66,7 @@ impl Pull<'_> {
         }
         files.push(weights.clone());
         let bytes = files.iter().map(|file| file.size).sum();
-        let is_there =
-            |file: &&RemoteFile| self.settings.cache.blob(self.name, file.checksum.digits()).is_file();
-        let there = files.iter().filter(is_there).map(|file| file.size).sum();
+        let there = files.iter().map(|file| self.there(file)).sum();
         (self.tell)(Told::Found { commit: commit.clone(), licence: licence.clone(), bytes, there });
         let mut before = 0;
         for file in &files {
@@ -85,6 +83,14 @@ impl Pull<'_> {
             files::write_atomically(&reference, commit.as_bytes()).map_err(|e| e.to_string())?;
         }
         Ok(snapshot)
+    }
+
+    /// Bytes of `file` that are in the cache.
+    fn there(&self, file: &RemoteFile) -> u64 {
+        let (cache, digits) = (&self.settings.cache, file.checksum.digits());
+        let [whole, part] = [cache.blob(self.name, digits), cache.incomplete(self.name, digits)];
+        let len = |path: &Path| std::fs::metadata(path).ok().map(|meta| meta.len());
+        len(&whole).or_else(|| len(&part)).unwrap_or(0).min(file.size)
     }
 
     fn fetch(&self, file: &RemoteFile, before: u64, tell: &dyn Fn(Told)) -> Result<PathBuf, String> {
