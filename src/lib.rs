@@ -23,6 +23,8 @@
 //! # Features
 //!
 //! - `cli` (default): the command `classify`. A library without it has no argument parser and no progress bars.
+//! - `hub` (default): [`model::hub::pull`], which fetches models from the Hugging Face hub. Models in its cache are found
+//!   without it.
 //! - `cuda`: networks on an NVIDIA GPU, by candle's own operators.
 
 // What only the command uses is checked where it is built.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::output::one_line;
 use anstyle::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{DecimalBytes, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -71,15 +71,23 @@ impl Console {
             return;
         }
         let template = format!("{{bar:30}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left{{msg}}");
-        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let style =
-            style.with_key("per_sec", |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
-                let _ = write!(out, "{:.1}/s", state.per_sec());
-            });
-        let bar = ProgressBar::with_draw_target(Some(len as u64), ProgressDrawTarget::stderr());
-        bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
-        bar.enable_steady_tick(std::time::Duration::from_millis(200));
+        *lock(&self.bar) = bar(len as u64, &template);
+    }
+
+    /// Shows a bar of `len` bytes, the first `done` of which took no time, where a person is looking.
+    pub(super) fn start_bytes(&self, len: u64, done: u64) {
+        if lock(&self.verbosity).quiet || !stderr().is_terminal() {
+            return;
+        }
+        let bar = bar(len, "{bar:30} {decimal_bytes} of {decimal_total_bytes}, {rate}, {eta} left");
+        bar.set_position(done);
+        bar.reset_eta();
         *lock(&self.bar) = bar;
+    }
+
+    /// So many bytes are done.
+    pub(super) fn bytes(&self, done: u64) {
+        lock(&self.bar).set_position(done);
     }
 
     /// One step is done; `failed` of all steps so far went wrong.
@@ -107,6 +115,22 @@ impl Console {
         // Nobody is left to tell when standard error is closed.
         self.aside(|| drop(writeln!(anstream::stderr().lock(), "{line}")));
     }
+}
+
+/// A bar of `len` steps on standard error.
+fn bar(len: u64, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let per_second = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = write!(out, "{:.1}/s", state.per_sec());
+    };
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = write!(out, "{}/s", DecimalBytes(state.per_sec() as u64));
+    };
+    let style = style.with_key("per_sec", per_second).with_key("rate", rate);
+    let bar = ProgressBar::with_draw_target(Some(len), ProgressDrawTarget::stderr());
+    bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    bar
 }
 
 /// A thread that panicked while it held a lock leaves nothing half done here.

@@ -17,7 +17,7 @@ use super::{Console, Status};
 /// metadata, as a JSON list.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A model inside the program or a model folder
+    /// A model inside the program, a pulled one, or a model folder
     #[arg(value_name = "NAME|DIR")]
     model: String,
     /// As ONNX

@@ -19,6 +19,8 @@ mod man;
 mod merge;
 mod model_args;
 mod models;
+#[cfg(feature = "hub")]
+mod pull;
 mod shell;
 mod sink;
 mod status;
@@ -54,7 +56,7 @@ static AFTER_HELP: LazyLock<String> = LazyLock::new(|| {
 /// Says what happens in video clips.
 ///
 /// Labels each clip with what is seen in it, best guess first. Works offline, with the models that
-/// are inside the program or with one of your own.
+/// are inside the program, one of your own, or one that `classify pull` fetched.
 #[derive(Debug, Parser)]
 #[command(
     name = "classify",
@@ -76,6 +78,8 @@ struct Cli {
 enum Command {
     Train(Box<train::Args>),
     Eval(eval::Args),
+    #[cfg(feature = "hub")]
+    Pull(pull::Args),
     Models(models::Args),
     Frames(frames::Args),
     Check(check::Args),
@@ -110,7 +114,9 @@ impl Cli {
             None => self.label.run(console),
             Some(Command::Train(args)) => args.run(console),
             Some(Command::Eval(args)) => args.run(console),
-            Some(Command::Models(args)) => args.run(),
+            #[cfg(feature = "hub")]
+            Some(Command::Pull(args)) => args.run(console),
+            Some(Command::Models(args)) => args.run(console),
             Some(Command::Frames(args)) => args.run(console),
             Some(Command::Check(args)) => args.run(console),
             Some(Command::Merge(args)) => args.run(console),

@@ -1,13 +1,15 @@
 //! Which model, and how it looks at a clip: the same for every command that uses one.
 
-use crate::model::{DEFAULT_MODEL, ModelFiles};
+use crate::model::{DEFAULT_MODEL, ModelFiles, is_unnamed};
 use crate::{Classifier, Error, Result};
 use candle_core::Device;
+
+use super::Console;
 
 /// The model and how it looks at a clip.
 #[derive(Debug, clap::Args)]
 pub(super) struct ModelArgs {
-    /// A model inside the program (see `classify models`) or a model folder
+    /// A model inside the program or a pulled one (see `classify models`), or a model folder
     #[arg(short, long, value_name = "NAME|DIR", default_value = DEFAULT_MODEL)]
     pub model: String,
     /// Windows to look at in a clip, spread over it [default: the model's own]
@@ -81,5 +83,14 @@ impl ModelArgs {
     /// The model, set up as asked.
     pub(super) fn load(&self) -> Result<Classifier> {
         Classifier::of_files(self.files()?, &self.device.open()?)
+    }
+}
+
+/// Says where a model's labels are none: transformers makes up names where nobody gave any.
+pub(super) fn warn_of_unnamed(model: &str, files: &ModelFiles, console: &Console) {
+    if is_unnamed(&files.config.id2label) {
+        console.warning(format!(
+            "{model} doesn't say what its labels mean: they are called LABEL_0, LABEL_1 and so on; its card may say"
+        ));
     }
 }

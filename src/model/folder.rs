@@ -8,7 +8,7 @@ use std::sync::Arc;
 use candle_core::Device;
 
 use super::embedded::{embedded, embedded_models};
-use super::{Calibration, ModelConfig, Tensors, Weights, Words, transformers};
+use super::{Calibration, ModelConfig, Tensors, Weights, Words, hub, transformers};
 use crate::error::{plain, words};
 use crate::video::{PIXELS, Preprocess};
 use crate::{Error, Result, files};
@@ -18,7 +18,7 @@ use crate::{Error, Result, files};
 /// Settings are read in no time, and are all that reading a clip needs; weights take as long as a short clip.
 #[derive(Debug, Clone)]
 pub struct ModelFiles {
-    /// Where it was read from; for an embedded model its name.
+    /// Where it was read from; for an embedded or a pulled model its name.
     pub path: PathBuf,
     /// `config.json`, or what another program's means.
     pub config: ModelConfig,
@@ -28,6 +28,8 @@ pub struct ModelFiles {
     settings: Arc<[Cow<'static, [u8]>]>,
     tensors: Arc<Tensors>,
     card: String,
+    /// Where other files may lie, such as a tokenizer; an embedded model has none.
+    dir: Option<PathBuf>,
     /// Labels that stand in for the model's own.
     words: Option<Words>,
 }
@@ -52,7 +54,8 @@ impl ModelFiles {
             let tensors = Arc::new(model.tensors);
             let (config, preprocess) = (model.config, model.preprocess);
             let settings = settings.into();
-            return Ok(Self { path, config, preprocess, settings, tensors, card, words: None });
+            let dir = Some(path.clone());
+            return Ok(Self { path, config, preprocess, settings, tensors, card, dir, words: None });
         }
         let preprocess = read(dir, "preprocessor_config.json")?;
         let weights = dir.join("model.safetensors");
@@ -63,7 +66,7 @@ impl ModelFiles {
         Self::of_parts(&path, [config.into(), preprocess.into()], tensors, card)
     }
 
-    /// `model` is a folder that exists, or the name of an embedded model.
+    /// `model` is a folder that exists, or the name of an embedded model or of one that was pulled from the hub.
     pub fn named(model: &str) -> Result<Self> {
         // A bare name is the embedded model even where a folder of that name lies about, so that
         // the same command means the same everywhere; `./NAME` is the folder.
@@ -73,9 +76,17 @@ impl ModelFiles {
         }
         let dir = Path::new(model);
         if !dir.is_dir() {
+            if let Some(pulled) = hub::find(model) {
+                // Its folder is named after a commit.
+                let path = PathBuf::from(model.split('@').next().unwrap_or(model));
+                let files = Self::read(&pulled).map_err(|error| Error::model(&path, error.reason()))?;
+                return Ok(Self { path, ..files });
+            }
             let known: Vec<_> = embedded_models().collect();
             let known = known.join(", ");
-            let reason = format!("neither a folder nor one of the models inside this program ({known})");
+            let advice = hub::advice(model).map_or_else(String::new, |advice| format!(", {advice}"));
+            let reason =
+                format!("neither a folder nor one of the models inside this program ({known}){advice}");
             return Err(Error::model(model, reason));
         }
         Self::read(dir)
@@ -103,7 +114,8 @@ impl ModelFiles {
             .map_err(|e| wrong(format!("preprocessor_config.json: {e}")))?;
         preprocess.check().map_err(|e| wrong(format!("preprocessor_config.json: {e}")))?;
         let (settings, tensors) = (settings.into(), Arc::new(tensors));
-        Ok(Self { path: path.to_owned(), config, preprocess, settings, tensors, card, words: None })
+        let path = path.to_owned();
+        Ok(Self { path, config, preprocess, settings, tensors, card, dir: None, words: None })
     }
 
     /// The name that results carry: the folder's own.
@@ -175,6 +187,12 @@ impl ModelFiles {
         self.words.as_ref()
     }
 
+    /// The folder that the model was read from; an embedded one has none.
+    #[cfg(feature = "words")]
+    pub(super) fn dir(&self) -> Option<&Path> {
+        self.dir.as_deref()
+    }
+
     /// The text tower that the folder describes, where there is one.
     #[cfg(feature = "words")]
     pub(super) fn text(&self) -> Result<Option<super::words::Text>> {
@@ -215,7 +233,7 @@ pub(crate) fn name(path: &Path) -> String {
 /// The contents of a model folder.
 #[derive(Debug, Clone)]
 pub struct ModelFolder {
-    /// Where it was read from; for an embedded model its name.
+    /// Where it was read from; for an embedded or a pulled model its name.
     pub path: PathBuf,
     /// `config.json`.
     pub config: ModelConfig,
@@ -243,7 +261,7 @@ impl ModelFolder {
         ModelFiles::read(dir)?.load(device)
     }
 
-    /// `model` is a folder that exists, or the name of an embedded model.
+    /// `model` is a folder that exists, or the name of an embedded model or of one that was pulled from the hub.
     ///
     /// # Errors
     /// As [`ModelFiles::named`] and [`ModelFiles::load`].

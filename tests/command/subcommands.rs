@@ -10,7 +10,10 @@ use crate::builder::{CLIP, classify, sample};
 
 #[test]
 fn models_are_listed_and_shown() {
-    let list = classify().arg("models").run().code(0).stdout();
+    // Other tests train models meanwhile.
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path().to_str().unwrap();
+    let list = classify().arg("models").env("XDG_STATE_HOME", state).run().code(0).stdout();
     assert_eq!(list.matches("(default)").count(), 1, "{list}");
     assert!(list.contains("imagenet-lite0"), "{list}");
     for name in list.lines().map(|line| line.split_whitespace().next().unwrap()) {
@@ -134,7 +137,7 @@ fn completions_and_man_page_are_made() {
 
 #[test]
 fn every_command_has_help() {
-    for command in ["models", "frames", "export", "doctor", "completions", "man"] {
+    for command in ["models", "pull", "frames", "export", "doctor", "completions", "man"] {
         let help = classify().args([command, "--help"]).run().code(0).stdout();
         assert!(help.contains("Usage: classify") && help.lines().next().unwrap().len() > 15, "{help}");
     }

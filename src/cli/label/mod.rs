@@ -19,7 +19,7 @@ use crate::{Classifier, Error, Result};
 use super::batch_args::BatchArgs;
 use super::console::Verbosity;
 use super::fork::{self, Ended};
-use super::model_args::{DeviceName, ModelArgs};
+use super::model_args::{DeviceName, ModelArgs, warn_of_unnamed};
 use super::sink::{Stdout, refuse_existing};
 use super::{Console, Status, hints, interrupt};
 use after::AfterArgs;
@@ -99,7 +99,7 @@ impl Args {
             args: &self,
             skipped: inputs.skipped,
             clips: inputs.clips.into(),
-            model: self.files()?,
+            model: self.model(console)?,
             settings: Settings { threads: self.cores(), top, stop: interrupt::flag() },
             console,
         };
@@ -122,7 +122,7 @@ impl Args {
         }
         let films = self.batch.inputs.find(&self.paths)?.clips;
         let target = Target { format, output: self.output.as_deref(), threads: self.cores() };
-        self.timeline.run(|| self.load(self.files()?), &films, &target, console)
+        self.timeline.run(|| self.load(self.model(console)?), &films, &target, console)
     }
 
     /// The end of a copy of this process that labelled a lone clip. What it said it has said; where it
@@ -167,6 +167,13 @@ impl Args {
         // Better now than after a night's work.
         drop(AtomicFile::create(output)?);
         Ok(())
+    }
+
+    /// [`Self::files`], with a word where labels say nothing.
+    fn model(&self, console: &Console) -> Result<ModelFiles> {
+        let files = self.files()?;
+        warn_of_unnamed(&self.model.model, &files, console);
+        Ok(files)
     }
 
     fn files(&self) -> Result<ModelFiles> {

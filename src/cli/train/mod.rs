@@ -17,6 +17,7 @@ use std::time::Instant;
 use crate::learning::dataset::{self, Dataset, Problem};
 use crate::learning::report::EventWriter;
 use crate::learning::training::{Choice, Figures, Finetune, TrainOptions, finish, train};
+use crate::model::remember_trained;
 use crate::{Result, allocator, bulk};
 
 use super::console::Verbosity;
@@ -126,6 +127,10 @@ impl Args {
         let command = shell::line(expanded(std::env::args_os()));
         let figures = finish(&outcome, &data, &options, &self.output, &command, took, &|| console.step(0))?;
         console.end_progress();
+        // `classify models` lists it; a training isn't lost where that fails.
+        if let Err(error) = remember_trained(&self.output) {
+            console.warning(error);
+        }
         self.summary(&figures, &data, console)?;
         let (_, quoted) = figures.quoted();
         Ok(if stop.load(Ordering::Relaxed) {

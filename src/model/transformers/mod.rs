@@ -91,7 +91,7 @@ pub(super) fn read(dir: &Path, model_type: &str, config: &[u8], card: &str) -> R
         sampling,
         id2label,
         calibration: None,
-        licence: licence(card),
+        licence: super::known::licence(card),
     };
     let (preprocess, settings) = processor::read(dir)?;
     Ok(Folder { config, preprocess, tensors, settings })
@@ -138,13 +138,6 @@ fn weight_files(dir: &Path) -> Result<Vec<PathBuf>> {
         _ => Err(wrong(format!("{name} names {file}, which is no file of this folder"))),
     };
     files.into_iter().map(path).collect()
-}
-
-/// The licence that the card's head names.
-fn licence(card: &str) -> Option<String> {
-    let (head, _) = card.strip_prefix("---\n")?.split_once("\n---")?;
-    let value = head.lines().find_map(|line| line.strip_prefix("license:"))?.trim().trim_matches(['"', '\'']);
-    (!value.is_empty()).then(|| value.to_owned())
 }
 
 /// The text tower that a `config.json` of CLIP or SigLIP describes; `None` for other networks.

@@ -115,7 +115,7 @@ impl Tower {
         let vb = files.tensors().var_builder(&Device::Cpu);
         Ok(Self {
             tower: TextTower::load(vb.pp("text"), config, Precision::F32)?,
-            tokens: Tokens::read(&files.path, config.max_tokens, Some(pad))?,
+            tokens: Tokens::read(files.dir().unwrap_or(&files.path), config.max_tokens, Some(pad))?,
             kind: config.kind,
         })
     }

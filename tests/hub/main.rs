@@ -1,0 +1,9 @@
+//! `classify pull` and what comes of it, against a server with the hub's routes.
+
+mod downloads;
+mod names;
+mod pickles;
+mod refusals;
+mod server;
+mod user;
+mod whole;
