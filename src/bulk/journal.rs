@@ -117,6 +117,19 @@ pub(crate) struct Journal<R> {
     result: PhantomData<fn() -> R>,
 }
 
+/// Whether this process alone writes `file` from now on. A process that is being started holds the locks of the one that
+/// starts it for a moment, so that a lock is waited for a little.
+fn lock(file: &File) -> bool {
+    for _ in 0..20 {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+            // Some network file systems have no locks.
+            Ok(()) | Err(TryLockError::Error(_)) => return true,
+        }
+    }
+    false
+}
+
 impl<R: Serialize + DeserializeOwned> Journal<R> {
     /// Opens the journal at `path`, or starts it where there is none. `fresh` forgets what is in it.
     ///
@@ -127,12 +140,8 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
         let io = |e| Error::io(path, e);
         let mut options = OpenOptions::new();
         let file = options.read(true).append(true).create(true).open(path).map_err(io)?;
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::Usage(format!("{}: another run is writing it", path.display())));
-            }
-            // Some network file systems have no locks.
-            Ok(()) | Err(TryLockError::Error(_)) => (),
+        if !lock(&file) {
+            return Err(Error::Usage(format!("{}: another run is writing it", path.display())));
         }
         let mut journal = Self {
             path: path.to_owned(),

@@ -101,11 +101,14 @@ fn taps(resample: Resample, wanted: usize, resized: usize, have: usize) -> Vec<T
     let wide = scale.max(1.0);
     // Rounded down, as the library's centre crop is.
     let start = resized.saturating_sub(wanted) / 2;
+    if resample == Resample::Nearest {
+        // One step after the other, with what rounding makes of them, as Pillow walks.
+        let centres = std::iter::successors(Some(0.5 * scale), |centre| Some(centre + scale));
+        let of = |centre| Taps { first: (centre as usize).min(have - 1), weights: vec![1 << BITS] };
+        return centres.skip(start).take(wanted).map(of).collect();
+    }
     let of = |pixel: usize| {
         let centre = (pixel as f64 + 0.5) * scale;
-        if resample == Resample::Nearest {
-            return Taps { first: (centre as usize).min(have - 1), weights: vec![1 << BITS] };
-        }
         let reach = resample.reach() * wide;
         let first = ((centre - reach + 0.5).max(0.0) as usize).min(have);
         let end = ((centre + reach + 0.5) as usize).min(have);
