@@ -53,7 +53,7 @@ fn build(folder: &ModelFolder) -> Result<Vec<u8>> {
     check_size(weights.map(|(_, tensor)| size_of::<f32>() * tensor.elem_count()).sum())?;
     let (windows, frames) = (config.sampling.windows, config.sampling.frames);
     let size = [folder.preprocess.crop_size.height, folder.preprocess.crop_size.width];
-    let steps = steps(folder)?;
+    let steps = steps_of_window(folder)?;
     let mut graph = Graph::new(&folder.weights);
     let mut lite = |variant, config| backbones::lite(&mut graph, (variant, config), windows, frames, size);
     let clip = [windows, frames];
@@ -89,7 +89,7 @@ fn build(folder: &ModelFolder) -> Result<Vec<u8>> {
 
 /// How many feature vectors a window yields. The networks are built for that, as for labelling, so that nothing is
 /// written whose weights don't fit.
-fn steps(folder: &ModelFolder) -> Result<usize> {
+fn steps_of_window(folder: &ModelFolder) -> Result<usize> {
     let ModelFolder { config, preprocess, weights, .. } = folder;
     let (frames, size, vb) =
         (config.sampling.frames, preprocess.crop_size, weights.var_builder(&Device::Cpu));

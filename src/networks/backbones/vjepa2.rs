@@ -113,7 +113,7 @@ impl Rotary {
         let dim = vit.hidden_size / vit.num_attention_heads.max(1);
         // Numbers of each of the three parts; what is left stays as it is.
         let part = 2 * (dim / 3 / 2);
-        if dim % 2 != 0 || part == 0 {
+        if !dim.is_multiple_of(2) || part == 0 {
             bail!("heads of {dim} numbers can't be turned");
         }
         let turn = |place: [usize; 3], i: usize| {

@@ -106,7 +106,7 @@ impl Graph<'_> {
         Ok(self.node("Add", &[x, &y], &[]))
     }
 
-    /// Of the `Gelu` that opset 17 hasn't, by the nodes that onnxruntime knows as one.
+    /// Opset 17 has none of them; of nodes in this order onnxruntime makes one.
     fn activation(&mut self, x: &str, activation: Activation) -> Result<String> {
         match activation {
             Activation::Gelu => {
@@ -117,11 +117,11 @@ impl Graph<'_> {
                 self.with_number("Mul", &y, 0.5)
             }
             Activation::GeluTanh => {
-                let square = self.node("Mul", &[x, x], &[]);
-                let y = self.with_number("Mul", &square, 0.044_715)?;
+                let y = self.with_number("Mul", x, 0.044_715)?;
+                let y = self.node("Mul", &[&y, x], &[]);
                 let y = self.with_number("Add", &y, 1.0)?;
-                let y = self.node("Mul", &[x, &y], &[]);
-                let y = self.with_number("Mul", &y, (2.0 / std::f64::consts::PI).sqrt() as f32)?;
+                let scaled = self.with_number("Mul", x, (2.0 / std::f64::consts::PI).sqrt() as f32)?;
+                let y = self.node("Mul", &[&scaled, &y], &[]);
                 let y = self.node("Tanh", &[&y], &[]);
                 let y = self.with_number("Add", &y, 1.0)?;
                 let half = self.with_number("Mul", x, 0.5)?;
@@ -135,8 +135,8 @@ impl Graph<'_> {
         }
     }
 
-    /// Every token looks at every other of the same of the batch; shape: batch and count. The layers `qkv` and `out`
-    /// are those of block `name`.
+    /// Tokens `[batch · count, hidden]` to the same, each looking at its `count`. The layers `qkv` and `out` are those
+    /// of the block `name`.
     pub(super) fn attention(
         &mut self,
         x: &str,

@@ -29,6 +29,10 @@ fn trained(case: &str, windows: usize, head: HeadConfig) -> ModelFolder {
 }
 
 fn all(check: fn(&ModelFolder)) {
+    let check = |folder: &ModelFolder| {
+        eprintln!("{} {:?}", folder.name(), folder.config.head);
+        check(folder);
+    };
     for case in WITH_CLASSIFIER {
         check(&published(case, 1));
         check(&published(case, 2));
