@@ -7,14 +7,14 @@ use crate::model::LiteConfig;
 use crate::networks::backbones::{LiteVariant, efficientnet_lite, i3d as i3d_network};
 
 /// EfficientNet-Lite on `windows` windows of `frames` frames of `size` (height and width). Returns
-/// the features `[windows · frames, 1280]` and their number.
+/// the features `[windows · frames, 1280]`.
 pub(super) fn lite(
     graph: &mut Graph,
     (variant, config): (LiteVariant, LiteConfig),
     windows: usize,
     frames: usize,
     size: [usize; 2],
-) -> Result<(String, usize)> {
+) -> Result<String> {
     let mut size = size.to_vec();
     let unit = |graph: &mut Graph, x: &str, names: [&str; 2], spec: Conv, size: &mut Vec<usize>| {
         let [conv, norm] = names.map(|name| format!("backbone.{name}"));
@@ -47,7 +47,7 @@ pub(super) fn lite(
     }
     x = unit(graph, &x, ["_conv_head", "_bn1"], Conv::POINT, &mut size)?;
     x = relu6(graph, &x)?;
-    Ok((mean_over_space(graph, &x, &[2, 3]), windows * frames))
+    Ok(mean_over_space(graph, &x, &[2, 3]))
 }
 
 /// Temporal shift inside each window: an eighth of the channels comes from the next frame, an
@@ -76,17 +76,11 @@ fn shift(graph: &mut Graph, x: &str, shape: [usize; 5]) -> Result<String> {
     Ok(graph.reshape(&x, &[windows * frames, channels, height, width]))
 }
 
-/// I3D on `windows` windows of `frames` frames. Returns the features `[windows · T', 1024]` and
-/// their number.
-pub(super) fn i3d(
-    graph: &mut Graph,
-    windows: usize,
-    frames: usize,
-    size: [usize; 2],
-) -> Result<(String, usize)> {
+/// I3D on `windows` windows of `frames` frames. Returns the features `[windows · T', 1024]`.
+pub(super) fn i3d(graph: &mut Graph, windows: usize, frames: usize, size: [usize; 2]) -> Result<String> {
     let mut size = vec![frames, size[0], size[1]];
     let x = graph.reshape("frames", &[windows, frames, 3, size[1], size[2]]);
-    let mut x = graph.node("Transpose", &[&x], &[("perm", Value::Ints(vec![0, 2, 1, 3, 4]))]);
+    let mut x = graph.transpose(&x, &[0, 2, 1, 3, 4]);
     x = unit3d(graph, &x, "Conv3d_1a_7x7", 2, &mut size)?;
     x = max_pool(graph, &x, [1, 3, 3], [1, 2, 2], &mut size);
     x = unit3d(graph, &x, "Conv3d_2b_1x1", 1, &mut size)?;
@@ -112,9 +106,8 @@ pub(super) fn i3d(
     }
     // [windows, 1024, T'] → [windows, T', 1024]
     let x = mean_over_space(graph, &x, &[3, 4]);
-    let x = graph.node("Transpose", &[&x], &[("perm", Value::Ints(vec![0, 2, 1]))]);
-    let steps = windows * size[0];
-    Ok((graph.reshape(&x, &[steps, 1024]), steps))
+    let x = graph.transpose(&x, &[0, 2, 1]);
+    Ok(graph.reshape(&x, &[windows * size[0], 1024]))
 }
 
 /// A SAME convolution: edge of the kernel and stride, alike in all dimensions.

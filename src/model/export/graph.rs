@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use candle_core::{Error, Result, Tensor};
+use candle_core::{Device, Error, Result, Tensor};
 
 use super::proto::{Attribute, Dimension, GraphProto, Node, Shape, TensorProto, TensorType, Type, ValueInfo};
 use crate::model::Weights;
@@ -65,6 +65,17 @@ impl<'a> Graph<'a> {
         Ok(name)
     }
 
+    /// The same, where the model has such a tensor.
+    pub(super) fn stored_if(&mut self, name: &str) -> Result<Option<String>> {
+        self.weights.0.contains_key(name).then(|| self.stored(name)).transpose()
+    }
+
+    /// A node of `x` and one number.
+    pub(super) fn with_number(&mut self, op: &str, x: &str, number: f32) -> Result<String> {
+        let number = self.constant(&Tensor::new(number, &Device::Cpu)?)?;
+        Ok(self.node(op, &[x, &number], &[]))
+    }
+
     /// Puts whole numbers into the graph, such as a shape.
     pub(super) fn integers(&mut self, values: &[i64]) -> String {
         let name = format!("constant_{}", self.graph.initializer.len());
@@ -78,9 +89,28 @@ impl<'a> Graph<'a> {
     }
 
     pub(super) fn reshape(&mut self, x: &str, shape: &[usize]) -> String {
+        self.shaped("Reshape", x, shape)
+    }
+
+    /// Repeats `x` until it is of `shape`.
+    pub(super) fn expand(&mut self, x: &str, shape: &[usize]) -> String {
+        self.shaped("Expand", x, shape)
+    }
+
+    fn shaped(&mut self, op: &str, x: &str, shape: &[usize]) -> String {
         let shape: Vec<i64> = shape.iter().map(|n| *n as i64).collect();
         let shape = self.integers(&shape);
-        self.node("Reshape", &[x, &shape], &[])
+        self.node(op, &[x, &shape], &[])
+    }
+
+    pub(super) fn transpose(&mut self, x: &str, order: &[i64]) -> String {
+        self.node("Transpose", &[x], &[("perm", Value::Ints(order.to_vec()))])
+    }
+
+    /// What stands from `start` up to `end` along one axis.
+    pub(super) fn slice(&mut self, x: &str, axis: i64, [start, end]: [usize; 2]) -> String {
+        let [starts, ends, axes] = [start as i64, end as i64, axis].map(|n| self.integers(&[n]));
+        self.node("Slice", &[x, &starts, &ends, &axes], &[])
     }
 
     /// The finished graph from `input` (name and shape) to `output` (value, its name outside, shape).

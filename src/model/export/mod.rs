@@ -6,11 +6,13 @@ mod heads;
 mod proto;
 #[cfg(test)]
 mod tests;
+mod transformers;
 
-use candle_core::{Result, bail};
+use candle_core::{Device, Result, bail};
 use prost::Message;
 
 use crate::Error;
+use crate::error::words;
 use crate::model::{BackboneConfig, HeadConfig, ModelFolder};
 use crate::networks::backbones::LiteVariant;
 use graph::Graph;
@@ -20,6 +22,8 @@ use proto::{Entry, Model, Opset};
 const OPSET: i64 = 17;
 /// The file format's version that goes with it.
 const IR_VERSION: i64 = 8;
+/// Most bytes of a file: protobuf counts them in 31 bits.
+const MOST: usize = i32::MAX as usize;
 
 /// The model as an ONNX file's bytes.
 ///
@@ -30,32 +34,45 @@ const IR_VERSION: i64 = 8;
 ///   and, where the model has one, `calibration` (JSON, as in the model folder).
 ///
 /// # Errors
-/// [`Error::Model`] for weights that don't fit the configuration.
+/// [`Error::Model`] for weights that don't fit the configuration, for a model without labels, and for one that is
+/// larger than the 2 GB that an ONNX file holds.
 pub fn onnx(folder: &ModelFolder) -> crate::Result<Vec<u8>> {
-    build(folder).map_err(|e| Error::model(&folder.path, format!("can't be exported: {e}")))
+    build(folder).map_err(|e| Error::model(&folder.path, format!("can't be exported: {}", words(&e))))
 }
 
 fn build(folder: &ModelFolder) -> Result<Vec<u8>> {
     let config = &folder.config;
+    let classes = config.id2label.len();
+    if classes == 0 {
+        bail!(
+            "it has no labels of its own, and so no logits: train on it with `classify train CLIPS --backbone`"
+        );
+    }
+    let needed = |name: &str| name.starts_with("backbone.") || name.starts_with("head.");
+    let weights = folder.weights.0.iter().filter(|(name, _)| needed(name));
+    check_size(weights.map(|(_, tensor)| size_of::<f32>() * tensor.elem_count()).sum())?;
     let (windows, frames) = (config.sampling.windows, config.sampling.frames);
     let size = [folder.preprocess.crop_size.height, folder.preprocess.crop_size.width];
+    let steps = steps_of_window(folder)?;
     let mut graph = Graph::new(&folder.weights);
     let mut lite = |variant, config| backbones::lite(&mut graph, (variant, config), windows, frames, size);
-    let (features, steps) = match config.backbone {
-        BackboneConfig::EfficientNetLite0(config) => lite(LiteVariant::Lite0, config)?,
-        BackboneConfig::EfficientNetLite1(config) => lite(LiteVariant::Lite1, config)?,
-        BackboneConfig::EfficientNetLite2(config) => lite(LiteVariant::Lite2, config)?,
+    let clip = [windows, frames];
+    let features = match &config.backbone {
+        BackboneConfig::EfficientNetLite0(config) => lite(LiteVariant::Lite0, *config)?,
+        BackboneConfig::EfficientNetLite1(config) => lite(LiteVariant::Lite1, *config)?,
+        BackboneConfig::EfficientNetLite2(config) => lite(LiteVariant::Lite2, *config)?,
         BackboneConfig::I3d {} => backbones::i3d(&mut graph, windows, frames, size)?,
-        _ => bail!("{} has no ONNX form here yet", config.backbone.name()),
+        BackboneConfig::VideoMae(config) => transformers::videomae(&mut graph, config, clip)?,
+        BackboneConfig::Clip(config) => transformers::clip(&mut graph, config, clip)?,
+        BackboneConfig::TimeSformer(config) => transformers::timesformer(&mut graph, config, clip)?,
+        BackboneConfig::Vjepa2(config) => transformers::vjepa2(&mut graph, config, clip)?,
+        BackboneConfig::Siglip(config) => transformers::siglip(&mut graph, config, clip)?,
+        BackboneConfig::Vivit(config) => transformers::vivit(&mut graph, config, clip)?,
     };
     let logits = match config.head {
-        HeadConfig::Lstm(lstm) => heads::lstm(&mut graph, &features, steps, lstm)?,
-        HeadConfig::Mean { pool } => heads::mean(&mut graph, &features, windows, steps / windows, pool)?,
+        HeadConfig::Lstm(lstm) => heads::lstm(&mut graph, &features, windows * steps, lstm)?,
+        HeadConfig::Mean { pool } => heads::mean(&mut graph, &features, windows, steps, pool)?,
     };
-    let classes = config.id2label.len();
-    if graph.weight("head.classifier.weight")?.dim(0)? != classes {
-        bail!("its classifier doesn't have one output for each of its {classes} labels");
-    }
     let input = ("frames", vec![1, windows * frames, 3, size[0], size[1]]);
     let output = (logits.as_str(), "logits", vec![1, classes]);
     let model = Model {
@@ -66,7 +83,27 @@ fn build(folder: &ModelFolder) -> Result<Vec<u8>> {
         opset_import: vec![Opset { domain: String::new(), version: OPSET }],
         metadata_props: metadata(folder).map_err(candle_core::Error::wrap)?,
     };
+    check_size(model.encoded_len())?;
     Ok(model.encode_to_vec())
+}
+
+/// How many feature vectors a window yields. The networks are built for that, as for labelling, so that nothing is
+/// written whose weights don't fit.
+fn steps_of_window(folder: &ModelFolder) -> Result<usize> {
+    let ModelFolder { config, preprocess, weights, .. } = folder;
+    let (frames, size, vb) =
+        (config.sampling.frames, preprocess.crop_size, weights.var_builder(&Device::Cpu));
+    let backbone = config.backbone.load(vb.pp("backbone"))?;
+    backbone.check([frames, size.height, size.width])?;
+    config.head.load(backbone.feature_dim(), config.id2label.len(), vb.pp("head"))?;
+    Ok(backbone.feature_steps(frames))
+}
+
+fn check_size(bytes: usize) -> Result<()> {
+    if bytes > MOST {
+        bail!("it has {:.1} GB of f32 numbers, an ONNX file holds 2 GB at most", bytes as f64 / 1e9);
+    }
+    Ok(())
 }
 
 fn metadata(folder: &ModelFolder) -> serde_json::Result<Vec<Entry>> {

@@ -6,9 +6,9 @@ pub(crate) mod efficientnet_lite;
 pub(crate) mod i3d;
 mod siglip;
 mod timesformer;
-mod videomae;
+pub(crate) mod videomae;
 mod vivit;
-mod vjepa2;
+pub(crate) mod vjepa2;
 
 pub use clip::ClipConfig;
 pub use config::{BackboneConfig, LiteConfig};

@@ -10,7 +10,7 @@ use super::{Backbone, Features};
 use crate::networks::transformer::{Block, LayerNorm, Names, Patches, VitConfig};
 
 /// ε of the normalisation before the published classifier, which is no setting.
-const POOLED_EPSILON: f64 = 1e-5;
+pub(crate) const POOLED_EPSILON: f64 = 1e-5;
 
 /// The settings, by transformers' names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -108,7 +108,7 @@ pub(super) fn mean_over_space(tokens: &Tensor, steps: usize) -> Result<Tensor> {
 }
 
 /// Positions as sines and cosines of falling frequency, in turn (Vaswani et al. 2017, arXiv:1706.03762): `[n, dim]`.
-fn sinusoids(n: usize, dim: usize, device: &Device) -> Result<Tensor> {
+pub(crate) fn sinusoids(n: usize, dim: usize, device: &Device) -> Result<Tensor> {
     let value = |i: usize| {
         let (position, j) = (i / dim, i % dim);
         let angle = position as f64 / 10_000f64.powf((2 * (j / 2)) as f64 / dim as f64);

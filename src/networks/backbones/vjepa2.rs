@@ -39,8 +39,7 @@ impl Vjepa2 {
         let pooled = match vit.features {
             Features::Steps => None,
             Features::Pooled => {
-                // Always four times as wide, whatever the encoder's is.
-                let (sizes, vb) = (Sizes { inner: 4 * sizes.hidden, ..sizes }, vb.pp("pooled.pooler"));
+                let (sizes, vb) = (pooler_sizes(sizes), vb.pp("pooled.pooler"));
                 let (layers, count) = (vb.pp("self_attention_layers"), config.num_pooler_layers);
                 let blocks = Block::stack(layers, &Names::CLIP, sizes, count, precision)?;
                 Some((blocks, Pooler::load_vjepa(vb, sizes, precision)?))
@@ -59,6 +58,11 @@ impl Vjepa2 {
             vit: vit.clone(),
         })
     }
+}
+
+/// Of the pooler's blocks, given the encoder's: always four times as wide inside, whatever those are.
+pub(crate) fn pooler_sizes(encoder: Sizes) -> Sizes {
+    Sizes { inner: 4 * encoder.hidden, ..encoder }
 }
 
 impl Backbone for Vjepa2 {
@@ -96,20 +100,20 @@ impl Backbone for Vjepa2 {
 ///
 /// As published, the two numbers of a pair stand side by side, but their angles are taken from a list that is written
 /// twice, one copy behind the other, so that they differ: the weights were trained with that.
-struct Rotary {
+pub(crate) struct Rotary {
     /// Numbers of a head.
-    dim: usize,
+    pub(crate) dim: usize,
     /// `[tokens, dim]`: cosine and sine for each number.
-    turns: Vec<(f32, f32)>,
+    pub(crate) turns: Vec<(f32, f32)>,
 }
 
 impl Rotary {
-    fn new(vit: &VitConfig, frames: usize) -> Result<Self> {
+    pub(crate) fn new(vit: &VitConfig, frames: usize) -> Result<Self> {
         let [times, rows, columns] = vit.grid(frames)?;
         let dim = vit.hidden_size / vit.num_attention_heads.max(1);
         // Numbers of each of the three parts; what is left stays as it is.
         let part = 2 * (dim / 3 / 2);
-        if dim % 2 != 0 || part == 0 {
+        if !dim.is_multiple_of(2) || part == 0 {
             bail!("heads of {dim} numbers can't be turned");
         }
         let turn = |place: [usize; 3], i: usize| {

@@ -6,8 +6,8 @@ mod patches;
 mod pooler;
 mod vit;
 
-pub(crate) use block::Sizes;
-pub(super) use block::{Attention, Block, Names, Perceptron, Qkv};
+pub(super) use block::{Attention, Block, Perceptron};
+pub(crate) use block::{Names, Qkv, Sizes};
 pub use layers::Activation;
 pub(super) use layers::{LayerNorm, Linear, attention};
 pub(super) use patches::Patches;
