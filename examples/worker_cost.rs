@@ -43,6 +43,7 @@ fn in_processes(program: &Path, clips: &Arc<[PathBuf]>, settings: &Settings) -> 
         frames: None,
         size: None,
         threshold: None,
+        words: None,
         device: "cpu".into(),
         threads: settings.threads_each(clips.len()),
         top: 5,

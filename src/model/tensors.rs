@@ -238,7 +238,7 @@ fn of_halves<T: Copy>(
 ) -> Vec<f32> {
     const PIECE: usize = 1024;
     let mut numbers = vec![0.0; bytes.len() / 2];
-    let mut halves = vec![of_bytes([0; 2]); PIECE];
+    let mut halves = [of_bytes([0; 2]); PIECE];
     for (numbers, bytes) in numbers.chunks_mut(PIECE).zip(bytes.chunks(2 * PIECE)) {
         let halves = &mut halves[..numbers.len()];
         halves.iter_mut().zip(bytes.as_chunks().0).for_each(|(half, b)| *half = of_bytes(*b));

@@ -203,8 +203,11 @@ mod tests {
         out
     }
 
+    /// `u8 [height, width, 3]`, width and height.
+    type Picture = (Vec<u8>, [usize; 2]);
+
     /// Each recorded answer: its name, the picture and its size, the answer and its size.
-    fn recorded() -> Vec<(String, (Vec<u8>, [usize; 2]), (Vec<u8>, [usize; 2]))> {
+    fn recorded() -> Vec<(String, Picture, Picture)> {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/resample.safetensors");
         let bytes = std::fs::read(path).unwrap();
         let all = SafeTensors::deserialize(&bytes).unwrap();
