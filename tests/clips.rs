@@ -413,3 +413,16 @@ fn black_bars_are_cut_off_alike_from_all_pictures() {
         preprocess.map(|preprocess| read_as(&sample("bikes.mp4"), 8, &preprocess).unwrap().pixels);
     assert!(plain == cut);
 }
+
+#[test]
+fn a_colour_profile_that_is_not_read_is_told() {
+    let mut bytes = std::fs::read(sample("jumping_jacks.mp4")).unwrap();
+    let tagged = memchr::memmem::find(&bytes, b"colrncl").expect("a tag that says what the colours are");
+    assert!(read(&sample("jumping_jacks.mp4"), 4, 32).unwrap().warnings.is_empty());
+    bytes[tagged + 4..][..4].copy_from_slice(b"prof");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("profile.mp4");
+    std::fs::write(&path, bytes).unwrap();
+    let warnings = read(&path, 4, 32).unwrap().warnings;
+    assert!(warnings.iter().any(|warning| warning.contains("ICC profile")), "{warnings:?}");
+}

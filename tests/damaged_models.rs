@@ -97,3 +97,37 @@ fn damaged_files_are_refused_in_words() {
         assert!(text.contains("damaged") && text.len() < 2000, "round {round}: {text}");
     }
 }
+
+/// Folders of transformers', with damage in their settings or in the list of their tensors.
+#[test]
+fn damaged_folders_of_transformers_load_or_are_refused_in_words() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/transformers");
+    let mut random = ChaCha8Rng::seed_from_u64(7);
+    for family in ["videomae", "clip", "timesformer", "vjepa2", "siglip", "vivit"] {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("damaged");
+        std::fs::create_dir(&dir).unwrap();
+        let processor = match family {
+            "vjepa2" => "video_preprocessor_config.json",
+            _ => "preprocessor_config.json",
+        };
+        let names = ["config.json", processor, "model.safetensors"];
+        let whole = names.map(|name| std::fs::read(cases.join(family).join(name)).unwrap());
+        for round in 0..300 {
+            let mut files = whole.clone();
+            let which = random.random_range(0..3);
+            let rest = files[which].split_off(files[which].len().min(4000));
+            for _ in 0..random.random_range(1..4) {
+                damage(&mut files[which], &mut random);
+            }
+            files[which].extend(rest);
+            for (name, bytes) in names.iter().zip(&files) {
+                std::fs::write(dir.join(name), bytes).unwrap();
+            }
+            if let Err(error) = Classifier::load(&dir) {
+                let text = error.to_string();
+                assert!(text.contains("damaged") && text.len() < 2000, "{family}, round {round}: {text}");
+            }
+        }
+    }
+}

@@ -68,24 +68,39 @@ impl Coding {
     }
 }
 
-/// What to warn of where no screen but Dolby's shows the colours of `stream` as they are: Dolby Vision of profile 5,
-/// whose pictures FFmpeg doesn't reshape.
+/// What to warn of where the colours of `stream` aren't seen as they are meant: Dolby Vision of profile 5, whose pictures
+/// no screen but Dolby's shows and FFmpeg doesn't reshape, and an ICC profile.
 ///
 /// # Safety
 /// `stream` belongs to an open container.
 pub(super) unsafe fn warning(stream: *const ffi::AVStream) -> Option<String> {
-    let mut size = 0;
-    let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_DOVI_CONF;
-    // SAFETY: the data, where there is some, is `size` bytes long.
-    let record = unsafe {
-        let data = ffi::av_stream_get_side_data(stream, kind, &mut size);
-        (!data.is_null()).then(|| std::slice::from_raw_parts(data, size))?
-    };
+    use ffi::AVPacketSideDataType::{AV_PKT_DATA_DOVI_CONF, AV_PKT_DATA_ICC_PROFILE};
+    // SAFETY: the caller's.
+    let (dolby, icc) =
+        unsafe { (side_data(stream, AV_PKT_DATA_DOVI_CONF), side_data(stream, AV_PKT_DATA_ICC_PROFILE)) };
     // `AVDOVIDecoderConfigurationRecord`: bytes; the third is the profile, the eighth tells what others may show.
-    let [_, _, profile, _, _, _, _, 0, ..] = record else { return None };
-    Some(format!(
-        "its colours can't be read: Dolby Vision of profile {profile} is for Dolby's screens only; its labels may be wrong"
-    ))
+    if let Some([_, _, profile, _, _, _, _, 0, ..]) = dolby {
+        return Some(format!(
+            "its colours can't be read: Dolby Vision of profile {profile} is for Dolby's screens only; its labels may \
+             be wrong"
+        ));
+    }
+    icc.map(|_| {
+        "its colours are described by an ICC profile, which isn't read: they may look a little off".into()
+    })
+}
+
+/// What the container says of `stream` beside its packets.
+///
+/// # Safety
+/// `stream` belongs to an open container, which outlives what is returned.
+unsafe fn side_data<'a>(stream: *const ffi::AVStream, kind: ffi::AVPacketSideDataType) -> Option<&'a [u8]> {
+    let mut size = 0;
+    // SAFETY: the data, where there is some, is `size` bytes long.
+    unsafe {
+        let data = ffi::av_stream_get_side_data(stream, kind, &mut size);
+        (!data.is_null()).then(|| std::slice::from_raw_parts(data, size))
+    }
 }
 
 fn matrix(space: c_int, transfer: Transfer, (width, height): (c_int, c_int)) -> c_int {

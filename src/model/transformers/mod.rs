@@ -82,6 +82,7 @@ pub(super) fn read(dir: &Path, model_type: &str, config: &[u8], card: &str) -> R
     let mut backbone = (family.backbone)(Keys(&json)).map_err(invalid)?;
     let frames = backbone.vit_mut().map_or(1, |vit| vit.num_frames);
     let sampling = classify.and_then(|ours| ours.sampling).unwrap_or_else(|| (family.sampling)(frames));
+    sampling.check().map_err(|e| wrong(format!("config.json: {e}")))?;
     let tensors = tensors.renamed(family.names);
     let id2label = numbered(id2label, &tensors);
     let config = ModelConfig {

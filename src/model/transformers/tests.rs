@@ -35,6 +35,7 @@ fn compare(what: &str, ours: &Tensor, recorded: &Tensor, limit: f32) {
     assert_eq!(ours.len(), recorded.len(), "{what}");
     let scale = recorded.iter().fold(1f32, |most, x| most.max(x.abs()));
     let worst = std::iter::zip(&ours, &recorded).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    println!("{what}: {worst:.1e} apart, the largest number is {scale:.1}");
     assert!(worst <= limit * scale, "{what}: {worst} apart, the largest number is {scale}");
 }
 
