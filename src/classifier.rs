@@ -179,6 +179,11 @@ impl Classifier {
         self.backbone.feature_steps(frames)
     }
 
+    /// Whether the network knows windows of the length that it was trained with only.
+    pub fn needs_whole_windows(&self) -> bool {
+        self.backbone.needs_whole_windows()
+    }
+
     /// The head's logits of a clip's features: `f32 [classes]`.
     pub fn logits(&self, features: &Tensor) -> Result<Tensor> {
         Ok(self.head.forward(features)?)

@@ -80,8 +80,13 @@ impl Grid {
         let fps = sampling.fps_at(rate);
         let frames = sampling.frames;
         // An image network makes a feature of each frame, so that its runs may overlap for nothing.
-        let images = classifier.feature_steps(frames) == frames;
+        let whole = classifier.needs_whole_windows();
+        let images = classifier.feature_steps(frames) == frames && !whole;
         match fps {
+            None if whole => {
+                let rate = frames as f64 / window.unwrap_or(WINDOW);
+                Self { rate, unit: frames, context: 1, whole_units: true }
+            }
             Some(rate) if !images => {
                 let context = match window {
                     Some(seconds) => (seconds * rate / frames as f64).round() as usize,

@@ -9,6 +9,7 @@ use candle_core::{Device, Tensor};
 use crate::model::{ModelFiles, ModelFolder};
 use crate::networks::heads::direction;
 use crate::networks::transformer::trace;
+use crate::{Classifier, timeline};
 use classify_kernels::Precision;
 
 fn cases() -> PathBuf {
@@ -197,6 +198,44 @@ mod text {
 }
 
 #[test]
+fn a_model_that_was_trained_on_one_labels_clips_and_films() {
+    let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/jumping_jacks.mp4");
+    for case in ["videomae", "clip", "timesformer", "vjepa2", "siglip", "vivit"] {
+        let mut model = ModelFolder::read(&cases().join(case), &Device::Cpu).unwrap();
+        model
+            .weights
+            .0
+            .retain(|name, _| name.starts_with("backbone.") && !name.starts_with("backbone.pooled."));
+        model.config.backbone = model.config.backbone.with_steps();
+        model.config.id2label = ["this", "that"].map(String::from).into();
+        let vb = model.weights.var_builder(&Device::Cpu).pp("backbone");
+        let dim = model.config.backbone.load_in(vb, Precision::F32).unwrap().feature_dim();
+        let ramp = Tensor::arange(0f32, 2.0 * dim as f32, &Device::Cpu).unwrap().reshape((2, dim)).unwrap();
+        let bias = Tensor::new(&[0f32, 1.0], &Device::Cpu).unwrap();
+        model.weights.0.insert("head.classifier.weight".into(), (ramp / 100.0).unwrap());
+        model.weights.0.insert("head.classifier.bias".into(), bias);
+        let folder = tempfile::tempdir().unwrap();
+        model.save(folder.path()).unwrap();
+        let classifier = Classifier::load(folder.path()).unwrap();
+        let labels = classifier.classify(&clip).unwrap();
+        assert!(labels.labels.len() == 2 && labels.labels[0].score.is_finite(), "{case}: {labels:?}");
+        let mut segments = Vec::new();
+        let seen = timeline::watch(&classifier, &clip, &timeline::Options::default(), |told| {
+            if let timeline::Told::Segment(segment) = told {
+                segments.push(segment);
+            }
+            Ok(true)
+        });
+        seen.unwrap();
+        let [first, .., last] = &segments[..] else {
+            assert_eq!(segments.len(), 1, "{case}");
+            continue;
+        };
+        assert!(first.start == 0.0 && (last.end - labels.duration_s).abs() < 0.2, "{case}: {segments:?}");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_folder_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
@@ -223,6 +262,6 @@ fn what_is_wrong_with_a_folder_is_said() {
     let name = "videomae.encoder.layer.1.output.dense.weight";
     tensors.remove(name);
     candle_core::safetensors::save(&tensors, dir.join("model.safetensors")).unwrap();
-    let error = crate::Classifier::load(dir).err().unwrap().to_string();
+    let error = Classifier::load(dir).err().unwrap().to_string();
     assert!(error.contains(name), "{error}");
 }

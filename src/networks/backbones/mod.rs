@@ -34,6 +34,11 @@ pub trait Backbone: Send + Sync {
     /// `window`: `f32 [T, H, W, 3]`, normalised RGB. Returns `f32 [T', D]`.
     fn forward(&self, window: &Tensor) -> Result<Tensor>;
 
+    /// Whether it knows windows of the length that it was trained with only, so that films are cut into such.
+    fn needs_whole_windows(&self) -> bool {
+        false
+    }
+
     /// Whether the network takes windows of frames `[T, H, W]`.
     ///
     /// # Errors

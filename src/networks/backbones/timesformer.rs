@@ -75,6 +75,10 @@ impl Backbone for TimeSformer {
         self.vit.steps(frames)
     }
 
+    fn needs_whole_windows(&self) -> bool {
+        true
+    }
+
     fn check(&self, window: [usize; 3]) -> Result<()> {
         self.vit.check(window, true)
     }

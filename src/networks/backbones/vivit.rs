@@ -49,6 +49,10 @@ impl Backbone for Vivit {
         self.vit.steps(frames)
     }
 
+    fn needs_whole_windows(&self) -> bool {
+        true
+    }
+
     fn check(&self, window: [usize; 3]) -> Result<()> {
         self.vit.check(window, true)
     }

@@ -74,6 +74,10 @@ impl Backbone for Vjepa2 {
         self.vit.steps(frames)
     }
 
+    fn needs_whole_windows(&self) -> bool {
+        true
+    }
+
     fn check(&self, window: [usize; 3]) -> Result<()> {
         self.vit.check(window, false)
     }
