@@ -197,6 +197,28 @@ mod text {
     }
 }
 
+/// Pictures are prepared as Pillow does it (`tests/pictures.rs`); what torchvision makes of them changes no answer.
+#[test]
+fn either_way_of_preparing_pictures_gives_the_same_logits() {
+    for case in ["videomae", "timesformer", "vivit"] {
+        let dir = cases().join(case);
+        let model = ModelFolder::read(&dir, &Device::Cpu).unwrap();
+        let classifier = Classifier::new(&model, &Device::Cpu).unwrap();
+        let vb = model.weights.var_builder(&Device::Cpu);
+        let backbone = model.config.backbone.load_in(vb.pp("backbone"), Precision::F32).unwrap();
+        for picture in ["180x120", "53x37"] {
+            let [pillow, torchvision] = ["pil.safetensors", "torchvision.safetensors"].map(|file| {
+                let pictures = candle_core::safetensors::load(dir.join(file), &Device::Cpu).unwrap();
+                let frame = pictures[picture].permute((1, 2, 0)).unwrap().contiguous().unwrap();
+                let window = Tensor::stack(&vec![frame; model.config.sampling.frames], 0).unwrap();
+                let features = backbone.forward(&window).unwrap();
+                classifier.logits(&features.unsqueeze(0).unwrap()).unwrap()
+            });
+            compare(&format!("{case}: {picture}, logits"), &pillow, &torchvision, 1e-2);
+        }
+    }
+}
+
 #[test]
 fn a_model_that_was_trained_on_one_labels_clips_and_films() {
     let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/jumping_jacks.mp4");
