@@ -167,7 +167,7 @@ impl Block {
         let part = |i: usize| qkv.narrow(2, i * self.width, self.width);
         let seen = attention(&part(0)?, &part(1)?, &part(2)?, self.width / 64, 0.125, false, self.precision)?;
         let x = self.proj.forward_add(&seen, x)?;
-        self.fc2.forward_add(&self.fc1.forward(&self.norms[1].forward(&x)?)?, &x)
+        self.fc1.forward_through(&self.norms[1].forward(&x)?, &self.fc2, &x)
     }
 }
 

@@ -26,6 +26,11 @@ const TOGETHER: usize = 96;
 const DEEP: usize = 1024;
 /// Tiles at a time along the inputs in bfloat16, for the same reason.
 const DEEP_TILES: usize = 16;
+/// Groups of so many rows that go through two layers together. Fewer would read the weights more often, more would push
+/// what is between the layers out of the level-2 cache.
+const THROUGH: usize = 2;
+/// Numbers of a cache line.
+const LINE: usize = 16;
 /// Columns of a panel of tiles.
 const PANEL: usize = 2 * SIDE;
 
@@ -103,11 +108,74 @@ impl Product {
             return self.plain(weights, *precision, input, residual, gelu);
         }
         let mut output = Vec::with_capacity(len);
-        let call = Call { input, residual, gelu, output: SendPtr::from(output.as_mut_ptr()) };
+        let output_row = self.outputs;
+        let to = SendPtr::from(output.as_mut_ptr());
+        let call = Call { input, input_row: self.inputs, residual, gelu, output: to, output_row };
         let tasks = self.tasks(rows);
-        // SAFETY: the slices' sizes were compared; each task has a part of the output of its own.
-        tasks.into_par_iter().for_each(|(rows, panels)| unsafe { self.task(&call, rows, panels) });
+        tasks.into_par_iter().for_each_init(Scratch::default, |scratch, (rows, panels)| {
+            // SAFETY: the slices' sizes were compared; each task has a part of the output of its own.
+            unsafe { self.task(&call, rows, panels, scratch) }
+        });
         // SAFETY: the tasks have written all of it.
+        unsafe { output.set_len(len) };
+        output
+    }
+
+    /// `next(gelu(self(input))) + residual`, `next` with its own `gelu` too, exactly as two runs find it, but without memory for all that is between:
+    /// some rows at a time go through both layers.
+    ///
+    /// # Panics
+    /// Slices of other sizes, or layers that don't fit each other.
+    pub(crate) fn run_through(
+        &self,
+        input: &[f32],
+        gelu: Gelu,
+        (next, next_gelu): (&Self, Gelu),
+        residual: &[f32],
+    ) -> Vec<f32> {
+        assert!(self.outputs == next.inputs && input.len() % self.inputs == 0, "sizes of two layers");
+        let rows = input.len() / self.inputs;
+        let groups = rows.div_ceil(TOGETHER);
+        let plain = |product: &Self| matches!(product.weights, Weights::Plain(..));
+        // Few rows are no work for all threads by themselves: cut by columns, too, they are.
+        let most = 4 * rayon::current_num_threads();
+        if groups < most || plain(self) || plain(next) {
+            return next.run(&self.run(input, None, gelu), Some(residual), next_gelu);
+        }
+        let len = product(&[rows, next.outputs]);
+        assert_eq!(residual.len(), len, "residual's size");
+        let mut output = Vec::with_capacity(len);
+        let to = SendPtr::from(output.as_mut_ptr());
+        // Rows at the same place of all pages would meet in the same few lines of the nearest cache.
+        let between_row = self.outputs + LINE;
+        let pieces = groups.div_ceil(THROUGH).max(most);
+        let pieces = (0..pieces).into_par_iter().map(|i| part(groups, i, pieces));
+        pieces.for_each_init(Default::default, |(scratch, between): &mut (Scratch, AlignedBuf), groups| {
+            let first = groups.start * TOGETHER;
+            let here = (groups.end * TOGETHER).min(rows) - first;
+            let between = between.at_least(here * between_row);
+            let up = Call {
+                input: &input[first * self.inputs..],
+                input_row: self.inputs,
+                residual: None,
+                gelu,
+                output: SendPtr::from(between.as_mut_ptr()),
+                output_row: between_row,
+            };
+            // SAFETY: there is room for so many rows of each layer; each piece has rows of the output of its own.
+            unsafe { self.task(&up, 0..here, 0..self.panels().len(), scratch) }
+            let down = Call {
+                input: between,
+                input_row: between_row,
+                residual: Some(&residual[first * next.outputs..]),
+                gelu: next_gelu,
+                output: SendPtr::from(to.get().wrapping_add(first * next.outputs)),
+                output_row: next.outputs,
+            };
+            // SAFETY: as above; all numbers between the layers were written.
+            unsafe { next.task(&down, 0..here, 0..next.panels().len(), scratch) }
+        });
+        // SAFETY: the pieces have written all of it.
         unsafe { output.set_len(len) };
         output
     }
@@ -141,7 +209,7 @@ impl Product {
 
     /// # Safety
     /// The call's slices fit the layer and the rows, and nobody else uses this part of its output.
-    unsafe fn task(&self, call: &Call, rows: Range<usize>, panels: Range<usize>) {
+    unsafe fn task(&self, call: &Call, rows: Range<usize>, panels: Range<usize>, scratch: &mut Scratch) {
         let row = match self.weights {
             Weights::Bf16(..) => self.inputs * size_of::<u16>(),
             _ => self.inputs.min(DEEP) * size_of::<f32>(),
@@ -149,7 +217,6 @@ impl Product {
         let groups = rows.len().div_ceil(TOGETHER);
         let blocks = groups.div_ceil((BLOCK / row / TOGETHER).max(1));
         let panels = &self.panels()[panels];
-        let mut scratch = Scratch::default();
         for block in 0..blocks {
             let groups = part(groups, block, blocks);
             let end = rows.start + groups.end * TOGETHER;
@@ -157,9 +224,7 @@ impl Product {
             // SAFETY: the caller's.
             unsafe {
                 match &self.weights {
-                    Weights::Bf16(tiles, unit) => {
-                        self.rows_bf16(call, tiles, *unit, rows, panels, &mut scratch)
-                    }
+                    Weights::Bf16(tiles, unit) => self.rows_bf16(call, tiles, *unit, rows, panels, scratch),
                     Weights::F32(weights) => self.rows_f32(call, weights, rows, panels),
                     Weights::Plain(..) => unreachable!("`run` has looked"),
                 }
@@ -178,10 +243,10 @@ impl Product {
             };
             for (i, &(first, width)) in panels.iter().enumerate() {
                 let cols = (self.outputs - first).min(width);
-                let out = call.output.get().wrapping_add(rows.start * self.outputs + first);
+                let out = call.output.get().wrapping_add(rows.start * call.output_row + first);
                 let strip = Strip {
-                    input: call.input[rows.start * self.inputs + inputs.start..].as_ptr(),
-                    input_row: self.inputs,
+                    input: call.input[rows.start * call.input_row + inputs.start..].as_ptr(),
+                    input_row: call.input_row,
                     rows: rows.len(),
                     k: inputs.len(),
                     panel: panel((first, width)).as_ptr(),
@@ -189,7 +254,7 @@ impl Product {
                     bias: (piece == 0).then(|| self.bias[first..].as_ptr()),
                     add: piece > 0,
                     out,
-                    out_row: self.outputs,
+                    out_row: call.output_row,
                     cols,
                     ahead: panels.get(i + 1).map(|next| Ahead::of(panel(*next))),
                 };
@@ -197,7 +262,7 @@ impl Product {
                 unsafe { strip.run(self.kernels) }
                 if piece + 1 == pieces && (call.gelu != Gelu::None || call.residual.is_some()) {
                     // SAFETY: as above.
-                    unsafe { self.finish(call, (out, self.outputs), None, rows.clone(), first, cols) }
+                    unsafe { self.finish(call, (out, call.output_row), None, rows.clone(), first, cols) }
                 }
             }
         }
@@ -222,10 +287,10 @@ impl Product {
         let sums = scratch.sums.at_least(row_tiles * SIDE * PANEL);
         for (i, to) in left.chunks_exact_mut(steps).enumerate() {
             let first = rows.start + i * SIDE;
-            let input = call.input[first * self.inputs..].as_ptr();
+            let input = call.input[first * call.input_row..].as_ptr();
             // SAFETY: the caller's; `new` has seen the instructions.
             unsafe {
-                blocks::pack_rows(input, self.inputs, rows.end - first, self.inputs, to.as_mut_ptr());
+                blocks::pack_rows(input, call.input_row, rows.end - first, self.inputs, to.as_mut_ptr());
             }
         }
         // SAFETY: `new` has seen the instructions.
@@ -272,7 +337,7 @@ impl Product {
         first: usize,
         cols: usize,
     ) {
-        let at = rows.start * self.outputs + first;
+        let at = rows.start * call.output_row + first;
         let finish = Finish {
             from: from.0,
             from_row: from.1,
@@ -280,7 +345,7 @@ impl Product {
             gelu: call.gelu,
             residual: call.residual.map(|r| r[at..].as_ptr()),
             out: call.output.get().wrapping_add(at),
-            out_row: self.outputs,
+            out_row: call.output_row,
             rows: rows.len(),
             cols,
         };
@@ -320,9 +385,13 @@ fn part(len: usize, i: usize, n: usize) -> Range<usize> {
 /// One run.
 struct Call<'a> {
     input: &'a [f32],
+    /// Numbers from one row to the next.
+    input_row: usize,
+    /// As far apart as the rows of the output.
     residual: Option<&'a [f32]>,
     gelu: Gelu,
     output: SendPtr,
+    output_row: usize,
 }
 
 /// Memory of a task.

@@ -371,6 +371,35 @@ fn results_do_not_depend_on_threads() -> Result<()> {
     Ok(())
 }
 
+/// A few rows at a time through both layers, where there are enough of them, or one layer after the other.
+#[test]
+fn two_layers_at_once_equal_one_after_the_other() -> Result<()> {
+    // More numbers in between than are multiplied at a time.
+    let (width, inner) = (40, 1100);
+    let (up, down) = (random(&[inner, width]), (random(&[width + 3, inner]) / 30.0)?);
+    let (up_bias, down_bias) = (random(&[inner]), random(&[width + 3]));
+    for (kernels, precision) in all_kernels() {
+        let up = Linear::with_kernels(kernels, &up, Some(&up_bias), precision)?.with_activation(Gelu::Exact);
+        let down = Linear::with_kernels(kernels, &down, Some(&down_bias), precision)?;
+        for down in [down.clone(), down.with_activation(Gelu::Quick)] {
+            for rows in [0, 5, 97, 391, 500] {
+                let (x, residual) = (random(&[1, rows, width]), random(&[1, rows, width + 3]));
+                let wanted = numbers(&down.forward_add(&up.forward(&x)?, &residual)?);
+                for threads in [1, 3] {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                    let found = pool.install(|| up.forward_through(&x, &down, &residual))?;
+                    assert_eq!(found.dims(), residual.dims());
+                    assert!(
+                        numbers(&found) == wanted,
+                        "{rows} rows, {threads} threads, {kernels:?} {precision:?}"
+                    );
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn what_does_not_fit_is_an_error() -> Result<()> {
     let f32 = Precision::F32;
@@ -387,6 +416,12 @@ fn what_does_not_fit_is_an_error() -> Result<()> {
     assert!(Linear::new(&random(&[4, 3]), Some(&random(&[3])), f32).is_err(), "bias");
     let portable = Linear::with_kernels(Kernels::Portable, &random(&[4, 3]), None, Precision::Bf16);
     assert!(portable.is_err(), "no instructions");
+
+    let next = Linear::new(&random(&[2, 4]), None, f32)?;
+    assert_eq!(linear.forward_through(&random(&[5, 3]), &next, &random(&[5, 2]))?.dims(), [5, 2]);
+    assert!(linear.forward_through(&random(&[5, 4]), &next, &random(&[5, 2])).is_err(), "other inputs");
+    assert!(linear.forward_through(&random(&[5, 3]), &next, &random(&[5, 4])).is_err(), "residual");
+    assert!(next.forward_through(&random(&[5, 4]), &next, &random(&[5, 2])).is_err(), "layers");
 
     let norm = LayerNorm::new(&random(&[4]), None, 1e-5)?;
     assert!(norm.forward(&random(&[2, 3])).is_err(), "other values");

@@ -104,6 +104,20 @@ impl Linear {
         x.contiguous()?.apply_op2(&residual.contiguous()?, self.clone())
     }
 
+    /// `next(self(x)) + residual`: some rows at a time go through both layers, so that what is between them, often
+    /// the largest tensor of a transformer, never lies in memory as a whole. The same numbers as those of
+    /// [`Self::forward`] and [`Self::forward_add`]; an activation of `next` counts too.
+    ///
+    /// # Errors
+    /// As theirs.
+    pub fn forward_through(&self, x: &Tensor, next: &Self, residual: &Tensor) -> Result<Tensor> {
+        if self.product.outputs() != next.product.inputs() {
+            bail!("{} outputs into a linear layer of {}", self.product.outputs(), next.product.inputs());
+        }
+        let both = Through { first: self.clone(), next: next.clone() };
+        x.contiguous()?.apply_op2(&residual.contiguous()?, both)
+    }
+
     fn shape(&self, x: &Layout) -> Result<Shape> {
         let mut dims = x.dims().to_vec();
         match dims.last_mut() {
@@ -149,5 +163,38 @@ impl CustomOp2 for Linear {
         }
         let residual = slice(residual, residual_layout)?;
         Ok((CpuStorage::F32(self.product.run(slice(x, x_layout)?, Some(residual), self.gelu)), shape))
+    }
+}
+
+/// One layer and then another.
+struct Through {
+    first: Linear,
+    next: Linear,
+}
+
+impl CustomOp2 for Through {
+    fn name(&self) -> &'static str {
+        "packed-linear-through"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        residual: &CpuStorage,
+        residual_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let Self { first, next } = self;
+        // The first layer's shape differs in the last size only.
+        let mut dims = first.shape(x_layout)?.into_dims();
+        if let Some(last) = dims.last_mut() {
+            *last = next.product.outputs();
+        }
+        if dims != residual_layout.dims() {
+            bail!("residual of {:?}: wanted {dims:?}", residual_layout.dims());
+        }
+        let (x, residual) = (slice(x, x_layout)?, slice(residual, residual_layout)?);
+        let output = first.product.run_through(x, first.gelu, (&next.product, next.gelu), residual);
+        Ok((CpuStorage::F32(output), Shape::from(dims)))
     }
 }
