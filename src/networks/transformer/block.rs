@@ -202,7 +202,7 @@ impl Perceptron {
 
     /// `[.., hidden]` to the same, `residual` added.
     pub(crate) fn forward_add(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
-        self.down.forward_add(&self.up.forward(x)?, residual)
+        self.up.forward_through(x, &self.down, residual)
     }
 }
 

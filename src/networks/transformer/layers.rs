@@ -87,6 +87,14 @@ impl Linear {
             Self::Plain { .. } => self.forward(x)? + residual,
         }
     }
+
+    /// `next` of [`Self::forward`] of `x`, and `residual` added.
+    pub(crate) fn forward_through(&self, x: &Tensor, next: &Self, residual: &Tensor) -> Result<Tensor> {
+        match (self, next) {
+            (Self::Packed(first), Self::Packed(next)) => first.forward_through(x, next, residual),
+            _ => next.forward_add(&self.forward(x)?, residual),
+        }
+    }
 }
 
 /// Normalisation over the last dimension.
