@@ -133,7 +133,10 @@ impl Product {
         (next, next_gelu): (&Self, Gelu),
         residual: &[f32],
     ) -> Vec<f32> {
-        assert!(self.outputs == next.inputs && input.len() % self.inputs == 0, "sizes of two layers");
+        assert!(
+            self.outputs == next.inputs && input.len().is_multiple_of(self.inputs),
+            "sizes of two layers"
+        );
         let rows = input.len() / self.inputs;
         let groups = rows.div_ceil(TOGETHER);
         let plain = |product: &Self| matches!(product.weights, Weights::Plain(..));

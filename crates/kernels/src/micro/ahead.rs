@@ -3,19 +3,6 @@
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// Asks for the line at `p` in the nearest cache.
-#[inline(always)]
-pub(crate) fn soon<T>(p: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a hint, which no address makes wrong; SSE is part of x86-64.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = p;
-}
-
 /// A stretch of memory that comes into the level-2 cache piece by piece, while something else is computed.
 #[derive(Clone, Copy)]
 pub(crate) struct Ahead {

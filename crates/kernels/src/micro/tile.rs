@@ -3,7 +3,6 @@
 // Indices say which registers a loop is about; iterators would hide it.
 #![allow(clippy::needless_range_loop)]
 
-use super::ahead::soon;
 use super::lane::{Array8, Lane};
 #[cfg(target_arch = "x86_64")]
 use super::lane::{Ymm, Zmm};
@@ -52,12 +51,6 @@ unsafe fn tile<L: Lane, const R: usize, const N: usize>(t: &Tile<R>) {
                 row[j] = bias;
             }
         }
-        // What is written last arrives while the sums grow, rather than that the next tile waits for it.
-        for out in t.out {
-            for j in 0..N {
-                soon(out.wrapping_add(j * L::LEN));
-            }
-        }
         for tap in t.taps {
             let mut b = t.panel.add(tap.row * t.width);
             let a = tap.input;
@@ -75,8 +68,6 @@ unsafe fn tile<L: Lane, const R: usize, const N: usize>(t: &Tile<R>) {
                 b = b.add(t.width);
             }
         }
-        // Most tiles of transformers have few inputs and no limits: these would cost them some per cent.
-        let clamps = t.clamp != (f32::NEG_INFINITY, f32::INFINITY);
         for i in 0..R {
             if i >= t.rows {
                 break;
@@ -88,9 +79,7 @@ unsafe fn tile<L: Lane, const R: usize, const N: usize>(t: &Tile<R>) {
                 if let Some(residual) = t.residual {
                     x = x.add(L::load_n(residual[i].add(at), n));
                 }
-                if clamps {
-                    x = x.clamp(t.clamp.0, t.clamp.1);
-                }
+                x = x.clamp(t.clamp.0, t.clamp.1);
                 if n == L::LEN {
                     x.store(t.out[i].add(at));
                 } else {
