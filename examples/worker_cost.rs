@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use classify::internals::bulk::worker::{Pool, Request, Setup};
 use classify::internals::bulk::{self, Settings};
+use classify::model::Changes;
 use classify::{Classifier, ClipLabels};
 
 const MODEL: &str = "imagenet-lite0";
@@ -39,11 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn in_processes(program: &Path, clips: &Arc<[PathBuf]>, settings: &Settings) -> classify::Result<usize> {
     let setup = Setup {
         model: Some(MODEL.into()),
-        windows: None,
-        frames: None,
-        size: None,
-        threshold: None,
-        words: None,
+        changes: Changes::default(),
         device: "cpu".into(),
         threads: settings.threads_each(clips.len()),
         top: 5,

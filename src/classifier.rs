@@ -19,19 +19,12 @@ use classify_kernels::{Kernels, Precision};
 /// A model, ready to label clips. It can be shared between threads.
 pub struct Classifier {
     name: String,
-    digest: Digest,
     config: ModelConfig,
     preprocess: Preprocess,
     backbone: Box<dyn Backbone>,
     head: Head,
     baseline: Option<MeanHead>,
     device: Device,
-}
-
-/// What changes with the model's files: known, or to be computed of them, which takes a while.
-enum Digest {
-    Known(String),
-    Of(Box<ModelFiles>),
 }
 
 /// What a clip shows, best label first.
@@ -102,9 +95,9 @@ impl Classifier {
     pub fn of_files(files: ModelFiles, device: &Device) -> Result<Self> {
         let precision = Precision::detect(Kernels::detect()?)?;
         let vb = files.tensors().var_builder(device);
-        let digest = Digest::Of(Box::new(files.clone()));
-        let (labels, config, preprocess) = (files.words().cloned(), files.config, files.preprocess);
-        Parts { path: &files.path, config, preprocess, digest, labels }.build(vb, device, precision)
+        let labels = files.words().cloned();
+        Parts { path: &files.path, config: files.config, preprocess: files.preprocess, labels }
+            .build(vb, device, precision)
     }
 
     /// Builds the networks that `folder` describes on its weights, which are on `device`, in `f32`, as training
@@ -116,8 +109,7 @@ impl Classifier {
     /// [`Self::new`] with the CNN in `precision`, as far as it and this CPU have it.
     pub fn with_precision(folder: &ModelFolder, device: &Device, precision: Precision) -> Result<Self> {
         let (config, preprocess) = (folder.config.clone(), folder.preprocess.clone());
-        let digest = Digest::Known(folder.digest.clone());
-        Parts { path: &folder.path, config, preprocess, digest, labels: None }.build(
+        Parts { path: &folder.path, config, preprocess, labels: None }.build(
             folder.weights.var_builder(device),
             device,
             precision,
@@ -233,21 +225,6 @@ impl Classifier {
         &self.name
     }
 
-    /// Changes whenever the model would answer otherwise: its files, frames and size. Not with the CPU and its
-    /// precision, so that machines can share a run.
-    ///
-    /// # Errors
-    /// Where the weights can't be read any more.
-    pub fn digest(&self) -> Result<String> {
-        let files = match &self.digest {
-            Digest::Known(digest) => digest.clone(),
-            Digest::Of(files) => files.digest()?,
-        };
-        let sampling = self.config.sampling;
-        let settings = format!("{files} {sampling:?} {:?} {:?}", self.preprocess, self.config.calibration);
-        Ok(blake3::hash(settings.as_bytes()).to_hex().to_string())
-    }
-
     /// `config.json`, with what was asked for instead.
     pub fn config(&self) -> &ModelConfig {
         &self.config
@@ -264,7 +241,6 @@ struct Parts<'a> {
     path: &'a Path,
     config: ModelConfig,
     preprocess: Preprocess,
-    digest: Digest,
     /// That stand in for the model's own.
     labels: Option<Words>,
 }
@@ -272,7 +248,7 @@ struct Parts<'a> {
 impl Parts<'_> {
     /// The networks on the weights that `vb` holds.
     fn build(self, vb: VarBuilder, device: &Device, precision: Precision) -> Result<Classifier> {
-        let Self { path, config, preprocess, digest, labels } = self;
+        let Self { path, config, preprocess, labels } = self;
         let classes = config.id2label.len();
         let wrong = |e: candle_core::Error| {
             Error::model(path, format!("model.safetensors doesn't fit config.json: {}", words(&e)))
@@ -298,6 +274,6 @@ impl Parts<'_> {
             .check([config.sampling.frames, crop.height, crop.width])
             .map_err(|e| Error::model(path, words(&e)))?;
         let (name, device) = (model::name(path), device.clone());
-        Ok(Classifier { name, digest, config, preprocess, backbone, head, baseline, device })
+        Ok(Classifier { name, config, preprocess, backbone, head, baseline, device })
     }
 }

@@ -1,6 +1,6 @@
 //! Which model, and how it looks at a clip: the same for every command that uses one.
 
-use crate::model::{DEFAULT_MODEL, ModelFiles, is_unnamed};
+use crate::model::{Changes, DEFAULT_MODEL, ModelFiles, is_unnamed};
 use crate::{Classifier, Error, Result};
 use candle_core::Device;
 
@@ -66,18 +66,15 @@ impl DeviceName {
 impl ModelArgs {
     /// The model's files, set up as asked.
     pub(super) fn files(&self) -> Result<ModelFiles> {
-        let mut files = ModelFiles::named(&self.model)?;
-        if let Some(windows) = self.windows {
-            files = files.with_windows(windows as usize);
-        }
-        if let Some(frames) = self.frames {
-            files = files.with_frames(frames as usize);
-        }
+        let files = ModelFiles::named(&self.model)?.changed(&self.changes());
         files.config.sampling.check().map_err(Error::Usage)?;
-        if let Some(size) = self.size {
-            files = files.with_size(size as usize);
-        }
         Ok(files)
+    }
+
+    /// What is asked for.
+    pub(super) fn changes(&self) -> Changes {
+        let [windows, frames, size] = [self.windows, self.frames, self.size].map(|n| n.map(|n| n as usize));
+        Changes { windows, frames, size, ..Changes::default() }
     }
 
     /// The model, set up as asked.

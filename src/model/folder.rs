@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::Device;
+use serde::{Deserialize, Serialize};
 
 use super::embedded::{embedded, embedded_models};
 use super::{Calibration, ModelConfig, Tensors, Weights, Words, hub, transformers};
@@ -32,6 +33,21 @@ pub struct ModelFiles {
     dir: Option<PathBuf>,
     /// Labels that stand in for the model's own.
     words: Option<Words>,
+}
+
+/// What is asked for instead of a model's own settings.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Changes {
+    /// See [`ModelFiles::with_windows`].
+    pub windows: Option<usize>,
+    /// See [`ModelFiles::with_frames`].
+    pub frames: Option<usize>,
+    /// See [`ModelFiles::with_size`].
+    pub size: Option<usize>,
+    /// See [`ModelFiles::with_words`].
+    pub words: Option<Words>,
+    /// See [`ModelFiles::with_threshold`].
+    pub threshold: Option<f64>,
 }
 
 impl ModelFiles {
@@ -133,7 +149,8 @@ impl ModelFiles {
         &self.card
     }
 
-    /// BLAKE3 of config, preprocessing and weights: changes whenever an answer could.
+    /// Changes whenever the model would answer otherwise: its files, and what was asked for instead of its own settings.
+    /// Not with the CPU and its precision, so that machines can share a run.
     ///
     /// # Errors
     /// Where the weights can't be read any more.
@@ -146,7 +163,30 @@ impl ModelFiles {
             hasher.update(format!("{words:?}").as_bytes());
         }
         self.tensors.hash(&mut hasher).map_err(|e| Error::model(&self.path, words(&e)))?;
-        Ok(hasher.finalize().to_hex().to_string())
+        let (files, ModelConfig { sampling, calibration, .. }) = (hasher.finalize().to_hex(), &self.config);
+        let settings = format!("{files} {sampling:?} {:?} {calibration:?}", self.preprocess);
+        Ok(blake3::hash(settings.as_bytes()).to_hex().to_string())
+    }
+
+    /// The same with `changes`.
+    pub fn changed(mut self, changes: &Changes) -> Self {
+        let Changes { windows, frames, size, words, threshold } = changes;
+        if let Some(windows) = windows {
+            self = self.with_windows(*windows);
+        }
+        if let Some(frames) = frames {
+            self = self.with_frames(*frames);
+        }
+        if let Some(size) = size {
+            self = self.with_size(*size);
+        }
+        if let Some(words) = words {
+            self = self.with_words(words.clone());
+        }
+        if let Some(threshold) = threshold {
+            self = self.with_threshold(*threshold);
+        }
+        self
     }
 
     /// To look at `frames` frames a window instead of as many as the model was trained with.
@@ -207,9 +247,8 @@ impl ModelFiles {
     pub fn load(self, device: &Device) -> Result<ModelFolder> {
         let weights =
             Weights::from_tensors(&self.tensors, device).map_err(|e| Error::model(&self.path, words(&e)))?;
-        let digest = self.digest()?;
         let Self { path, config, preprocess, card, .. } = self;
-        Ok(ModelFolder { path, config, preprocess, weights, card, digest })
+        Ok(ModelFolder { path, config, preprocess, weights, card })
     }
 }
 
@@ -243,8 +282,6 @@ pub struct ModelFolder {
     pub weights: Weights,
     /// The model card, `README.md`.
     pub card: String,
-    /// BLAKE3 of config, preprocessing and weights: changes whenever an answer could.
-    pub digest: String,
 }
 
 impl ModelFolder {
@@ -267,6 +304,15 @@ impl ModelFolder {
     /// As [`ModelFiles::named`] and [`ModelFiles::load`].
     pub fn named(model: &str, device: &Device) -> Result<Self> {
         ModelFiles::named(model)?.load(device)
+    }
+
+    /// Leaves the backbone alone, as heads that are trained here want it: of a transformer's own classifier nothing stays,
+    /// neither what it reads.
+    pub(crate) fn keep_backbone(&mut self) {
+        self.weights
+            .0
+            .retain(|name, _| name.starts_with("backbone.") && !name.starts_with("backbone.pooled."));
+        self.config.backbone = self.config.backbone.clone().with_steps();
     }
 
     /// Changes whenever the features of a clip could: the CNN, its weights, sampling, preprocessing, decoding.

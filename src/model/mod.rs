@@ -29,7 +29,7 @@ pub use config::{Calibration, ModelConfig};
 pub use embedded::{DEFAULT_MODEL, embedded_models};
 pub use export::onnx;
 pub(crate) use folder::name;
-pub use folder::{ModelFiles, ModelFolder};
+pub use folder::{Changes, ModelFiles, ModelFolder};
 pub use known::{KnownModel, Origin, is_unnamed, known_models};
 pub use tensors::Tensors;
 pub use trained::{remember_trained, trained_models};

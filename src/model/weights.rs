@@ -64,7 +64,7 @@ impl Weights {
 
     /// The values as a reader of the saved file will see them: what is measured is what is shipped.
     pub fn rounded(&self, device: &Device) -> Result<Self> {
-        Self::from_bytes(&self.to_bytes()?, device)
+        Self::from_tensors(&Tensors::from_bytes(self.to_bytes()?.into())?, device)
     }
 
     /// The same on `device`.

@@ -8,5 +8,7 @@ mod inputs;
 mod interruption;
 mod options;
 mod output_file;
+#[path = "../ran/mod.rs"]
+mod ran;
 mod subcommands;
 mod training;

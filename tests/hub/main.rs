@@ -3,6 +3,8 @@
 mod downloads;
 mod names;
 mod pickles;
+#[path = "../ran/mod.rs"]
+mod ran;
 mod refusals;
 mod server;
 mod user;

@@ -1,8 +1,9 @@
 //! A user of the command, with folders of their own.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
+pub(crate) use crate::ran::Ran;
 use crate::server::Hub;
 
 pub(crate) struct User {
@@ -59,32 +60,7 @@ impl User {
     }
 }
 
-/// A run that has ended.
-pub(crate) struct Ran(pub Output);
-
 impl Ran {
-    pub(crate) fn stdout(&self) -> String {
-        String::from_utf8(self.0.stdout.clone()).unwrap()
-    }
-
-    pub(crate) fn stderr(&self) -> String {
-        String::from_utf8_lossy(&self.0.stderr).into_owned()
-    }
-
-    #[track_caller]
-    pub(crate) fn code(self, code: i32) -> Self {
-        assert_eq!(self.0.status.code(), Some(code), "stdout: {}\nstderr: {}", self.stdout(), self.stderr());
-        self
-    }
-
-    /// Checks that standard error holds each of `texts`.
-    #[track_caller]
-    pub(crate) fn says(self, texts: &[&str]) -> Self {
-        let stderr = self.stderr();
-        assert!(texts.iter().all(|text| stderr.contains(text)), "{texts:?} not all in: {stderr}");
-        self
-    }
-
     /// Checks that it ends with one line of error that holds each of `texts`.
     #[track_caller]
     pub(crate) fn refuses(self, texts: &[&str]) -> Self {

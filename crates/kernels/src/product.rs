@@ -121,8 +121,8 @@ impl Product {
         output
     }
 
-    /// `next(gelu(self(input))) + residual`, `next` with its own `gelu` too, exactly as two runs find it, but without memory for all that is between:
-    /// some rows at a time go through both layers.
+    /// `next(gelu(self(input))) + residual`, `next` with its own `gelu` too, exactly as two runs find it, but without
+    /// memory for all that is between: some rows at a time go through both layers.
     ///
     /// # Panics
     /// Slices of other sizes, or layers that don't fit each other.

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::files::paths;
-use crate::model::Words;
+use crate::model::Changes;
 
 pub use pool::Pool;
 pub(crate) use process::{crashed, too_late};
@@ -33,16 +33,8 @@ pub(crate) const ARGUMENT: &str = "__worker";
 pub struct Setup {
     /// A model's name or folder; none for work that needs no model.
     pub model: Option<String>,
-    /// See [`crate::model::ModelFiles::with_windows`].
-    pub windows: Option<usize>,
-    /// See [`crate::model::ModelFiles::with_frames`].
-    pub frames: Option<usize>,
-    /// See [`crate::model::ModelFiles::with_size`].
-    pub size: Option<usize>,
-    /// See [`crate::model::ModelFiles::with_threshold`].
-    pub threshold: Option<f64>,
-    /// See [`crate::model::ModelFiles::with_words`].
-    pub words: Option<Words>,
+    /// What was asked for instead of its own settings.
+    pub changes: Changes,
     /// `cpu` or `cuda`.
     pub device: String,
     /// Threads of decoder and network.
@@ -54,17 +46,7 @@ pub struct Setup {
 impl Setup {
     /// For work that needs no model.
     pub fn without_model(threads: usize) -> Self {
-        Self {
-            model: None,
-            windows: None,
-            frames: None,
-            size: None,
-            threshold: None,
-            words: None,
-            device: "cpu".into(),
-            threads,
-            top: 0,
-        }
+        Self { model: None, changes: Changes::default(), device: "cpu".into(), threads, top: 0 }
     }
 }
 

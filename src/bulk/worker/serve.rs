@@ -63,22 +63,7 @@ impl Worker {
                     "cuda" => Device::new_cuda(0)?,
                     _ => Device::Cpu,
                 };
-                let mut files = ModelFiles::named(model)?;
-                if let Some(windows) = setup.windows {
-                    files = files.with_windows(windows);
-                }
-                if let Some(frames) = setup.frames {
-                    files = files.with_frames(frames);
-                }
-                if let Some(size) = setup.size {
-                    files = files.with_size(size);
-                }
-                if let Some(words) = &setup.words {
-                    files = files.with_words(words.clone());
-                }
-                if let Some(threshold) = setup.threshold {
-                    files = files.with_threshold(threshold);
-                }
+                let files = ModelFiles::named(model)?.changed(&setup.changes);
                 Some(Classifier::of_files(files, &device)?)
             }
             None => None,

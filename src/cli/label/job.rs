@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::bulk::Settings;
 use crate::bulk::worker::{Pool, Setup};
-use crate::model::ModelFiles;
+use crate::model::{Changes, ModelFiles};
 use crate::output::Row;
 use crate::{Classifier, Result};
 
@@ -42,11 +42,11 @@ impl Job<'_> {
         let model = &self.args.model;
         let setup = Setup {
             model: Some(model.model.clone()),
-            windows: model.windows.map(|n| n as usize),
-            frames: model.frames.map(|n| n as usize),
-            size: model.size.map(|n| n as usize),
-            threshold: self.args.threshold,
-            words: self.model.words().cloned(),
+            changes: Changes {
+                words: self.model.words().cloned(),
+                threshold: self.args.threshold,
+                ..model.changes()
+            },
             device: if model.device == DeviceName::Cuda { "cuda" } else { "cpu" }.into(),
             threads: self.settings.threads_each(self.clips.len()),
             top,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bulk::{self, Settings};
 use crate::files::AtomicFile;
-use crate::model::{ModelFiles, Words, descriptions};
+use crate::model::{Changes, ModelFiles, Words, descriptions};
 use crate::output::{Format, Row};
 use crate::{Classifier, Error, Result};
 
@@ -177,15 +177,10 @@ impl Args {
     }
 
     fn files(&self) -> Result<ModelFiles> {
-        let mut model = self.model.files()?;
-        if let Some(labels) = &self.labels {
-            let words = Words::embed(&model, &descriptions(labels)?)?;
-            model = model.with_words(words);
-        }
-        Ok(match self.threshold {
-            Some(threshold) => model.with_threshold(threshold),
-            None => model,
-        })
+        let model = self.model.files()?;
+        let embed = |labels: &String| Words::embed(&model, &descriptions(labels)?);
+        let words = self.labels.as_ref().map(embed).transpose()?;
+        Ok(model.changed(&Changes { words, threshold: self.threshold, ..Changes::default() }))
     }
 
     fn load(&self, model: ModelFiles) -> Result<Classifier> {

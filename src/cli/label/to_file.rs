@@ -22,8 +22,10 @@ impl Job<'_> {
     pub(super) fn to_file(&self, output: &Path, format: Format) -> Result<Status> {
         let Job { args, clips, settings, console, .. } = self;
         let top = settings.top.max(KEPT);
+        // Better now than in every worker: a model that doesn't load.
+        drop(self.load()?);
         let header = Header::new(
-            &self.load()?.digest()?,
+            &self.model.digest()?,
             serde_json::json!({ "top": top, "device": format!("{:?}", args.model.device) }),
         );
         let run = Run::open(output, clips.clone(), &header, args.batch.trust())?;

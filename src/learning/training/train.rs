@@ -52,9 +52,7 @@ pub fn train(
     base.config.sampling.frames = options.frames.unwrap_or(base.config.sampling.frames);
     base.config.sampling.windows = options.windows.unwrap_or(base.config.sampling.windows);
     base.config.sampling.luma_lag = options.luma_lag.or(base.config.sampling.luma_lag);
-    // Of a transformer's own classifier nothing stays, neither what it reads.
-    base.weights.0.retain(|name, _| name.starts_with("backbone.") && !name.starts_with("backbone.pooled."));
-    base.config.backbone = base.config.backbone.with_steps();
+    base.keep_backbone();
     base.config.id2label = data.labels.clone();
     base.config.calibration = None;
     options.check(&base)?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 
 use crate::model::{ModelFiles, ModelFolder};
+use crate::networks::backbones::Backbone;
 use crate::networks::heads::direction;
 use crate::networks::transformer::trace;
 use crate::{Classifier, timeline};
@@ -18,6 +19,14 @@ fn cases() -> PathBuf {
 
 fn recorded(case: &Path) -> HashMap<String, Tensor> {
     candle_core::safetensors::load(case.join("expected.safetensors"), &Device::Cpu).unwrap()
+}
+
+/// The model of a folder, and its network in `f32`.
+fn network(dir: &Path) -> (ModelFolder, Box<dyn Backbone>) {
+    let model = ModelFolder::read(dir, &Device::Cpu).unwrap();
+    let vb = model.weights.var_builder(&Device::Cpu).pp("backbone");
+    let backbone = model.config.backbone.load_in(vb, Precision::F32).unwrap();
+    (model, backbone)
 }
 
 /// The frames `[t, side, side, 3]` that the recorded answers are of.
@@ -43,9 +52,7 @@ fn compare(what: &str, ours: &Tensor, recorded: &Tensor, limit: f32) {
 fn answers(case: &str) {
     let dir = cases().join(case);
     let recorded = recorded(&dir);
-    let model = ModelFolder::read(&dir, &Device::Cpu).unwrap();
-    let vb = model.weights.var_builder(&Device::Cpu);
-    let backbone = model.config.backbone.load_in(vb.pp("backbone"), Precision::F32).unwrap();
+    let (model, backbone) = network(&dir);
     let window = frames(model.config.sampling.frames, model.preprocess.crop_size.height);
     trace::take();
     let features = backbone.forward(&window).unwrap();
@@ -65,7 +72,8 @@ fn answers(case: &str) {
         compare(&format!("{case}: pooled"), &features, pooled, 1e-4);
     }
     let classes = model.config.id2label.len();
-    let head = model.config.head.load(backbone.feature_dim(), classes, vb.pp("head")).unwrap();
+    let vb = model.weights.var_builder(&Device::Cpu).pp("head");
+    let head = model.config.head.load(backbone.feature_dim(), classes, vb).unwrap();
     let logits = head.forward(&features.unsqueeze(0).unwrap()).unwrap();
     compare(&format!("{case}: logits"), &logits, &recorded["logits"], 1e-4);
 }
@@ -92,9 +100,7 @@ fn networks_with_classifiers_answer_as_transformers_does() {
 fn pictures(case: &str) {
     let dir = cases().join(case);
     let recorded = recorded(&dir);
-    let model = ModelFolder::read(&dir, &Device::Cpu).unwrap();
-    let vb = model.weights.var_builder(&Device::Cpu);
-    let backbone = model.config.backbone.load_in(vb.pp("backbone"), Precision::F32).unwrap();
+    let (model, backbone) = network(&dir);
     trace::take();
     let features = backbone.forward(&frames(3, model.preprocess.crop_size.height)).unwrap();
     let blocks = trace::take();
@@ -202,10 +208,8 @@ mod text {
 fn either_way_of_preparing_pictures_gives_the_same_logits() {
     for case in ["videomae", "timesformer", "vivit"] {
         let dir = cases().join(case);
-        let model = ModelFolder::read(&dir, &Device::Cpu).unwrap();
+        let (model, backbone) = network(&dir);
         let classifier = Classifier::new(&model, &Device::Cpu).unwrap();
-        let vb = model.weights.var_builder(&Device::Cpu);
-        let backbone = model.config.backbone.load_in(vb.pp("backbone"), Precision::F32).unwrap();
         for picture in ["180x120", "53x37"] {
             let [pillow, torchvision] = ["pil.safetensors", "torchvision.safetensors"].map(|file| {
                 let pictures = candle_core::safetensors::load(dir.join(file), &Device::Cpu).unwrap();
@@ -224,14 +228,10 @@ fn a_model_that_was_trained_on_one_labels_clips_and_films() {
     let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/jumping_jacks.mp4");
     for case in ["videomae", "clip", "timesformer", "vjepa2", "siglip", "vivit"] {
         let mut model = ModelFolder::read(&cases().join(case), &Device::Cpu).unwrap();
-        model
-            .weights
-            .0
-            .retain(|name, _| name.starts_with("backbone.") && !name.starts_with("backbone.pooled."));
-        model.config.backbone = model.config.backbone.with_steps();
+        model.keep_backbone();
         model.config.id2label = ["this", "that"].map(String::from).into();
         let vb = model.weights.var_builder(&Device::Cpu).pp("backbone");
-        let dim = model.config.backbone.load_in(vb, Precision::F32).unwrap().feature_dim();
+        let dim = model.config.backbone.load(vb).unwrap().feature_dim();
         let ramp = Tensor::arange(0f32, 2.0 * dim as f32, &Device::Cpu).unwrap().reshape((2, dim)).unwrap();
         let bias = Tensor::new(&[0f32, 1.0], &Device::Cpu).unwrap();
         model.weights.0.insert("head.classifier.weight".into(), (ramp / 100.0).unwrap());

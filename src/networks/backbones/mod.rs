@@ -4,6 +4,7 @@ mod clip;
 mod config;
 pub(crate) mod efficientnet_lite;
 pub(crate) mod i3d;
+mod over_time;
 mod siglip;
 mod timesformer;
 pub(crate) mod videomae;

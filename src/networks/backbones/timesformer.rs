@@ -5,7 +5,8 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use classify_kernels::Precision;
 
-use super::{Backbone, Features};
+use super::Features;
+use super::over_time::OverTime;
 use crate::networks::transformer::{
     Attention, LayerNorm, Linear, Names, Patches, Perceptron, Qkv, Sizes, VitConfig,
 };
@@ -66,24 +67,14 @@ impl TimeSformer {
     }
 }
 
-impl Backbone for TimeSformer {
-    fn feature_dim(&self) -> usize {
-        self.vit.hidden_size
+impl OverTime for TimeSformer {
+    const KNOWS_MOMENTS: bool = true;
+
+    fn vit(&self) -> &VitConfig {
+        &self.vit
     }
 
-    fn feature_steps(&self, frames: usize) -> usize {
-        self.vit.steps(frames)
-    }
-
-    fn needs_whole_windows(&self) -> bool {
-        true
-    }
-
-    fn check(&self, window: [usize; 3]) -> Result<()> {
-        self.vit.check(window, true)
-    }
-
-    fn forward(&self, window: &Tensor) -> Result<Tensor> {
+    fn look(&self, window: &Tensor) -> Result<Tensor> {
         let frames = (self.patches.forward(window)? + &self.positions)?;
         let mut x = Tokens { class: self.class.clone(), frames };
         for block in &self.blocks {

@@ -6,7 +6,8 @@ use candle_nn::VarBuilder;
 use classify_kernels::Precision;
 use serde::{Deserialize, Serialize};
 
-use super::{Backbone, Features};
+use super::Features;
+use super::over_time::{OverTime, mean_over_space};
 use crate::networks::transformer::{Block, LayerNorm, Names, Patches, VitConfig};
 
 /// ε of the normalisation before the published classifier, which is no setting.
@@ -72,24 +73,14 @@ impl VideoMae {
     }
 }
 
-impl Backbone for VideoMae {
-    fn feature_dim(&self) -> usize {
-        self.vit.hidden_size
+impl OverTime for VideoMae {
+    const KNOWS_MOMENTS: bool = false;
+
+    fn vit(&self) -> &VitConfig {
+        &self.vit
     }
 
-    fn feature_steps(&self, frames: usize) -> usize {
-        self.vit.steps(frames)
-    }
-
-    fn needs_whole_windows(&self) -> bool {
-        true
-    }
-
-    fn check(&self, window: [usize; 3]) -> Result<()> {
-        self.vit.check(window, false)
-    }
-
-    fn forward(&self, window: &Tensor) -> Result<Tensor> {
+    fn look(&self, window: &Tensor) -> Result<Tensor> {
         let mut x = self.embed(window)?;
         for block in &self.blocks {
             x = block.forward(&x)?;
@@ -98,17 +89,11 @@ impl Backbone for VideoMae {
             x = norm.forward(&x)?;
         }
         match (self.vit.features, &self.norm) {
-            (Features::Steps, _) => mean_over_space(&x, self.feature_steps(window.dim(0)?)),
+            (Features::Steps, _) => mean_over_space(&x, self.vit.steps(window.dim(0)?)),
             (Features::Pooled, Norm::Mean(norm)) => norm.forward(&x.mean(1)?),
             (Features::Pooled, _) => x.narrow(1, 0, 1)?.squeeze(0),
         }
     }
-}
-
-/// Tokens `[1, steps · places, hidden]`, ordered by time, to `[steps, hidden]`.
-pub(super) fn mean_over_space(tokens: &Tensor, steps: usize) -> Result<Tensor> {
-    let (_, count, hidden) = tokens.dims3()?;
-    tokens.reshape((steps, count / steps, hidden))?.mean(1)
 }
 
 /// Positions as sines and cosines of falling frequency, in turn (Vaswani et al. 2017, arXiv:1706.03762): `[n, dim]`.

@@ -5,8 +5,8 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use classify_kernels::Precision;
 
-use super::videomae::mean_over_space;
-use super::{Backbone, Features};
+use super::Features;
+use super::over_time::{OverTime, mean_over_space};
 use crate::networks::transformer::{Block, LayerNorm, Names, Patches, VitConfig};
 
 /// A feature vector for every two frames: the mean of the tokens that stand for them.
@@ -40,24 +40,14 @@ impl Vivit {
     }
 }
 
-impl Backbone for Vivit {
-    fn feature_dim(&self) -> usize {
-        self.vit.hidden_size
+impl OverTime for Vivit {
+    const KNOWS_MOMENTS: bool = true;
+
+    fn vit(&self) -> &VitConfig {
+        &self.vit
     }
 
-    fn feature_steps(&self, frames: usize) -> usize {
-        self.vit.steps(frames)
-    }
-
-    fn needs_whole_windows(&self) -> bool {
-        true
-    }
-
-    fn check(&self, window: [usize; 3]) -> Result<()> {
-        self.vit.check(window, true)
-    }
-
-    fn forward(&self, window: &Tensor) -> Result<Tensor> {
+    fn look(&self, window: &Tensor) -> Result<Tensor> {
         let tokens = self.patches.forward(window)?.flatten(0, 1)?.unsqueeze(0)?;
         let mut x = (Tensor::cat(&[&self.class, &tokens], 1)? + &self.positions)?;
         for block in &self.blocks {
@@ -67,7 +57,7 @@ impl Backbone for Vivit {
         match self.vit.features {
             Features::Pooled => x.narrow(1, 0, 1)?.squeeze(0),
             Features::Steps => {
-                mean_over_space(&x.narrow(1, 1, x.dim(1)? - 1)?, self.feature_steps(window.dim(0)?))
+                mean_over_space(&x.narrow(1, 1, x.dim(1)? - 1)?, self.vit.steps(window.dim(0)?))
             }
         }
     }

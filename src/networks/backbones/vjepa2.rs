@@ -7,8 +7,8 @@ use classify_kernels::Precision;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::videomae::mean_over_space;
-use super::{Backbone, Features};
+use super::Features;
+use super::over_time::{OverTime, mean_over_space};
 use crate::networks::transformer::{Block, LayerNorm, Names, Patches, Pooler, Sizes, VitConfig};
 
 /// The settings, by transformers' names.
@@ -65,24 +65,14 @@ pub(crate) fn pooler_sizes(encoder: Sizes) -> Sizes {
     Sizes { inner: 4 * encoder.hidden, ..encoder }
 }
 
-impl Backbone for Vjepa2 {
-    fn feature_dim(&self) -> usize {
-        self.vit.hidden_size
+impl OverTime for Vjepa2 {
+    const KNOWS_MOMENTS: bool = false;
+
+    fn vit(&self) -> &VitConfig {
+        &self.vit
     }
 
-    fn feature_steps(&self, frames: usize) -> usize {
-        self.vit.steps(frames)
-    }
-
-    fn needs_whole_windows(&self) -> bool {
-        true
-    }
-
-    fn check(&self, window: [usize; 3]) -> Result<()> {
-        self.vit.check(window, false)
-    }
-
-    fn forward(&self, window: &Tensor) -> Result<Tensor> {
+    fn look(&self, window: &Tensor) -> Result<Tensor> {
         let mut x = self.patches.forward(window)?.flatten(0, 1)?.unsqueeze(0)?;
         let rotary = Rotary::new(&self.vit, window.dim(0)?)?;
         for block in &self.blocks {
@@ -90,7 +80,7 @@ impl Backbone for Vjepa2 {
         }
         let mut x = self.norm.forward(&x)?;
         let Some((blocks, pooler)) = &self.pooled else {
-            return mean_over_space(&x, self.feature_steps(window.dim(0)?));
+            return mean_over_space(&x, self.vit.steps(window.dim(0)?));
         };
         for block in blocks {
             x = block.forward(&x)?;

@@ -23,8 +23,7 @@ fn published(case: &str, windows: usize) -> ModelFolder {
 /// The same as training leaves it: without what only its classifier reads, under a new head.
 fn trained(case: &str, windows: usize, head: HeadConfig) -> ModelFolder {
     let mut folder = published(case, windows);
-    folder.weights.0.retain(|name, _| name.starts_with("backbone.") && !name.starts_with("backbone.pooled."));
-    folder.config.backbone = folder.config.backbone.with_steps();
+    folder.keep_backbone();
     with_head(folder, head)
 }
 
