@@ -126,6 +126,7 @@ pub fn watch(
         grid,
         frames: Frames {
             pixels: Vec::new(),
+            natural: None,
             windows: 1,
             per_window: 0,
             height: crop.height,

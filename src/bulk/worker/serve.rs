@@ -112,11 +112,8 @@ impl Worker {
     }
 }
 
-/// Frames of a filmstrip, and their height in pixels.
-const STRIP: (usize, u32) = (6, 90);
-
 fn save_strip(frames: &Frames, path: &Path) -> Result<()> {
-    match Filmstrip::new(frames, STRIP.0, STRIP.1) {
+    match Filmstrip::small(frames) {
         Some(strip) => files::write_atomically(path, &strip.jpeg),
         None => Ok(()),
     }

@@ -6,7 +6,7 @@ use super::confusion;
 use crate::learning::dataset::{Dataset, Problem, Split};
 use crate::learning::metrics::Metrics;
 use crate::output::pages::chart::{Chart, Line};
-use crate::output::pages::{Filmstrip, count, page, percent, section, tile};
+use crate::output::pages::{Filmstrip, count, how_to_look, page, percent, section, tile};
 
 /// What the page shows; parts that are empty are left out of it.
 #[derive(Clone, Copy)]
@@ -171,10 +171,12 @@ impl TrainingReport<'_> {
             m.clips - m.errors - m.per_class.iter().enumerate().map(|(c, _)| m.confusion[c][c]).sum::<usize>()
         });
         let note = format!(
-            "The {} it was most wrong about, of {all}, and the frames that it saw.",
+            "The {} it was most wrong about, of {all}, and frames of them.",
             count(self.mistakes.len(), "clip")
         );
+        let both = |mistake: &Mistake| mistake.filmstrip.as_ref().is_some_and(|strip| strip.both);
         let body = html! {
+            @if self.mistakes.iter().any(both) { (how_to_look()) }
             div.mistakes {
                 @for mistake in self.mistakes {
                     div.mistake {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::{count, page, percent, seconds, section, tile};
+use super::{Picture, count, how_to_look, page, percent, seconds, section, tile};
 use crate::output::Row;
 use crate::{ClipLabels, Label};
 
@@ -15,8 +15,8 @@ pub(crate) struct BatchReport<'a> {
     /// The model's name.
     pub model: &'a str,
     pub rows: &'a [Row],
-    /// Where the page finds a clip's filmstrip; `None` where there is none.
-    pub strip: &'a dyn Fn(&Path) -> Option<String>,
+    /// A clip's filmstrip; `None` where there is none.
+    pub strip: &'a dyn Fn(&Path) -> Option<Picture>,
 }
 
 /// A labelled clip.
@@ -24,6 +24,7 @@ struct Found<'a> {
     path: &'a Path,
     clip: &'a ClipLabels,
     best: &'a Label,
+    strip: Option<Picture>,
 }
 
 /// A label and its clips.
@@ -46,6 +47,7 @@ impl BatchReport<'_> {
         let body = html! {
             (self.tiles(&groups, failed.len()))
             (find(&groups))
+            @if groups.iter().flat_map(|group| &group.clips).any(shows_both) { (how_to_look()) }
             @if groups.len() > 1 {
                 (section("Labels", "How many clips show each, and the mean of their scores.", overview(&groups)))
             }
@@ -53,7 +55,7 @@ impl BatchReport<'_> {
                 section data-group id={ "label-" (n) } {
                     h2 { (group.label) }
                     p.note { (count(group.clips.len(), "clip")) ", the least sure first" }
-                    ul.clips { @for found in &group.clips { (self.card(found)) } }
+                    ul.clips { @for found in &group.clips { (card(found)) } }
                 }
             }
             @if !failed.is_empty() {
@@ -80,7 +82,12 @@ impl BatchReport<'_> {
         for row in self.rows {
             let Ok(clip) = &row.outcome else { continue };
             let Some(best) = clip.labels.first() else { continue };
-            groups.entry(&best.label).or_default().push(Found { path: &row.path, clip, best });
+            groups.entry(&best.label).or_default().push(Found {
+                path: &row.path,
+                clip,
+                best,
+                strip: (self.strip)(&row.path),
+            });
         }
         let mut groups: Vec<Group> =
             groups.into_iter().map(|(label, clips)| Group { label, clips }).collect();
@@ -109,34 +116,36 @@ impl BatchReport<'_> {
             }
         }
     }
+}
 
-    fn card(&self, found: &Found) -> Markup {
-        let path = found.path.to_string_lossy();
-        let name = found.path.file_name().unwrap_or_default().to_string_lossy();
-        let unsure = found.clip.confident == Some(false);
-        html! {
-            li.clip.unsure[unsure] data-name={ (path) " " (found.best.label) } data-label=(found.best.label) {
-                @if let Some(source) = (self.strip)(found.path) {
-                    img.strip src=(source) alt={ "Frames of " (name) } loading="lazy";
-                }
-                p.score {
-                    (percent(score(found)))
-                    i { b style={ "width:" (format!("{:.0}%", 100.0 * score(found))) } {} }
-                    @if unsure { em { "not sure" } }
-                }
-                p {
-                    a href=(link(found.path)) title=(path) { (name) }
-                    small {
-                        " · " (seconds(found.clip.duration_s))
-                        @if let Some(second) = found.clip.labels.get(1) {
-                            " · else " (second.label) " " (percent(f64::from(second.score)))
-                        }
-                        @for warning in &found.clip.warnings { " · " (warning) }
+fn card(found: &Found) -> Markup {
+    let path = found.path.to_string_lossy();
+    let name = found.path.file_name().unwrap_or_default().to_string_lossy();
+    let unsure = found.clip.confident == Some(false);
+    html! {
+        li.clip.unsure[unsure] data-name={ (path) " " (found.best.label) } data-label=(found.best.label) {
+            @if let Some(strip) = &found.strip { (strip.html(&format!("frames of {name}"), "")) }
+            p.score {
+                (percent(score(found)))
+                i { b style={ "width:" (format!("{:.0}%", 100.0 * score(found))) } {} }
+                @if unsure { em { "not sure" } }
+            }
+            p {
+                a href=(link(found.path)) title=(path) { (name) }
+                small {
+                    " · " (seconds(found.clip.duration_s))
+                    @if let Some(second) = found.clip.labels.get(1) {
+                        " · else " (second.label) " " (percent(f64::from(second.score)))
                     }
+                    @for warning in &found.clip.warnings { " · " (warning) }
                 }
             }
         }
     }
+}
+
+fn shows_both(found: &Found) -> bool {
+    found.strip.as_ref().is_some_and(Picture::shows_both)
 }
 
 fn score(found: &Found) -> f64 {
