@@ -256,7 +256,7 @@ impl Parts<'_> {
         let backbone = config.backbone.load_in(vb.pp("backbone"), precision).map_err(wrong)?;
         let dim = backbone.feature_dim();
         let head = match labels {
-            Some(labels) => Head::Words(labels.head(dim, device).map_err(wrong)?),
+            Some(labels) => Head::Words(labels.head(&config.backbone, dim, vb.clone()).map_err(wrong)?),
             None if classes == 0 => {
                 let reason = "it has no labels of its own: give them with --labels \"a person runs, …\" where it \
                               knows texts, or train on it with `classify train CLIPS --backbone`";

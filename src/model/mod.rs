@@ -20,7 +20,7 @@ mod weights;
 mod words;
 
 pub use crate::networks::backbones::{
-    BackboneConfig, ClipConfig, Features, LiteConfig, VideoMaeConfig, Vjepa2Config,
+    BackboneConfig, ClipConfig, Features, LiteConfig, VideoMaeConfig, Vjepa2Config, XclipConfig,
 };
 pub use crate::networks::heads::{HeadConfig, LstmConfig};
 pub use crate::networks::transformer::{Activation, VitConfig};

@@ -68,6 +68,7 @@ fn build(folder: &ModelFolder) -> Result<Vec<u8>> {
         BackboneConfig::Vjepa2(config) => transformers::vjepa2(&mut graph, config, clip)?,
         BackboneConfig::Siglip(config) => transformers::siglip(&mut graph, config, clip)?,
         BackboneConfig::Vivit(config) => transformers::vivit(&mut graph, config, clip)?,
+        BackboneConfig::Xclip(config) => transformers::xclip(&mut graph, config, clip)?,
     };
     let logits = match config.head {
         HeadConfig::Lstm(lstm) => heads::lstm(&mut graph, &features, windows * steps, lstm)?,

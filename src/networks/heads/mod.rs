@@ -5,6 +5,7 @@ mod dropout;
 mod lstm;
 mod lstm_head;
 mod mean;
+mod prompts;
 mod words;
 
 pub use config::HeadConfig;
@@ -13,6 +14,7 @@ pub use lstm::Lstm;
 pub use lstm_head::LstmConfig;
 pub(crate) use lstm_head::LstmHead;
 pub(crate) use mean::MeanHead;
+pub(crate) use prompts::Prompts;
 pub use words::WordsHead;
 #[cfg(any(test, feature = "words"))]
 pub(crate) use words::direction;
