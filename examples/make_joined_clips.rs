@@ -186,7 +186,19 @@ fn join(job: &Job, kind: Kind, out: &Path) -> Result<()> {
         (Kind::Side, _) => format!("[0:v]{whole},crop=240:240,scale=320:320"),
         (Kind::Time, _) => format!("[0:v]{whole}"),
     };
-    ffmpeg.args(["-filter_complex", &graph, "-an", "-c:v", "libx264", "-crf", "26", "-threads", "1"]);
+    ffmpeg.args([
+        "-filter_complex",
+        &graph,
+        "-an",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "veryfast",
+        "-crf",
+        "24",
+        "-threads",
+        "1",
+    ]);
     let path = out.join(&job.name);
     tool(ffmpeg.arg(&path), &path).map(drop)
 }
