@@ -102,7 +102,7 @@ fn run(args: &Args) -> Result<()> {
 fn pools(data: &Dataset, side: Split) -> Vec<Pool<'_>> {
     let mut sources: BTreeMap<usize, BTreeMap<&str, Vec<&Sample>>> = BTreeMap::new();
     for sample in data.samples.iter().filter(|s| (s.split == Split::Test) == (side == Split::Test)) {
-        sources.entry(sample.label).or_default().entry(&sample.group).or_default().push(sample);
+        sources.entry(sample.label()).or_default().entry(&sample.group).or_default().push(sample);
     }
     let most = sources.values().map(BTreeMap::len).max().unwrap_or(0);
     let mut pools = vec![Pool::new(); most];

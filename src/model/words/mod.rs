@@ -15,6 +15,7 @@ pub(super) use embed::{Tokens, scale_and_bias};
 use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::Scoring;
 use crate::networks::heads::WordsHead;
 
 /// Labels, and what they are among pictures.
@@ -35,6 +36,11 @@ impl Words {
     pub(crate) fn head(&self, dim: usize, device: &Device) -> Result<WordsHead> {
         let numbers: Vec<f32> = self.vectors.concat();
         let texts = Tensor::from_vec(numbers, (self.labels.len(), dim), device)?;
-        WordsHead::new(&texts, self.scale, self.bias, self.alone)
+        WordsHead::new(&texts, self.scale, self.bias)
+    }
+
+    /// What turns nearness into scores.
+    pub(super) fn scoring(&self) -> Scoring {
+        if self.alone { Scoring::Sigmoid } else { Scoring::Softmax }
     }
 }

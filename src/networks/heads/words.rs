@@ -10,14 +10,12 @@ pub struct WordsHead {
     texts: Tensor,
     scale: f64,
     bias: f64,
-    alone: bool,
 }
 
 impl WordsHead {
-    /// `texts`: `[classes, D]`. `alone`: each score stands for itself (SigLIP's sigmoid), else they share what there is
-    /// (CLIP's softmax).
-    pub(crate) fn new(texts: &Tensor, scale: f64, bias: f64, alone: bool) -> Result<Self> {
-        Ok(Self { texts: direction(texts)?, scale, bias, alone })
+    /// `texts`: `[classes, D]`.
+    pub(crate) fn new(texts: &Tensor, scale: f64, bias: f64) -> Result<Self> {
+        Ok(Self { texts: direction(texts)?, scale, bias })
     }
 
     /// `features`: `[windows, T', D]`. Returns the clip's logits `[classes]`.
@@ -25,11 +23,6 @@ impl WordsHead {
         let clip = direction(&direction(&features.flatten(0, 1)?)?.mean_keepdim(0)?)?;
         let cosines = clip.matmul(&self.texts.t()?)?.squeeze(0)?;
         cosines.affine(self.scale, self.bias)
-    }
-
-    /// Whether each score stands for itself.
-    pub(crate) fn scores_stand_alone(&self) -> bool {
-        self.alone
     }
 }
 
