@@ -111,7 +111,7 @@ fn they_are_learned_and_every_kind_of_result_has_them() {
     assert!(text.contains("mAP 1.000") && text.contains("there is no accuracy of the best one"), "{text}");
 
     let onnx = models.path().join("model.onnx");
-    classify().arg("export").arg(&model).arg("--onnx").arg(&onnx).run().code(0);
+    classify().args(["export", "--onnx"]).arg(&model).arg("-o").arg(&onnx).run().code(0);
     let bytes = fs::read(&onnx).unwrap();
     for key in ["scores", "sigmoid", "thresholds"] {
         assert!(bytes.windows(key.len()).any(|part| part == key.as_bytes()), "{key}");
