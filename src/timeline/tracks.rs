@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn they_come_by_their_beginning() {
         assert_eq!(segments(&["A", "AB", "AB", "A", "A", "A"]), ["A0-6", "B1-3"]);
-        assert_eq!(segments(&["AB", "AB", "A", "A", "AB", "AB", "", ""]), ["A0-6", "B0-2", "B4-6"]);
+        assert_eq!(segments(&["AB", "AB", "A", "A", "AB", "AB", "", ""]), ["B0-2", "A0-6", "B4-6"]);
     }
 
     #[test]

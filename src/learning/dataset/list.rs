@@ -81,6 +81,9 @@ fn read_csv(list: &Path, text: &str, delimiter: u8) -> Result<(Vec<Row>, Vec<War
             group: group.map(field).filter(|g| !g.is_empty()).map(String::from),
         });
     }
+    if rows.is_empty() && labels.named().next().is_some() {
+        return Err(bad("its header lacks `label` (wanted: path,label[,split][,group])".into()));
+    }
     let mut warnings = match unread.is_empty() {
         true => Vec::new(),
         false => vec![Warning::UnreadColumns(unread)],
