@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
-use candle_nn::ops::{sigmoid, softmax};
 use serde::{Deserialize, Serialize};
 
 use crate::error::words;
@@ -33,7 +32,7 @@ pub struct ClipLabels {
     /// The clip, as it was named.
     #[serde(with = "crate::files::paths::exact")]
     pub path: PathBuf,
-    /// Every label of the model, by falling score.
+    /// Every label of the model, by falling score; where the clip may show several, those that it shows first.
     pub labels: Vec<Label>,
     /// Whether the top score reaches the model's threshold; `None` where the model has none.
     pub confident: Option<bool>,
@@ -56,6 +55,23 @@ pub struct Label {
     pub label: String,
     /// How likely the model thinks it, between 0 and 1.
     pub score: f32,
+    /// Whether the score reaches the label's own threshold; `None` where the model names one label a clip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above: Option<bool>,
+}
+
+impl ClipLabels {
+    /// The labels that the clip shows, by a model that names several; `None` by one that names one.
+    pub fn shown(&self) -> Option<&[Label]> {
+        self.labels.first()?.above?;
+        Some(&self.labels[..self.labels.partition_point(|label| label.above == Some(true))])
+    }
+
+    /// Keeps the best `top` labels, and all that the clip shows.
+    pub(crate) fn shorten(&mut self, top: usize) {
+        let shown = self.shown().map_or(0, <[Label]>::len);
+        self.labels.truncate(top.max(shown));
+    }
 }
 
 /// Where the time went.
@@ -195,17 +211,19 @@ impl Classifier {
     pub fn scores(&self, logits: &Tensor) -> Result<Vec<f32>> {
         let temperature = self.config.calibration.map_or(1.0, |c| c.temperature);
         let logits = (logits / temperature)?;
-        let scores = if self.head.scores_stand_alone() { sigmoid(&logits)? } else { softmax(&logits, 0)? };
-        Ok(scores.to_vec1::<f32>()?)
+        Ok(self.config.scores.scores(&logits)?.to_vec1::<f32>()?)
     }
 
-    /// Labels by falling score; equal scores stay in the model's own order.
+    /// Labels by falling score, those above their thresholds first where the model has some; equal scores stay in the
+    /// model's own order.
     pub fn labels(&self, logits: &Tensor) -> Result<Vec<Label>> {
         let scores = self.scores(logits)?;
+        let above = |class: usize, score: f32| Some(f64::from(score) >= *self.config.thresholds.get(class)?);
         let mut labels: Vec<Label> = std::iter::zip(&self.config.id2label, scores)
-            .map(|(label, score)| Label { label: label.clone(), score })
+            .enumerate()
+            .map(|(class, (label, score))| Label { label: label.clone(), score, above: above(class, score) })
             .collect();
-        labels.sort_by(|a, b| b.score.total_cmp(&a.score));
+        labels.sort_by(|a, b| b.above.cmp(&a.above).then(b.score.total_cmp(&a.score)));
         Ok(labels)
     }
 

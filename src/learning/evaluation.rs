@@ -1,5 +1,8 @@
 //! How good a model is on labelled clips.
 
+mod measured;
+mod several;
+
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -13,6 +16,10 @@ use crate::learning::report::Mistake;
 use crate::output::pages::Filmstrip;
 use crate::video::DecodeOptions;
 use crate::{Classifier, Result};
+
+pub(crate) use measured::Mistakes;
+pub use measured::{Measured, measure};
+pub use several::{SeveralEvaluation, evaluate_several};
 
 /// A model's figures and its answer to each clip.
 pub struct Evaluation {
@@ -48,7 +55,7 @@ pub fn evaluate(
     for (&sample, features) in
         std::iter::zip(samples, extract(classifier, &clips, cache, threads, stop, progress))
     {
-        let truth = sample.label;
+        let truth = sample.label();
         let (mut scores, mut baseline) = (None, None);
         match features {
             Ok(features) => {
@@ -63,7 +70,7 @@ pub fn evaluate(
         baseline_answers.push(Answer { truth, scores: baseline });
     }
     let labels = &classifier.config().id2label;
-    let errors = unreadable.iter().map(|p| Answer { truth: p.sample.label, scores: None });
+    let errors = unreadable.iter().map(|p| Answer { truth: p.sample.label(), scores: None });
     let figures = |answers: &[Answer]| {
         Metrics::new(labels, &answers.iter().cloned().chain(errors.clone()).collect::<Vec<_>>())
     };

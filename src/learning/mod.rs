@@ -6,6 +6,7 @@ pub mod evaluation;
 pub(crate) mod features;
 pub mod metrics;
 pub(crate) mod report;
+pub(crate) mod thresholds;
 pub mod training;
 
 pub use features::FeatureCache;

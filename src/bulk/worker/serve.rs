@@ -95,7 +95,7 @@ impl Worker {
             save_strip(&frames, strip)?;
         }
         let mut labels = classifier.classify_frames(&clip.path, frames, decoded)?;
-        labels.labels.truncate(self.setup.top);
+        labels.shorten(self.setup.top);
         Ok(labels)
     }
 

@@ -171,6 +171,9 @@ impl TimelineArgs {
                 name.display()
             ));
         }
+        if for_people && number == 0 {
+            out.write("nothing it knows\n", console)?;
+        }
         out.write(&target.format.footer(&segments, seen.duration), console)?;
         let Some(overlay) = &self.overlay else { return Ok(true) };
         let mut bar = Bar::default();

@@ -78,7 +78,7 @@ impl Reader<'_> {
             self.rows.push(Row {
                 name: name.to_string_lossy().into_owned(),
                 path,
-                label: label.to_owned(),
+                labels: vec![label.to_owned()],
                 split,
                 group: None,
             });

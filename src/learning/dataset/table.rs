@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Cut, Dataset, Grouping, Split};
+use super::{Cut, Dataset, Grouping, Sample, Split, Task};
 
 impl Dataset {
     /// Clips per class and part, the number of groups in parentheses where groups are known, and
@@ -15,10 +15,14 @@ impl Dataset {
         let mut rows = vec![vec!["class".to_owned()]];
         rows[0].extend(parts.iter().map(|p| p.name().to_owned()));
         for (class, label) in self.labels.iter().enumerate() {
-            let cells = parts.iter().map(|split| self.cell(*split, Some(class)));
+            let cells = parts.iter().map(|split| self.cell(*split, |s| s.labels.contains(&class)));
             rows.push(std::iter::once(label.clone()).chain(cells).collect());
         }
-        let totals = parts.iter().map(|split| self.cell(*split, None));
+        if self.task == Task::AnyOf {
+            let none = parts.iter().map(|split| self.cell(*split, |s| s.labels.is_empty()));
+            rows.push(std::iter::once("none of them".to_owned()).chain(none).collect());
+        }
+        let totals = parts.iter().map(|split| self.cell(*split, |_| true));
         rows.push(std::iter::once("total".to_owned()).chain(totals).collect());
         let width = |column: usize| {
             let cells = rows.iter().map(|row| row[column].chars().count());
@@ -50,11 +54,8 @@ impl Dataset {
         format!("{split}; groups: {}", self.grouping.describe())
     }
 
-    fn cell(&self, split: Split, class: Option<usize>) -> String {
-        let clips = || {
-            let part = self.part(split);
-            part.filter(|s| class.is_none_or(|class| s.label == class))
-        };
+    fn cell(&self, split: Split, counts: impl Fn(&Sample) -> bool) -> String {
+        let clips = || self.part(split).filter(|s| counts(s));
         let groups: HashSet<&str> = clips().map(|s| s.group.as_str()).collect();
         match self.grouping {
             Grouping::Clip => clips().count().to_string(),

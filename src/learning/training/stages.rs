@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use candle_core::{Device, Tensor};
 
 use super::parts::{Part, Parts, samples};
-use super::temper::temperature;
+use super::temper::calibration;
 use super::{
     ClassBalance, Epoch, Finetune, FinetuneStage, FrameStore, HeadStage, Observer, Recipe, Stage,
     TrainOptions, Trainer, fold_normalisation, init_head, layer_rates, normalisation,
@@ -36,6 +36,8 @@ pub(super) struct Run<'a> {
     pub chosen: Option<Vec<Epoch>>,
     /// By how much the logits of the model are to be divided, as the validation clips say.
     pub temperature: Option<f64>,
+    /// From which score on a clip shows a label, as the validation clips say, where it may show several.
+    pub thresholds: Vec<f64>,
     pub history: Vec<Epoch>,
     pub problems: Vec<Problem>,
     pub warnings: Vec<String>,
@@ -94,7 +96,9 @@ impl<'a> Run<'a> {
         // A refit has learned the clips that would say it.
         if self.chosen.is_none() && !self.stopped() {
             let (head, weights) = (&model.config.head, &model.weights);
-            self.temperature = Some(temperature(head, weights, self.classes(), &parts.validation.examples)?);
+            let (task, classes) = (self.data.task, self.classes());
+            let fitted = calibration(task, head, weights, classes, &parts.validation.examples)?;
+            (self.temperature, self.thresholds) = (Some(fitted.temperature), fitted.thresholds);
         }
         Ok(model)
     }
@@ -142,7 +146,8 @@ impl<'a> Run<'a> {
     }
 
     fn balance(&self, train: &Part) -> ClassBalance {
-        let videos = train.samples.iter().map(|sample| (sample.label, sample.group.as_str()));
+        let videos = (train.samples.iter())
+            .flat_map(|sample| sample.labels.iter().map(|&label| (label, sample.group.as_str())));
         ClassBalance::new(self.options.balance, videos, self.classes())
     }
 
@@ -184,6 +189,7 @@ impl<'a> Run<'a> {
         let stage = HeadStage {
             config,
             fixed: &fixed,
+            task: self.data.task,
             classes,
             train: &parts.train.examples,
             validation: &parts.validation.examples,
@@ -213,6 +219,7 @@ impl<'a> Run<'a> {
         let stage = HeadStage {
             config: &config,
             fixed: &Weights::default(),
+            task: self.data.task,
             classes,
             train: &normed(&parts.train.examples)?,
             validation: &normed(&parts.validation.examples)?,
@@ -270,6 +277,7 @@ impl<'a> Run<'a> {
             backbone: &model.config.backbone,
             head: &model.config.head,
             fixed: &fixed,
+            task: self.data.task,
             classes,
             preprocess: &model.preprocess,
             frames,
@@ -307,8 +315,8 @@ fn cnn_alone(model: &ModelFolder, device: &Device) -> Result<Classifier> {
 }
 
 /// Whether the head learned in the end validated better than the one that the CNN was tuned with, if any: by
-/// macro-F1, as one that has seen stronger mixup is less sure of itself, which its loss would hold against it.
+/// macro-F1 or mAP, as one that has seen stronger mixup is less sure of itself, which its loss would hold against it.
 pub(super) fn head_is_better(history: &[Epoch]) -> bool {
     let best = |stage: &str| history.iter().rfind(|row| row.stage == stage && row.best)?.validation;
-    best("finetune").is_none_or(|old| best("head").is_some_and(|new| new.macro_f1 > old.macro_f1))
+    best("finetune").is_none_or(|old| best("head").is_some_and(|new| new.goodness() > old.goodness()))
 }

@@ -9,7 +9,7 @@ use candle_core::Device;
 use super::stages::{Run, head_is_better};
 use super::temper::temper;
 use super::{Balance, Epoch, Observer, TrainOptions};
-use crate::learning::dataset::{Dataset, Problem, Split};
+use crate::learning::dataset::{Dataset, Problem, Split, Task};
 use crate::model::ModelFolder;
 use crate::{Error, Result};
 
@@ -54,6 +54,11 @@ pub fn train(
     base.config.sampling.luma_lag = options.luma_lag.or(base.config.sampling.luma_lag);
     base.keep_backbone();
     base.config.id2label = data.labels.clone();
+    base.config.scores = data.task.scoring();
+    base.config.thresholds = match data.task {
+        Task::OneOf => Vec::new(),
+        Task::AnyOf => vec![0.5; data.labels.len()],
+    };
     base.config.calibration = None;
     options.check(&base)?;
     if options.temporal_shift {
@@ -71,6 +76,7 @@ pub fn train(
         observer,
         chosen: None,
         temperature: None,
+        thresholds: Vec::new(),
         history: Vec::new(),
         problems: Vec::new(),
         warnings: Vec::new(),
@@ -103,6 +109,7 @@ pub fn train(
         for model in [Some(&mut folder), before_refit.as_mut()].into_iter().flatten() {
             temper(&mut model.weights, temperature)?;
             model.weights = model.weights.rounded(&Device::Cpu)?;
+            model.config.thresholds.clone_from(&run.thresholds);
         }
     }
     let Run { temperature, history, problems, warnings, .. } = run;
@@ -151,8 +158,13 @@ fn digest(base: &ModelFolder, data: &Dataset, options: &TrainOptions) -> Result<
         let next = groups.len();
         let number = || *groups.entry(&sample.group).or_insert(next);
         let group = (options.balance == Balance::Margins).then(number);
-        let clip = (sample.path.file_name(), sample.label, sample.split, group);
-        hasher.update(format!("{clip:?}").as_bytes());
+        // Of a clip with one label what it always was, so that old checkpoints can be taken up.
+        let name = sample.path.file_name();
+        let clip = match data.task {
+            Task::OneOf => format!("{:?}", (name, sample.label(), sample.split, group)),
+            Task::AnyOf => format!("{:?}", (name, &sample.labels, sample.split, group)),
+        };
+        hasher.update(clip.as_bytes());
     }
     Ok(hasher.finalize().to_hex().to_string())
 }

@@ -238,7 +238,7 @@ mod text {
             let (pictures, texts) = (&recorded["image_embeds"], &recorded["text_embeds"]);
             let files = ModelFiles::read(&dir).unwrap();
             let tower = crate::model::words::scale_and_bias(files.tensors()).unwrap();
-            let head = crate::networks::heads::WordsHead::new(texts, tower.0, tower.1, false).unwrap();
+            let head = crate::networks::heads::WordsHead::new(texts, tower.0, tower.1).unwrap();
             for i in 0..pictures.dim(0).unwrap() {
                 let logits = head.forward(&pictures.narrow(0, i, 1).unwrap().unsqueeze(0).unwrap()).unwrap();
                 let expected = recorded["logits_per_image"].get(i).unwrap();

@@ -16,6 +16,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
+use super::Scoring;
 use crate::networks::backbones::BackboneConfig;
 use crate::networks::heads::{Prompts, WordsHead};
 
@@ -42,7 +43,12 @@ impl Words {
                 let prompts = Prompts::load(vb.pp("text.prompts_generator"), config)?;
                 WordsHead::with_prompts(&texts, self.scale, prompts)
             }
-            _ => WordsHead::new(&texts, self.scale, self.bias, self.alone),
+            _ => WordsHead::new(&texts, self.scale, self.bias),
         }
+    }
+
+    /// What turns nearness into scores.
+    pub(super) fn scoring(&self) -> Scoring {
+        if self.alone { Scoring::Sigmoid } else { Scoring::Softmax }
     }
 }

@@ -45,11 +45,6 @@ impl Head {
         }
     }
 
-    /// Whether each score stands for itself instead of sharing in what there is.
-    pub fn scores_stand_alone(&self) -> bool {
-        matches!(self, Self::Words(head) if head.scores_stand_alone())
-    }
-
     /// `features`: `[B, T, D]`, padded behind each clip's own `lengths`. Returns logits `[B, classes]`.
     ///
     /// `dropout` is given in training only.

@@ -11,20 +11,18 @@ pub struct WordsHead {
     texts: Tensor,
     scale: f64,
     bias: f64,
-    alone: bool,
     prompts: Option<Prompts>,
 }
 
 impl WordsHead {
-    /// `texts`: `[classes, D]`. `alone`: each score stands for itself (SigLIP's sigmoid), else they share what there is
-    /// (CLIP's softmax).
-    pub(crate) fn new(texts: &Tensor, scale: f64, bias: f64, alone: bool) -> Result<Self> {
-        Ok(Self { texts: direction(texts)?, scale, bias, alone, prompts: None })
+    /// `texts`: `[classes, D]`.
+    pub(crate) fn new(texts: &Tensor, scale: f64, bias: f64) -> Result<Self> {
+        Ok(Self { texts: direction(texts)?, scale, bias, prompts: None })
     }
 
     /// The same for texts that each clip changes.
     pub(crate) fn with_prompts(texts: &Tensor, scale: f64, prompts: Prompts) -> Result<Self> {
-        Ok(Self { texts: texts.clone(), scale, bias: 0.0, alone: false, prompts: Some(prompts) })
+        Ok(Self { texts: texts.clone(), scale, bias: 0.0, prompts: Some(prompts) })
     }
 
     /// `features`: `[windows, T', D]`, vectors of frames whose directions are averaged, or with prompts that of the
@@ -47,11 +45,6 @@ impl WordsHead {
             }
         };
         cosines.squeeze(0)?.affine(self.scale, self.bias)
-    }
-
-    /// Whether each score stands for itself.
-    pub(crate) fn scores_stand_alone(&self) -> bool {
-        self.alone
     }
 }
 

@@ -61,18 +61,21 @@ pub(crate) fn render(
         Err(error) => return Err(refuse(output, &error)),
     };
     let mut rgb = vec![0; width * height * 3];
-    let mut segment = 0;
+    let mut begun = 0;
     while let Some(shown) = walk.step()? {
         if !go_on(shown) {
             return Ok(lost);
         }
         walk.convert(&mut rgb);
-        while segments.get(segment).is_some_and(|s| s.end <= shown.start) {
-            segment += 1;
+        while segments.get(begun).is_some_and(|s| s.end <= shown.start) {
+            begun += 1;
         }
         let mut picture = rgb.clone();
-        if let Some(Segment { label: Some(label), score, .. }) = segments.get(segment) {
-            text::write(&mut picture, width, &format!("{label}  {:.0} %", 100.0 * score));
+        let now = segments[begun..].iter().filter(|s| s.start <= shown.start && shown.start < s.end);
+        let said = |s: &Segment| Some(format!("{}  {:.0} %", s.label.as_ref()?, 100.0 * s.score));
+        let said: Vec<String> = now.filter_map(said).collect();
+        if !said.is_empty() {
+            text::write(&mut picture, width, &said.join("   "));
         }
         encoder.picture(&picture, shown).map_err(|e| refuse(output, &e))?;
         if let Some(sound) = &mut sound {
