@@ -6,6 +6,7 @@
 mod folder;
 mod groups;
 mod list;
+mod none;
 mod split;
 mod table;
 mod warning;
@@ -20,6 +21,7 @@ use crate::files::{natural, regular};
 use crate::{Error, Result};
 
 pub use groups::Grouping;
+pub use none::{NONE, NoneClips};
 pub use split::{Cut, Split};
 pub use warning::Warning;
 
@@ -38,11 +40,13 @@ pub struct Options {
     pub share: f64,
     /// Decides which groups the validation part takes.
     pub seed: u64,
+    /// A folder of clips that show none of the labels, beside those that the data calls [`NONE`].
+    pub background: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { group: None, labels: None, cut: true, share: 0.2, seed: 0 }
+        Self { group: None, labels: None, cut: true, share: 0.2, seed: 0, background: None }
     }
 }
 
@@ -101,6 +105,8 @@ pub struct Dataset {
     pub warnings: Vec<Warning>,
     /// Clips that were left out.
     pub problems: Vec<Problem>,
+    /// Clips that show none of the labels; they are in no list above.
+    pub none: NoneClips,
     /// Where the groups come from.
     pub grouping: Grouping,
     /// How the validation part was cut; `None` where it was given.
@@ -131,7 +137,10 @@ impl Dataset {
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
         let path = path.as_ref();
         let meta = fs::metadata(path).map_err(|e| Error::io(path, e))?;
-        let (rows, mut warnings) = if meta.is_dir() { folder::read(path)? } else { list::read(path)? };
+        let (mut rows, mut warnings) = if meta.is_dir() { folder::read(path)? } else { list::read(path)? };
+        if let Some(background) = &options.background {
+            rows.extend(none::read(background)?);
+        }
         if rows.is_empty() {
             return Err(Error::data(path, "no labelled clip in it"));
         }
@@ -139,7 +148,7 @@ impl Dataset {
         let (grouping, groups) = groups::of_rows(&rows, options.group.as_deref(), &mut warnings)?;
         let split_given = rows.iter().any(|row| row.split.is_some());
 
-        let (mut samples, mut problems) = (Vec::new(), Vec::new());
+        let (mut samples, mut problems, mut none) = (Vec::new(), Vec::new(), NoneClips::default());
         let mut seen = HashSet::new();
         let mut repeated = 0;
         for ((row, label), group) in rows.into_iter().zip(indices).zip(groups) {
@@ -149,6 +158,10 @@ impl Dataset {
                 continue;
             }
             let sample = Sample { path: row.path, name: row.name, label, split, group };
+            let (samples, problems) = match label == labels.len() {
+                true => (&mut none.samples, &mut none.problems),
+                false => (&mut samples, &mut problems),
+            };
             match usable(&sample.path) {
                 Ok(()) => samples.push(sample),
                 Err(reason) => problems.push(Problem { sample, reason }),
@@ -157,11 +170,14 @@ impl Dataset {
         if repeated > 0 {
             warnings.push(Warning::RepeatedRows(repeated));
         }
-        if samples.is_empty() {
-            let first = &problems[0];
+        if samples.is_empty() && (none.samples.is_empty() || options.cut) {
+            let Some(first) = problems.first().or(none.problems.first()) else {
+                let reason = format!("its clips are all `{NONE}`: there is no label to learn");
+                return Err(Error::data(path, reason));
+            };
             let reason = format!(
                 "none of its {} clips can be read; the first, {first} (paths in a list are relative to the list's own folder)",
-                problems.len(),
+                problems.len() + none.problems.len(),
             );
             return Err(Error::data(path, reason));
         }
@@ -171,6 +187,7 @@ impl Dataset {
             samples,
             warnings,
             problems,
+            none,
             grouping,
             cut: None,
             split_given,
@@ -182,6 +199,7 @@ impl Dataset {
         if options.cut {
             data.look_at_classes()?;
             data.cut_validation(options);
+            data.none.cut_validation(options);
         }
         Ok(data)
     }
@@ -302,12 +320,13 @@ fn usable(path: &Path) -> Result<(), String> {
     }
 }
 
-/// The label names, and every row's index into them.
+/// The label names, and every row's index into them; one past the last is [`NONE`].
 fn label_indices(path: &Path, rows: &[Row], known: Option<&[String]>) -> Result<(Vec<String>, Vec<usize>)> {
     let labels = match known {
         Some(labels) => labels.to_vec(),
         None => {
-            let mut labels: Vec<String> = rows.iter().map(|row| row.label.clone()).collect();
+            let mut labels: Vec<String> =
+                rows.iter().map(|row| row.label.clone()).filter(|label| label != NONE).collect();
             labels.sort_by(|a, b| natural::compare(a, b));
             labels.dedup();
             labels
@@ -318,7 +337,8 @@ fn label_indices(path: &Path, rows: &[Row], known: Option<&[String]>) -> Result<
     let numbers_are_names = labels.iter().any(|label| label.parse::<f64>().is_ok());
     let find = |label: &str| {
         let number = || label.parse().ok().filter(|n| !numbers_are_names && *n < labels.len());
-        index.get(label).copied().or_else(number)
+        let none = (label == NONE).then_some(labels.len());
+        index.get(label).copied().or(none).or_else(number)
     };
     let mut unknown = BTreeMap::new();
     let mut indices = Vec::with_capacity(rows.len());

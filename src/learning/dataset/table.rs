@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Cut, Dataset, Grouping, Split};
+use super::{Cut, Dataset, Grouping, NONE, Sample, Split};
 
 impl Dataset {
     /// Clips per class and part, the number of groups in parentheses where groups are known, and
@@ -10,13 +10,17 @@ impl Dataset {
     pub fn split_table(&self) -> String {
         let parts: Vec<Split> = [Split::Train, Split::Val, Split::Test]
             .into_iter()
-            .filter(|split| self.count(*split) > 0)
+            .filter(|split| self.count(*split) > 0 || self.none.part(*split).next().is_some())
             .collect();
         let mut rows = vec![vec!["class".to_owned()]];
         rows[0].extend(parts.iter().map(|p| p.name().to_owned()));
         for (class, label) in self.labels.iter().enumerate() {
             let cells = parts.iter().map(|split| self.cell(*split, Some(class)));
             rows.push(std::iter::once(label.clone()).chain(cells).collect());
+        }
+        if !self.none.samples.is_empty() {
+            let cells = parts.iter().map(|split| self.counted(self.none.part(*split)));
+            rows.push(std::iter::once(NONE.to_owned()).chain(cells).collect());
         }
         let totals = parts.iter().map(|split| self.cell(*split, None));
         rows.push(std::iter::once("total".to_owned()).chain(totals).collect());
@@ -51,14 +55,15 @@ impl Dataset {
     }
 
     fn cell(&self, split: Split, class: Option<usize>) -> String {
-        let clips = || {
-            let part = self.part(split);
-            part.filter(|s| class.is_none_or(|class| s.label == class))
-        };
-        let groups: HashSet<&str> = clips().map(|s| s.group.as_str()).collect();
+        self.counted(self.part(split).filter(|s| class.is_none_or(|class| s.label == class)))
+    }
+
+    /// How many clips, and of how many groups where those are known.
+    fn counted<'a>(&self, clips: impl Iterator<Item = &'a Sample>) -> String {
+        let groups: Vec<&str> = clips.map(|s| s.group.as_str()).collect();
         match self.grouping {
-            Grouping::Clip => clips().count().to_string(),
-            _ => format!("{} ({})", clips().count(), groups.len()),
+            Grouping::Clip => groups.len().to_string(),
+            _ => format!("{} ({})", groups.len(), groups.iter().collect::<HashSet<_>>().len()),
         }
     }
 }
