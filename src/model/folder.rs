@@ -211,6 +211,7 @@ impl ModelFiles {
     pub fn with_threshold(mut self, threshold: f64) -> Self {
         let temperature = self.config.calibration.map_or(1.0, |c| c.temperature);
         self.config.calibration = Some(Calibration { temperature, threshold });
+        self.config.knowing = None;
         self
     }
 
@@ -218,6 +219,7 @@ impl ModelFiles {
     pub fn with_words(mut self, words: Words) -> Self {
         self.config.id2label = words.labels.clone();
         self.config.calibration = None;
+        self.config.knowing = None;
         self.words = Some(words);
         self
     }

@@ -134,7 +134,7 @@ impl Args {
         };
         let error = Error::clip(clip, reason);
         console.error(&error);
-        let confident = self.files()?.config.calibration.is_some();
+        let confident = self.files()?.config.can_doubt();
         let mut out = Stdout(format.exporter(self.top(format), confident));
         out.row(&Row::new(clip, Err(error))).map_err(|e| Error::io("standard output", e))?;
         Ok(Status::SomeFailed)

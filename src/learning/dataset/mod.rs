@@ -211,7 +211,9 @@ impl Dataset {
 
     /// Whether the data names clips for one part of the split, be it that none of them can be read.
     pub fn has(&self, split: Split) -> bool {
-        self.part(split).next().is_some() || self.unreadable(split).next().is_some()
+        self.part(split).next().is_some()
+            || self.unreadable(split).next().is_some()
+            || self.none.part(split).next().is_some()
     }
 
     /// The clips of one part of the split that can't be read.

@@ -26,6 +26,11 @@ impl NoneClips {
         self.samples.iter().filter(move |sample| sample.split == split)
     }
 
+    /// Those that training looks at, in the samples' order.
+    pub(in crate::learning) fn learned(&self) -> impl Iterator<Item = &Sample> {
+        self.samples.iter().filter(|sample| sample.split != Split::Test)
+    }
+
     /// Whole groups of the training clips become validation clips, where there are none yet.
     pub(super) fn cut_validation(&mut self, options: &Options) {
         if self.part(Split::Val).next().is_some() {
@@ -65,7 +70,9 @@ pub(super) fn read(dir: &Path) -> Result<Vec<Row>> {
     };
     let rows: Vec<Row> = folder::videos(dir).map(row).collect();
     match rows.is_empty() {
-        true => Err(Error::data(dir, "no video in it; --background wants clips that show none of the labels")),
+        true => {
+            Err(Error::data(dir, "no video in it; --background wants clips that show none of the labels"))
+        }
         false => Ok(rows),
     }
 }

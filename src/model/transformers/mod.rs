@@ -92,6 +92,7 @@ pub(super) fn read(dir: &Path, model_type: &str, config: &[u8], card: &str) -> R
         sampling,
         id2label,
         calibration: None,
+        knowing: None,
         licence: super::known::licence(card),
     };
     let (preprocess, settings) = processor::read(dir)?;
