@@ -12,3 +12,4 @@ mod output_file;
 mod ran;
 mod subcommands;
 mod training;
+mod unknown;
