@@ -8,7 +8,7 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::error::words;
-use crate::model::{self, Calibration, ModelConfig, ModelFiles, ModelFolder, Words};
+use crate::model::{self, KnowingConfig, ModelConfig, ModelFiles, ModelFolder, Prototypes, Words};
 use crate::networks::backbones::Backbone;
 use crate::networks::heads::{Head, MeanHead};
 use crate::video::{self, DecodeOptions, Frames, Preprocess};
@@ -23,6 +23,7 @@ pub struct Classifier {
     backbone: Box<dyn Backbone>,
     head: Head,
     baseline: Option<MeanHead>,
+    knowing: Option<(KnowingConfig, Prototypes)>,
     device: Device,
 }
 
@@ -34,7 +35,7 @@ pub struct ClipLabels {
     pub path: PathBuf,
     /// Every label of the model, by falling score; where the clip may show several, those that it shows first.
     pub labels: Vec<Label>,
-    /// Whether the top score reaches the model's threshold; `None` where the model has none.
+    /// Whether the model knows such clips well enough; `None` where it has no threshold.
     pub confident: Option<bool>,
     /// Seconds from the first frame's start to the last frame's end.
     pub duration_s: f64,
@@ -152,10 +153,11 @@ impl Classifier {
         let start = Instant::now();
         let features = self.features(&frames)?;
         let backbone = start.elapsed();
-        let labels = self.labels(&self.logits(&features)?)?;
+        let logits = self.logits(&features)?;
+        let labels = self.labels(&logits)?;
         Ok(ClipLabels {
             path: path.to_owned(),
-            confident: self.confident(&labels),
+            confident: self.confident(&features, &logits)?,
             labels,
             duration_s: frames.duration,
             frames: frames.times.len(),
@@ -227,10 +229,29 @@ impl Classifier {
         Ok(labels)
     }
 
-    /// Whether the best of `labels` reaches the model's threshold.
-    pub fn confident(&self, labels: &[Label]) -> Option<bool> {
-        let Calibration { threshold, .. } = self.config.calibration?;
-        Some(labels.first().is_some_and(|best| f64::from(best.score) >= threshold))
+    /// Whether the model knows a clip of these features and logits well enough to answer; `None` where it has no
+    /// threshold.
+    pub fn confident(&self, features: &Tensor, logits: &Tensor) -> Result<Option<bool>> {
+        let score = self.knowing(features, logits)?;
+        Ok(self.threshold().zip(score).map(|(threshold, score)| score >= threshold))
+    }
+
+    /// How well the model knows a clip of these features and logits, the more the better; `None` where it has no
+    /// threshold.
+    pub fn knowing(&self, features: &Tensor, logits: &Tensor) -> Result<Option<f64>> {
+        if let Some((config, prototypes)) = &self.knowing {
+            return Ok(Some(config.score(&prototypes.parts(features, logits)?)));
+        }
+        if self.config.calibration.is_none() {
+            return Ok(None);
+        }
+        Ok(self.scores(logits)?.into_iter().max_by(f32::total_cmp).map(f64::from))
+    }
+
+    /// What [`Self::knowing`] has to reach.
+    pub fn threshold(&self) -> Option<f64> {
+        let calibrated = || self.config.calibration.map(|c| c.threshold);
+        self.config.knowing.map(|knowing| knowing.threshold).or_else(calibrated)
     }
 
     /// Length of the CNN's feature vectors.
@@ -287,11 +308,17 @@ impl Parts<'_> {
         } else {
             None
         };
+        let knowing = match config.knowing {
+            Some(knowing) => {
+                Some((knowing, Prototypes::load(&knowing, dim, &vb.pp("knowing")).map_err(wrong)?))
+            }
+            None => None,
+        };
         let crop = preprocess.crop_size;
         backbone
             .check([config.sampling.frames, crop.height, crop.width])
             .map_err(|e| Error::model(path, words(&e)))?;
         let (name, device) = (model::name(path), device.clone());
-        Ok(Classifier { name, config, preprocess, backbone, head, baseline, device })
+        Ok(Classifier { name, config, preprocess, backbone, head, baseline, knowing, device })
     }
 }

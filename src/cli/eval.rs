@@ -17,7 +17,8 @@ use super::{Console, Status, interrupt, shell};
 /// Measure a model on labelled clips
 ///
 /// DATA is read as `classify train` reads it; its labels must be the model's. A clip that can't be
-/// read counts as answered wrongly and is named.
+/// read counts as answered wrongly and is named. Clips with the label `_none_` show none of the labels:
+/// the model should be 'not sure' of them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Labelled clips
@@ -71,18 +72,19 @@ impl Args {
         let part = self.part(&data, &mut warnings);
         let samples: Vec<&Sample> = data.samples.iter().filter(|s| part.has(s.split)).collect();
         let unreadable: Vec<&Problem> = data.problems.iter().filter(|p| part.has(p.sample.split)).collect();
-        if samples.is_empty() && unreadable.is_empty() {
+        let none: Vec<&Sample> = data.none.samples.iter().filter(|s| part.has(s.split)).collect();
+        if samples.len() + unreadable.len() + none.len() == 0 {
             return Err(Error::data(&self.data, format!("no {} clips in it", part.name())));
         }
         let stop = interrupt::flag();
         let threads = self.threads.map_or_else(bulk::available_threads, |n| n as usize);
-        console.start_progress(samples.len(), "clips");
+        console.start_progress(samples.len() + none.len(), "clips");
         let progress = |done: usize| {
             if done > 0 {
                 console.step(0);
             }
         };
-        let evaluation = measure(&classifier, &samples, &unreadable, None, threads, &stop, &progress)?;
+        let evaluation = measure(&classifier, &samples, &unreadable, &none, None, threads, &stop, &progress)?;
         console.end_progress();
         if stop.load(Ordering::Relaxed) {
             console.note("interrupted");
@@ -91,7 +93,9 @@ impl Args {
         for problem in evaluation.problems() {
             console.error(problem);
         }
-        let clips = samples.len() + unreadable.len();
+        let missing = data.none.problems.iter().filter(|problem| part.has(problem.sample.split));
+        missing.clone().for_each(|problem| console.error(problem));
+        let clips = samples.len() + unreadable.len() + none.len();
         if let Some(first) = evaluation.problems().first().filter(|_| evaluation.problems().len() == clips) {
             let reason = format!("none of the {clips} clips to measure can be read; the first, {first}");
             return Err(Error::data(&self.data, reason));
@@ -99,16 +103,16 @@ impl Args {
         warnings.extend(evaluation.warnings());
         warnings.iter().for_each(|warning| console.warning(warning));
         if let Some(dir) = &self.report {
+            let mut facts =
+                vec![("Speed", format!("{:.1} clips/s, {threads} threads", evaluation.clips_per_second()))];
+            facts.extend(evaluation.doubt().map(|doubt| ("None of the labels", doubt.summary())));
             let report = TrainingReport {
                 title: classifier.name(),
                 part: part.name(),
                 results: &[],
                 several: None,
                 warnings: &warnings,
-                facts: &[(
-                    "Speed",
-                    format!("{:.1} clips/s, {threads} threads", evaluation.clips_per_second()),
-                )],
+                facts: &facts,
                 command: &shell::line(std::env::args_os()),
                 epochs: &[],
                 best_epoch: None,
@@ -126,7 +130,8 @@ impl Args {
             Format::Text => evaluation.text(part.name(), &data.labels),
             Format::Json => evaluation.json(classifier.name(), part.name()).to_string(),
         })?;
-        Ok(if evaluation.errors() > 0 { Status::SomeFailed } else { Status::Done })
+        let failed = evaluation.errors() + evaluation.problems().len() + missing.count();
+        Ok(if failed > 0 { Status::SomeFailed } else { Status::Done })
     }
 
     /// What there is to say of a model that is asked something else than the data says.

@@ -189,6 +189,13 @@ fn show(files: &ModelFiles) -> String {
     if let Some(calibration) = config.calibration {
         facts.push(("not sure", format!("below a score of {:.3}", calibration.threshold)));
     }
+    if let Some(knowing) = config.knowing {
+        let kept = 100.0 * knowing.keep;
+        facts.push((
+            "not sure",
+            format!("of clips unlike those of its labels; keeps {kept:.0} % of right answers"),
+        ));
+    }
     facts.extend(config.licence.iter().map(|licence| ("licence", licence.clone())));
     page(facts, files.card())
 }

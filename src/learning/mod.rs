@@ -4,6 +4,7 @@ pub(crate) mod calibration;
 pub mod dataset;
 pub mod evaluation;
 pub(crate) mod features;
+mod knowing;
 pub mod metrics;
 pub(crate) mod report;
 pub(crate) mod thresholds;

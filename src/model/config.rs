@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::Scoring;
+use super::{KnowingConfig, Scoring};
 use crate::networks::backbones::BackboneConfig;
 use crate::networks::heads::{HeadConfig, LstmConfig};
 use crate::video::Sampling;
@@ -34,6 +34,9 @@ pub struct ModelConfig {
     /// What makes scores probabilities, where that was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
+    /// What a trained model knows its own labels' clips by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knowing: Option<KnowingConfig>,
     /// SPDX expression of the weights' licence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence: Option<String>,
@@ -85,7 +88,12 @@ impl ModelConfig {
         {
             bail!("config.json: calibration temperature must be above 0");
         }
-        Ok(())
+        self.knowing.map_or(Ok(()), |knowing| knowing.check())
+    }
+
+    /// Whether an answer may be 'not sure'.
+    pub fn can_doubt(&self) -> bool {
+        self.calibration.is_some() || self.knowing.is_some()
     }
 }
 

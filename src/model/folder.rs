@@ -221,6 +221,7 @@ impl ModelFiles {
         }
         let temperature = self.config.calibration.map_or(1.0, |c| c.temperature);
         self.config.calibration = Some(Calibration { temperature, threshold });
+        self.config.knowing = None;
         self
     }
 
@@ -230,6 +231,7 @@ impl ModelFiles {
         self.config.scores = words.scoring();
         self.config.thresholds.clear();
         self.config.calibration = None;
+        self.config.knowing = None;
         self.words = Some(words);
         self
     }

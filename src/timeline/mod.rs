@@ -307,11 +307,16 @@ impl Collector<'_> {
     }
 }
 
-/// The model's probabilities for a run of units' features, each `f32 [T', D]`.
+/// The model's probabilities for a run of units' features, each `f32 [T', D]`, and behind them the score of knowing.
 fn scores(classifier: &Classifier, grid: &Grid, features: &[&Tensor]) -> Result<Vec<f32>> {
     let features = match grid.whole_units {
         true => Tensor::stack(features, 0)?,
         false => Tensor::cat(features, 0)?.unsqueeze(0)?,
     };
-    classifier.scores(&classifier.logits(&features)?)
+    let logits = classifier.logits(&features)?;
+    let mut scores = classifier.scores(&logits)?;
+    if classifier.config().knowing.is_some() {
+        scores.extend(classifier.knowing(&features, &logits)?.map(|score| score as f32));
+    }
+    Ok(scores)
 }

@@ -24,8 +24,12 @@ struct Open {
 
 impl Segments {
     /// Adds a unit. Returns the segments that it ends.
-    pub(super) fn push(&mut self, unit: Scored, classifier: &Classifier) -> Vec<Segment> {
-        let threshold = classifier.config().calibration.map_or(0.0, |c| c.threshold);
+    pub(super) fn push(&mut self, mut unit: Scored, classifier: &Classifier) -> Vec<Segment> {
+        let mut threshold = classifier.threshold().unwrap_or(0.0);
+        if classifier.config().knowing.is_some() {
+            let known = unit.scores.pop().is_some_and(|score| f64::from(score) >= threshold);
+            threshold = if known { 0.0 } else { f64::INFINITY };
+        }
         self.add(unit, &classifier.config().id2label, threshold)
     }
 

@@ -13,3 +13,4 @@ mod ran;
 mod several;
 mod subcommands;
 mod training;
+mod unknown;

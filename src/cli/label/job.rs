@@ -30,7 +30,7 @@ impl Job<'_> {
 
     /// Whether scores are known to mean something, so that an answer may be "not sure".
     pub(super) fn is_calibrated(&self) -> bool {
-        self.model.config.calibration.is_some()
+        self.model.config.can_doubt()
     }
 
     pub(super) fn is_stopped(&self) -> bool {

@@ -141,7 +141,7 @@ impl Args {
         console.error(&error);
         let config = self.files()?.config;
         let top = self.top(format, &config);
-        let mut out = Stdout(format.exporter(top, config.calibration.is_some()));
+        let mut out = Stdout(format.exporter(top, config.can_doubt()));
         out.row(&Row::new(clip, Err(error))).map_err(|e| Error::io("standard output", e))?;
         Ok(Status::SomeFailed)
     }

@@ -46,6 +46,10 @@ pub(super) struct Args {
     /// Regular expression with one capture: a clip's group (its source video, camera or person)
     #[arg(long, value_name = "REGEX", help_heading = "Data")]
     group: Option<String>,
+    /// Folder of clips that show none of the labels, so that the model learns to be 'not sure' of such; a class folder
+    /// or a label in the list named `_none_` is the same
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    background: Option<PathBuf>,
     #[command(flatten)]
     network: network::NetworkArgs,
     #[command(flatten)]
@@ -150,7 +154,11 @@ impl Args {
     /// The labelled clips, and what there is to say about them.
     fn data(&self, console: &Console) -> Result<Dataset> {
         // The same validation clips whatever the seed, so that runs can be compared and chosen from.
-        let settings = dataset::Options { group: self.group.clone(), ..Default::default() };
+        let settings = dataset::Options {
+            group: self.group.clone(),
+            background: self.background.clone(),
+            ..Default::default()
+        };
         let data = Dataset::open(&self.data, &settings)?;
         if data.task == Task::AnyOf {
             console.note(
@@ -161,6 +169,7 @@ impl Args {
         console.note(data.split_table().trim_end());
         data.warnings.iter().for_each(|warning| console.warning(warning));
         left_out(&data.problems, console);
+        left_out(&data.none.problems, console);
         Ok(data)
     }
 
@@ -183,6 +192,7 @@ impl Args {
             balance: learning.balance(),
             temporal_shift: finetuning.temporal_shift,
             refit: !learning.no_refit,
+            keep: learning.keep,
             finetune,
             cache: cache.filter(|_| !process.no_cache),
             threads: self.cores(),
@@ -198,8 +208,9 @@ impl Args {
         for problem in quoted.problems() {
             console.warning(format!("counted as wrong: {problem}"));
         }
+        let doubt = quoted.doubt().map_or(String::new(), |doubt| format!("\n{}", doubt.summary()));
         say(&format!(
-            "{}\nmodel: {}\nreport: {}",
+            "{}{doubt}\nmodel: {}\nreport: {}",
             quoted.summary(part, data.labels.len()),
             self.output.display(),
             self.output.join("report.html").display()

@@ -102,7 +102,7 @@ fn files(folder: &Path) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-fn videos(folder: &Path) -> impl Iterator<Item = PathBuf> {
+pub(super) fn videos(folder: &Path) -> impl Iterator<Item = PathBuf> {
     files(folder).filter(|path| has_video_ending(path))
 }
 

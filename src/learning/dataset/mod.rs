@@ -7,6 +7,7 @@ mod columns;
 mod folder;
 mod groups;
 mod list;
+mod none;
 mod split;
 mod table;
 mod task;
@@ -22,6 +23,7 @@ use crate::files::{natural, regular};
 use crate::{Error, Result};
 
 pub use groups::Grouping;
+pub use none::{NONE, NoneClips};
 pub use split::{Cut, Split};
 pub use task::Task;
 pub use warning::Warning;
@@ -41,11 +43,13 @@ pub struct Options {
     pub share: f64,
     /// Decides which groups the validation part takes.
     pub seed: u64,
+    /// A folder of clips that show none of the labels, beside those that the data calls [`NONE`].
+    pub background: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { group: None, labels: None, cut: true, share: 0.2, seed: 0 }
+        Self { group: None, labels: None, cut: true, share: 0.2, seed: 0, background: None }
     }
 }
 
@@ -113,6 +117,8 @@ pub struct Dataset {
     pub warnings: Vec<Warning>,
     /// Clips that were left out.
     pub problems: Vec<Problem>,
+    /// Clips that show none of the labels; they are in no list above.
+    pub none: NoneClips,
     /// Where the groups come from.
     pub grouping: Grouping,
     /// How the validation part was cut; `None` where it was given.
@@ -143,12 +149,15 @@ impl Dataset {
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
         let path = path.as_ref();
         let meta = fs::metadata(path).map_err(|e| Error::io(path, e))?;
-        let (rows, mut warnings, task) = if meta.is_dir() {
+        let (mut rows, mut warnings, task) = if meta.is_dir() {
             let (rows, warnings) = folder::read(path)?;
             (rows, warnings, Task::OneOf)
         } else {
             list::read(path)?
         };
+        if let Some(background) = &options.background {
+            rows.extend(none::read(background)?);
+        }
         if rows.is_empty() {
             return Err(Error::data(path, "no labelled clip in it"));
         }
@@ -156,7 +165,7 @@ impl Dataset {
         let (grouping, groups) = groups::of_rows(&rows, options.group.as_deref(), &mut warnings)?;
         let split_given = rows.iter().any(|row| row.split.is_some());
 
-        let (mut samples, mut problems) = (Vec::new(), Vec::new());
+        let (mut samples, mut problems, mut none) = (Vec::new(), Vec::new(), NoneClips::default());
         let mut seen = HashSet::new();
         let mut repeated = 0;
         for ((row, labels), group) in rows.into_iter().zip(indices).zip(groups) {
@@ -165,7 +174,12 @@ impl Dataset {
                 repeated += 1;
                 continue;
             }
+            let is_none = task == Task::OneOf && labels.is_empty();
             let sample = Sample { path: row.path, name: row.name, labels, split, group };
+            let (samples, problems) = match is_none {
+                true => (&mut none.samples, &mut none.problems),
+                false => (&mut samples, &mut problems),
+            };
             match usable(&sample.path) {
                 Ok(()) => samples.push(sample),
                 Err(reason) => problems.push(Problem { sample, reason }),
@@ -174,11 +188,14 @@ impl Dataset {
         if repeated > 0 {
             warnings.push(Warning::RepeatedRows(repeated));
         }
-        if samples.is_empty() {
-            let first = &problems[0];
+        if samples.is_empty() && (none.samples.is_empty() || options.cut) {
+            let Some(first) = problems.first().or(none.problems.first()) else {
+                let reason = format!("its clips are all `{NONE}`: there is no label to learn");
+                return Err(Error::data(path, reason));
+            };
             let reason = format!(
                 "none of its {} clips can be read; the first, {first} (paths in a list are relative to the list's own folder)",
-                problems.len(),
+                problems.len() + none.problems.len(),
             );
             return Err(Error::data(path, reason));
         }
@@ -189,6 +206,7 @@ impl Dataset {
             samples,
             warnings,
             problems,
+            none,
             grouping,
             cut: None,
             split_given,
@@ -200,6 +218,7 @@ impl Dataset {
         if options.cut {
             data.look_at_classes()?;
             data.cut_validation(options);
+            data.none.cut_validation(options);
         }
         Ok(data)
     }
@@ -211,7 +230,9 @@ impl Dataset {
 
     /// Whether the data names clips for one part of the split, be it that none of them can be read.
     pub fn has(&self, split: Split) -> bool {
-        self.part(split).next().is_some() || self.unreadable(split).next().is_some()
+        self.part(split).next().is_some()
+            || self.unreadable(split).next().is_some()
+            || self.none.part(split).next().is_some()
     }
 
     /// The clips of one part of the split that can't be read.
@@ -330,7 +351,7 @@ fn usable(path: &Path) -> Result<(), String> {
     }
 }
 
-/// The label names, and every row's indices into them, rising.
+/// The label names, and every row's indices into them, rising; none for [`NONE`].
 fn label_indices(
     path: &Path,
     rows: &[Row],
@@ -339,7 +360,8 @@ fn label_indices(
     let labels = match known {
         Some(labels) => labels.to_vec(),
         None => {
-            let mut labels: Vec<String> = rows.iter().flat_map(|row| row.labels.clone()).collect();
+            let named = rows.iter().flat_map(|row| row.labels.clone());
+            let mut labels: Vec<String> = named.filter(|label| label != NONE).collect();
             labels.sort_by(|a, b| natural::compare(a, b));
             labels.dedup();
             labels
@@ -356,7 +378,7 @@ fn label_indices(
     let mut indices = Vec::with_capacity(rows.len());
     for row in rows {
         let mut own = Vec::with_capacity(row.labels.len());
-        for label in &row.labels {
+        for label in row.labels.iter().filter(|label| *label != NONE) {
             match find(label) {
                 Some(i) => own.push(i),
                 None => *unknown.entry(label.as_str()).or_insert(0) += 1,

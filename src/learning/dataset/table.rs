@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Cut, Dataset, Grouping, Sample, Split, Task};
+use super::{Cut, Dataset, Grouping, NONE, Sample, Split, Task};
 
 impl Dataset {
     /// Clips per class and part, the number of groups in parentheses where groups are known, and
@@ -10,7 +10,7 @@ impl Dataset {
     pub fn split_table(&self) -> String {
         let parts: Vec<Split> = [Split::Train, Split::Val, Split::Test]
             .into_iter()
-            .filter(|split| self.count(*split) > 0)
+            .filter(|split| self.count(*split) > 0 || self.none.part(*split).next().is_some())
             .collect();
         let mut rows = vec![vec!["class".to_owned()]];
         rows[0].extend(parts.iter().map(|p| p.name().to_owned()));
@@ -21,6 +21,10 @@ impl Dataset {
         if self.task == Task::AnyOf {
             let none = parts.iter().map(|split| self.cell(*split, |s| s.labels.is_empty()));
             rows.push(std::iter::once("none of them".to_owned()).chain(none).collect());
+        }
+        if !self.none.samples.is_empty() {
+            let cells = parts.iter().map(|split| self.counted(self.none.part(*split)));
+            rows.push(std::iter::once(NONE.to_owned()).chain(cells).collect());
         }
         let totals = parts.iter().map(|split| self.cell(*split, |_| true));
         rows.push(std::iter::once("total".to_owned()).chain(totals).collect());
@@ -55,11 +59,15 @@ impl Dataset {
     }
 
     fn cell(&self, split: Split, counts: impl Fn(&Sample) -> bool) -> String {
-        let clips = || self.part(split).filter(|s| counts(s));
-        let groups: HashSet<&str> = clips().map(|s| s.group.as_str()).collect();
+        self.counted(self.part(split).filter(|s| counts(s)))
+    }
+
+    /// How many clips, and of how many groups where those are known.
+    fn counted<'a>(&self, clips: impl Iterator<Item = &'a Sample>) -> String {
+        let groups: Vec<&str> = clips.map(|s| s.group.as_str()).collect();
         match self.grouping {
-            Grouping::Clip => clips().count().to_string(),
-            _ => format!("{} ({})", clips().count(), groups.len()),
+            Grouping::Clip => groups.len().to_string(),
+            _ => format!("{} ({})", groups.len(), groups.iter().collect::<HashSet<_>>().len()),
         }
     }
 }

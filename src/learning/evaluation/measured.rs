@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use super::{Evaluation, SeveralEvaluation, evaluate, evaluate_several};
+use super::{Doubt, Evaluation, SeveralEvaluation, evaluate, evaluate_several};
 use crate::learning::dataset::{Dataset, Problem, Sample};
 use crate::learning::features::FeatureCache;
 use crate::learning::report::{Mistake, SeveralMistake};
@@ -27,16 +27,20 @@ pub fn measure(
     classifier: &Classifier,
     samples: &[&Sample],
     unreadable: &[&Problem],
+    none: &[&Sample],
     cache: Option<&FeatureCache>,
     threads: usize,
     stop: &AtomicBool,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Measured> {
     Ok(match classifier.config().scores.is_softmax() {
-        true => Measured::OneOf(evaluate(classifier, samples, unreadable, cache, threads, stop, progress)?),
-        false => Measured::AnyOf(evaluate_several(
-            classifier, samples, unreadable, cache, threads, stop, progress,
-        )?),
+        true => {
+            Measured::OneOf(evaluate(classifier, samples, unreadable, none, cache, threads, stop, progress)?)
+        }
+        false => {
+            let all: Vec<&Sample> = samples.iter().chain(none).copied().collect();
+            Measured::AnyOf(evaluate_several(classifier, &all, unreadable, cache, threads, stop, progress)?)
+        }
     })
 }
 
@@ -46,6 +50,15 @@ impl Measured {
         match self {
             Self::OneOf(e) => &e.problems,
             Self::AnyOf(e) => &e.problems,
+        }
+    }
+
+    /// How well it tells what it knows from the rest; see [`Evaluation::doubt`].
+    pub fn doubt(&self) -> Option<&Doubt> {
+        match self {
+            Self::OneOf(e) => e.doubt.as_ref(),
+            // Its thresholds are part of its figures.
+            Self::AnyOf(_) => None,
         }
     }
 

@@ -48,11 +48,14 @@ pub fn finish(
     let measured_on = |model: &ModelFolder, split: Split| -> Result<(Classifier, Measured)> {
         let samples: Vec<&Sample> = data.part(split).collect();
         let unreadable: Vec<&Problem> = data.problems.iter().filter(|p| p.sample.split == split).collect();
+        let none: Vec<&Sample> = data.none.part(split).collect();
         let classifier = Classifier::new(model, &Device::Cpu)?;
         let cache = options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
         let (cache, never) = (cache.as_ref(), AtomicBool::new(false));
         let evaluation =
-            measure(&classifier, &samples, &unreadable, cache, options.threads, &never, &|_| measured())?;
+            measure(&classifier, &samples, &unreadable, &none, cache, options.threads, &never, &|_| {
+                measured()
+            })?;
         Ok((classifier, evaluation))
     };
     // A refitted model has learned the validation clips: their figures are of the model before.
@@ -65,8 +68,11 @@ pub fn finish(
     }
     let figures = Figures { validation, test };
 
-    let facts = facts(&folder, outcome, data, options, took);
+    let mut facts = facts(&folder, outcome, data, options, took);
     let (part, quoted) = figures.quoted();
+    if let (Some(_), Some(doubt)) = (folder.config.knowing, quoted.doubt()) {
+        facts.push(("None of the labels", format!("{}, of the {part} clips", doubt.summary())));
+    }
     let mut warnings: Vec<String> = data.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(quoted.warnings());
     let samples: Vec<&Sample> = data.part(if part == "test" { Split::Test } else { Split::Val }).collect();

@@ -60,6 +60,7 @@ pub fn train(
         Task::AnyOf => vec![0.5; data.labels.len()],
     };
     base.config.calibration = None;
+    base.config.knowing = None;
     options.check(&base)?;
     if options.temporal_shift {
         base.config.backbone.set_temporal_shift(true)?;
@@ -81,23 +82,26 @@ pub fn train(
         problems: Vec::new(),
         warnings: Vec::new(),
     };
-    let (mut folder, features) = run.stages(base.clone())?;
+    let (mut folder, mut features) = run.stages(base.clone())?;
     if run.stopped() && run.history.is_empty() {
         return Err(Error::Interrupted("no epoch is over, so there is no model yet".into()));
     }
-    let mut before_refit = None;
+    let (mut before_refit, mut refit_features) = (None, None);
     if options.refit && !run.stopped() {
         let history = run.history.clone();
         run.chosen = Some(history.clone());
         // A CNN knows its training clips; a head learned after it does best where it meets others, too, so the CNN stays
         // as it is. A head that is as good as it was tuned goes with its CNN: both are trained once more.
         let refitted = match head_is_better(&history) {
-            true => run.heads(folder.clone(), &features),
-            false => run.stages(base).map(|(folder, _)| folder),
+            true => run.heads(folder.clone(), &features).map(|folder| (folder, None)),
+            false => run.stages(base).map(|(folder, features)| (folder, Some(features))),
         };
         // Half a refit is worth less than the model whose choices it follows; its epochs are no part of that.
         match refitted {
-            Ok(refitted) if !run.stopped() => before_refit = Some(std::mem::replace(&mut folder, refitted)),
+            Ok((refitted, seen)) if !run.stopped() => {
+                before_refit = Some(std::mem::replace(&mut folder, refitted));
+                refit_features = seen;
+            }
             Err(error) if !run.stopped() => {
                 run.history = history;
                 run.warnings.push(format!("the refit failed, the model before it is kept: {error}"));
@@ -110,6 +114,16 @@ pub fn train(
             temper(&mut model.weights, temperature)?;
             model.weights = model.weights.rounded(&Device::Cpu)?;
             model.config.thresholds.clone_from(&run.thresholds);
+        }
+        // The threshold, as the temperature, is one for clips that were not learned: of the model before the refit.
+        let mut knowing = None;
+        if let Some(before) = &mut before_refit {
+            knowing = run.learn_to_doubt(before, &features, false, None)?;
+            features = refit_features.unwrap_or(features);
+        }
+        let refitted = before_refit.is_some();
+        if knowing.is_some() || !refitted {
+            run.learn_to_doubt(&mut folder, &features, refitted, knowing)?;
         }
     }
     let Run { temperature, history, problems, warnings, .. } = run;
@@ -148,6 +162,7 @@ fn digest(base: &ModelFolder, data: &Dataset, options: &TrainOptions) -> Result<
         device: Device::Cpu,
         resume: false,
         refit: false,
+        keep: 0.0,
         ..options.clone()
     };
     let mut hasher = blake3::Hasher::new();

@@ -94,6 +94,7 @@ pub(super) fn read(dir: &Path, model_type: &str, config: &[u8], card: &str) -> R
         scores: Scoring::Softmax,
         thresholds: Vec::new(),
         calibration: None,
+        knowing: None,
         licence: super::known::licence(card),
     };
     let (preprocess, settings) = processor::read(dir)?;
