@@ -9,6 +9,7 @@ use crate::learning::report::TrainingReport;
 use crate::{Error, Result, bulk, files};
 
 use super::console::Verbosity;
+use super::figures::FiguresFormat;
 use super::model_args::ModelArgs;
 use super::sink::say;
 use super::{Console, Status, interrupt, shell};
@@ -27,8 +28,8 @@ pub(super) struct Args {
     #[arg(long, value_enum)]
     split: Option<Part>,
     /// How the figures are written
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(short, long, value_enum, default_value_t = FiguresFormat::Text)]
+    format: FiguresFormat,
     /// Write a page with confusion matrix and mistakes, report.html, into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -45,12 +46,6 @@ enum Part {
     Val,
     Test,
     All,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 impl Args {
@@ -107,7 +102,7 @@ impl Args {
                     "Speed",
                     format!("{:.1} clips/s, {threads} threads", evaluation.clips_per_second()),
                 )],
-                command: &shell::line(std::env::args_os()),
+                command: &shell::line(shell::typed()),
                 epochs: &[],
                 best_epoch: None,
                 dataset: &data,
@@ -120,8 +115,8 @@ impl Args {
             console.note(format!("report: {}", file.display()));
         }
         say(&match self.format {
-            Format::Text => evaluation.text(part.name(), &data.labels),
-            Format::Json => evaluation.json(classifier.name(), part.name()).to_string(),
+            FiguresFormat::Text => evaluation.text(part.name(), &data.labels),
+            FiguresFormat::Json => evaluation.json(classifier.name(), part.name()).to_string(),
         })?;
         Ok(if metrics.errors > 0 { Status::SomeFailed } else { Status::Done })
     }

@@ -15,6 +15,7 @@ mod shot;
 use std::path::Path;
 
 use candle_core::Tensor;
+use serde::Serialize;
 
 use crate::video::{DecodeOptions, Frames, Walk};
 use crate::{Classifier, Result};
@@ -31,7 +32,7 @@ pub use format::TimelineFormat;
 pub const WINDOW: f64 = 6.0;
 
 /// A stretch of a video in which one thing happens.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Segment {
     /// Seconds from the video's first picture.
     pub start: f64,
