@@ -55,11 +55,6 @@ class Memory:
         self.file: IO[bytes] = os.fdopen(os.memfd_create("classify"), "w+b")
         self.path = f"/proc/{os.getpid()}/fd/{self.file.fileno()}"
 
-    def content(self) -> bytes:
-        """All that was written to it."""
-        self.file.seek(0)
-        return self.file.read()
-
     def numbers(self, shape: list[int], kind: str) -> Any:
         """What was written to it, as an array."""
         import numpy

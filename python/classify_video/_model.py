@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import tempfile
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import _start  # noqa: F401
 from ._classify import Ticket, Workers
-from ._errors import ClassifyError, ClipError, ClipWarning, UsageError
+from ._errors import ClipError, ClipWarning, UsageError
 from ._given import Clip, Given, Memory
 from ._results import ClipLabels, FailedClip, Label, Segment, Timeline
 
@@ -184,8 +185,7 @@ class Model:
         """
         within("window", window, 0.1, 3600)
         given = Given(film)
-        ticket = self._workers.timeline(os.path.join(os.curdir, given.path), given.name, window, cuts)
-        answer = json.loads(ticket.wait())
+        answer = json.loads(self._workers.timeline(given.path, given.name, window, cuts).wait())
         segments = (
             Segment(one["start"], one["end"], one["label"], single(one["score"])) for one in answer["segments"]
         )
@@ -193,12 +193,15 @@ class Model:
 
     def filmstrip(self, clip: Clip) -> bytes | None:
         """Some of the frames that the model sees side by side, a JPEG picture; `None` where the clip can't be read."""
-        given, memory = Given(clip), Memory()
-        try:
-            self._workers.strip(given.path, given.name, memory.path).wait()
-        except ClassifyError:
-            return None
-        return memory.content() or None
+        given = Given(clip)
+        with tempfile.TemporaryDirectory() as folder:
+            file = os.path.join(folder, "strip.jpg")
+            try:
+                self._workers.strip(given.path, given.name, file).wait()
+                with open(file, "rb") as strip:
+                    return strip.read()
+            except (ClipError, FileNotFoundError):
+                return None
 
     def _numbers(self, clip: Clip, ask: Any, kind: str) -> Any:
         given, memory = Given(clip), Memory()
@@ -209,15 +212,19 @@ class Model:
 
     def _many(self, clips: Iterable[Given | FailedClip], raises: bool) -> Iterator[Any]:
         begun: deque[tuple[Given, Ticket] | FailedClip] = deque()
-        for clip in clips:
-            if isinstance(clip, FailedClip):
-                begun.append(clip)
-            else:
-                begun.append((clip, self._workers.label(clip.path, clip.name, False)))
-            if len(begun) >= AHEAD * self.threads:
+        try:
+            for clip in clips:
+                if isinstance(clip, FailedClip):
+                    begun.append(clip)
+                else:
+                    begun.append((clip, self._workers.label(clip.path, clip.name, False)))
+                if len(begun) >= AHEAD * self.threads:
+                    yield self._row(begun.popleft(), raises)
+            while begun:
                 yield self._row(begun.popleft(), raises)
-        while begun:
-            yield self._row(begun.popleft(), raises)
+        finally:
+            # Work that nobody waits for ends.
+            begun.clear()
 
     def _row(self, begun: tuple[Given, Ticket] | FailedClip, raises: bool) -> ClipLabels | FailedClip:
         if isinstance(begun, FailedClip):

@@ -60,7 +60,8 @@ struct Lane {
 
 impl Lane {
     fn new(setup: Setup, timeout: Duration, slots: usize) -> Result<Arc<Self>> {
-        let threads = rayon::ThreadPoolBuilder::new().num_threads(slots).build();
+        // A mistake of ours costs its clip's answer, not Python.
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(slots).panic_handler(|_| ()).build();
         let slots = threads.map_err(|e| Error::Usage(format!("can't start {slots} threads: {e}")))?;
         Ok(Arc::new(Self { pool: Pool::of_this_program(setup, timeout)?, slots }))
     }
@@ -239,9 +240,13 @@ impl Ticket {
                         .map(|value| value.to_string())
                         .map_err(|error| about(py, &error, self.name.clone()));
                 }
-                Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+                Err(RecvTimeoutError::Timeout) => py.check_signals().inspect_err(|_| {
+                    // The exception keeps what it passes through, this ticket too.
+                    self.stop.store(true, Ordering::Relaxed);
+                })?,
                 Err(RecvTimeoutError::Disconnected) => {
-                    let error = Error::clip(&self.name, "was asked for twice");
+                    let reason = "no answer came: a mistake inside this program, please report it";
+                    let error = Error::clip(&self.name, reason);
                     return Err(raised(py, &error));
                 }
             }
