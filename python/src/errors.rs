@@ -1,8 +1,8 @@
 //! The program's errors as Python's.
 
 use classify::Error;
-use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 /// The class of `classify_video._errors` that `error` is in Python.
 pub(crate) fn class(error: &Error) -> &'static str {
@@ -29,26 +29,22 @@ pub(crate) fn path(error: &Error) -> Option<String> {
 
 /// `error` to be raised.
 pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
-    of(py, class(error), path(error), error.reason())
+    of(py, class(error), path(error), error)
 }
 
-/// What is wrong with what the caller knows as `name`, to be raised.
-pub(crate) fn about(py: Python<'_>, error: &Error, name: String) -> PyErr {
+/// What is wrong with the clip that the caller knows as `name`, to be raised.
+pub(crate) fn about(py: Python<'_>, error: &Error, name: &Py<PyString>) -> PyErr {
     match error {
-        Error::Clip { .. } => of(py, "ClipError", Some(name), error.reason()),
-        Error::Interrupted(reason) => PyKeyboardInterrupt::new_err(reason.clone()),
-        // A worker that can't be started says so by its usage of the model.
-        other => of(py, "ClassifyError", path(other), other.reason()),
+        Error::Clip { .. } => of(py, class(error), name, error),
+        // A worker that can't be started is not of the caller's doing.
+        _ => of(py, "ClassifyError", path(error), error),
     }
 }
 
-fn of(py: Python<'_>, class: &str, path: Option<String>, reason: String) -> PyErr {
+fn of<'py>(py: Python<'py>, class: &str, path: impl IntoPyObject<'py>, error: &Error) -> PyErr {
     let made = py
         .import("classify_video._errors")
         .and_then(|errors| errors.getattr(class))
-        .and_then(|class| class.call1((path, reason)));
-    match made {
-        Ok(error) => PyErr::from_value(error),
-        Err(error) => error,
-    }
+        .and_then(|class| class.call1((path, error.reason())));
+    made.map_or_else(|error| error, PyErr::from_value)
 }

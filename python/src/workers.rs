@@ -12,6 +12,7 @@ use classify::internals::bulk::worker::{self, Pool, Request, Setup};
 use classify::model::{Changes, Description, ModelFiles, Words, embedded_models};
 use classify::{Error, Result};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use crate::errors::{about, raised};
 
@@ -106,22 +107,22 @@ impl Workers {
     }
 
     /// Has the clip at `path`, which the caller knows as `name`, labelled.
-    fn label(&self, py: Python<'_>, path: PathBuf, name: String, alone: bool) -> PyResult<Ticket> {
+    fn label(&self, py: Python<'_>, path: PathBuf, name: Py<PyString>, alone: bool) -> PyResult<Ticket> {
         self.ask(py, path, name, alone, self.timeout, |path| Request::label(path))
     }
 
     /// Has its filmstrip saved in the file `to`.
-    fn strip(&self, py: Python<'_>, path: PathBuf, name: String, to: PathBuf) -> PyResult<Ticket> {
+    fn strip(&self, py: Python<'_>, path: PathBuf, name: Py<PyString>, to: PathBuf) -> PyResult<Ticket> {
         self.ask(py, path, name, true, self.timeout, |path| Request::strip(path, to))
     }
 
     /// Has the frames that the model sees saved in the file `to`.
-    fn frames(&self, py: Python<'_>, path: PathBuf, name: String, to: PathBuf) -> PyResult<Ticket> {
+    fn frames(&self, py: Python<'_>, path: PathBuf, name: Py<PyString>, to: PathBuf) -> PyResult<Ticket> {
         self.ask(py, path, name, true, self.timeout, |path| Request::frames(path, to))
     }
 
     /// Has what the CNN makes of them saved in the file `to`.
-    fn features(&self, py: Python<'_>, path: PathBuf, name: String, to: PathBuf) -> PyResult<Ticket> {
+    fn features(&self, py: Python<'_>, path: PathBuf, name: Py<PyString>, to: PathBuf) -> PyResult<Ticket> {
         self.ask(py, path, name, true, self.timeout, |path| Request::features(path, to))
     }
 
@@ -130,7 +131,7 @@ impl Workers {
         &self,
         py: Python<'_>,
         path: PathBuf,
-        name: String,
+        name: Py<PyString>,
         window: Option<f64>,
         cuts: bool,
     ) -> PyResult<Ticket> {
@@ -191,7 +192,7 @@ impl Workers {
         &self,
         py: Python<'_>,
         path: PathBuf,
-        name: String,
+        name: Py<PyString>,
         alone: bool,
         timeout: Duration,
         request: impl FnOnce(&std::path::Path) -> Request,
@@ -216,7 +217,7 @@ impl Workers {
 /// An answer to come. Who drops it doesn't want it any more, and the work on it ends.
 #[pyclass(frozen, module = "classify_video._classify")]
 pub(crate) struct Ticket {
-    name: String,
+    name: Py<PyString>,
     answer: Mutex<Receiver<Result<serde_json::Value>>>,
     stop: Arc<AtomicBool>,
 }
@@ -238,7 +239,7 @@ impl Ticket {
                 Ok(answer) => {
                     return answer
                         .map(|value| value.to_string())
-                        .map_err(|error| about(py, &error, self.name.clone()));
+                        .map_err(|error| about(py, &error, &self.name));
                 }
                 Err(RecvTimeoutError::Timeout) => py.check_signals().inspect_err(|_| {
                     // The exception keeps what it passes through, this ticket too.
@@ -246,8 +247,7 @@ impl Ticket {
                 })?,
                 Err(RecvTimeoutError::Disconnected) => {
                     let reason = "no answer came: a mistake inside this program, please report it";
-                    let error = Error::clip(&self.name, reason);
-                    return Err(raised(py, &error));
+                    return Err(about(py, &Error::clip("", reason), &self.name));
                 }
             }
         }

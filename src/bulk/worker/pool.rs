@@ -74,8 +74,7 @@ impl Pool {
         stop: &AtomicBool,
     ) -> Result<T> {
         let path = request.path();
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut process = match free {
+        let mut process = match self.free() {
             Some(process) => process,
             None => self.start(stop)?,
         };
@@ -88,6 +87,12 @@ impl Pool {
         let answer: Result<T, String> = serde_json::from_str(&answer)
             .map_err(|e| Error::clip(path, format!("a worker's answer makes no sense: {e}")))?;
         answer.map_err(|reason| Error::clip(path, reason))
+    }
+
+    /// A worker that waits for a request. One that died while it waited costs no clip.
+    fn free(&self) -> Option<Process> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        std::iter::from_fn(|| free.pop()).find_map(Process::alive)
     }
 
     fn give_back(&self, process: Process) {

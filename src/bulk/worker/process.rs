@@ -97,6 +97,11 @@ impl Process {
         }
     }
 
+    /// Itself, where it hasn't ended.
+    pub(super) fn alive(mut self) -> Option<Self> {
+        matches!(self.child.try_wait(), Ok(None)).then_some(self)
+    }
+
     fn how_it_ended(&mut self) -> String {
         match self.child.wait() {
             Ok(status) => describe(status),
