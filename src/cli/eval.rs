@@ -10,6 +10,7 @@ use crate::model::Scoring;
 use crate::{Classifier, Error, Result, bulk, files};
 
 use super::console::Verbosity;
+use super::figures::FiguresFormat;
 use super::model_args::ModelArgs;
 use super::sink::say;
 use super::{Console, Status, interrupt, shell};
@@ -29,8 +30,8 @@ pub(super) struct Args {
     #[arg(long, value_enum)]
     split: Option<Part>,
     /// How the figures are written
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(short, long, value_enum, default_value_t = FiguresFormat::Text)]
+    format: FiguresFormat,
     /// Write a page with confusion matrix and mistakes, report.html, into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -47,12 +48,6 @@ enum Part {
     Val,
     Test,
     All,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 impl Args {
@@ -113,7 +108,7 @@ impl Args {
                 several: None,
                 warnings: &warnings,
                 facts: &facts,
-                command: &shell::line(std::env::args_os()),
+                command: &shell::line(shell::typed()),
                 epochs: &[],
                 best_epoch: None,
                 dataset: &data,
@@ -127,8 +122,8 @@ impl Args {
             console.note(format!("report: {}", file.display()));
         }
         say(&match self.format {
-            Format::Text => evaluation.text(part.name(), &data.labels),
-            Format::Json => evaluation.json(classifier.name(), part.name()).to_string(),
+            FiguresFormat::Text => evaluation.text(part.name(), &data.labels),
+            FiguresFormat::Json => evaluation.json(classifier.name(), part.name()).to_string(),
         })?;
         let failed = evaluation.errors() + evaluation.problems().len() + missing.count();
         Ok(if failed > 0 { Status::SomeFailed } else { Status::Done })

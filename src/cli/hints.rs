@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::CommandFactory;
 
-use super::{Cli, Console};
+use super::{Cli, Console, shell};
 
 /// What `classify` alone says.
 pub(super) const NOTHING_TO_DO: &str = "\
@@ -21,7 +21,7 @@ const LABEL: [&str; 6] = ["label", "predict", "classify", "run", "infer", "detec
 
 /// `classify train` where a folder `train` was meant.
 pub(super) fn at_folder(console: &Console) {
-    let Some(first) = std::env::args_os().nth(1) else { return };
+    let Some(first) = shell::typed().into_iter().nth(1) else { return };
     let Some(name) = first.to_str().filter(|name| Path::new(name).exists()) else { return };
     if Cli::command().find_subcommand(name).is_some() {
         let kind = if Path::new(name).is_dir() { "folder" } else { "file" };

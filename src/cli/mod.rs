@@ -10,6 +10,7 @@ mod console;
 mod doctor;
 mod eval;
 mod export;
+mod figures;
 mod fork;
 mod frames;
 mod hints;
@@ -33,9 +34,9 @@ use std::sync::LazyLock;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::Result;
 use crate::bulk::worker;
 use crate::video::VIDEO_EXTENSIONS;
+use crate::{Error, Result};
 
 use console::Console;
 use status::Status;
@@ -90,20 +91,43 @@ enum Command {
     Man(man::Args),
 }
 
-/// Reads the arguments, does what they ask, prints the error, and returns the status to end with.
+/// The program: a worker, or the command that the arguments ask for.
 pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == worker::ARGUMENT) {
         return worker::serve();
     }
+    run(std::env::args_os()).into()
+}
+
+/// Does what `arguments` ask, the program's name first, prints the error, and returns the exit status.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let typed = shell::keep(arguments);
     let console = Console::new();
-    let status = match parse(&console) {
+    if typed.len() < 2 {
+        console.note(hints::NOTHING_TO_DO);
+        return Status::Refused.code();
+    }
+    let status = match parse(typed) {
         Ok(cli) => cli.run(&console).unwrap_or_else(|error| {
             console.error(&error);
             Status::of(&error)
         }),
-        Err(status) => status,
+        Err(error) => explain(&error, &console),
     };
-    status.into()
+    status.code()
+}
+
+/// [`run`] for another program: the error is given back.
+///
+/// # Errors
+/// Whatever the command's are; [`Error::Usage`] where the arguments make no sense.
+pub fn attempt(arguments: impl IntoIterator<Item = OsString>) -> Result<u8> {
+    let cli = parse(shell::keep(arguments)).map_err(|error| {
+        let text = error.render().to_string();
+        let text = text.split("\n\n").next().unwrap_or_default();
+        Error::Usage(text.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" "))
+    })?;
+    Ok(cli.run(&Console::new())?.code())
 }
 
 impl Cli {
@@ -128,28 +152,25 @@ impl Cli {
     }
 }
 
-/// The arguments, or the status to end with where they are wrong or ask for help.
-fn parse(console: &Console) -> Result<Cli, Status> {
-    if std::env::args_os().len() < 2 {
-        console.note(hints::NOTHING_TO_DO);
-        return Err(Status::Refused);
-    }
+/// What the arguments mean.
+fn parse(typed: &[OsString]) -> Result<Cli, clap::Error> {
     // First what was typed, so that messages are about that.
-    let typed: Vec<OsString> = std::env::args_os().collect();
+    let cli = Cli::try_parse_from(typed)?;
     let expanded = train::expanded(typed.iter().cloned());
-    let same = expanded == typed;
-    let parsed = Cli::try_parse_from(typed);
-    parsed.and_then(|cli| if same { Ok(cli) } else { Cli::try_parse_from(expanded) }).map_err(|error| {
-        // A closed pipe leaves nobody to tell.
-        let _ = error.print();
-        match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Status::Done,
-            _ => {
-                hints::at_folder(console);
-                Status::Refused
-            }
+    if expanded == typed { Ok(cli) } else { Cli::try_parse_from(expanded) }
+}
+
+/// Prints what is wrong with the arguments, or the help that they ask for; the status to end with.
+fn explain(error: &clap::Error, console: &Console) -> Status {
+    // A closed pipe leaves nobody to tell.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Status::Done,
+        _ => {
+            hints::at_folder(console);
+            Status::Refused
         }
-    })
+    }
 }
 
 /// The networks run on our own kernels in rayon's pools. What is left to candle is small, and its

@@ -1,6 +1,19 @@
 //! The command as it was typed, for model cards and reports.
 
 use std::ffi::OsString;
+use std::sync::OnceLock;
+
+static TYPED: OnceLock<Vec<OsString>> = OnceLock::new();
+
+/// Keeps the command of this process, the program's name first. The first one counts: there is only one.
+pub(super) fn keep(arguments: impl IntoIterator<Item = OsString>) -> &'static [OsString] {
+    TYPED.get_or_init(|| arguments.into_iter().collect())
+}
+
+/// The command of this process, the program's name first.
+pub(super) fn typed() -> Vec<OsString> {
+    TYPED.get().cloned().unwrap_or_default()
+}
 
 /// `arguments`, the program's name first, in a form that a shell reads back as they are.
 pub(super) fn line(arguments: impl IntoIterator<Item = OsString>) -> String {

@@ -16,6 +16,7 @@ mod tracks;
 use std::path::Path;
 
 use candle_core::Tensor;
+use serde::Serialize;
 
 use crate::video::{DecodeOptions, Frames, Walk};
 use crate::{Classifier, Result};
@@ -34,7 +35,7 @@ pub const WINDOW: f64 = 6.0;
 
 /// A stretch of a video in which one thing happens. Of a model that names several labels, stretches may overlap, and
 /// where it knows nothing there is none.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Segment {
     /// Seconds from the video's first picture.
     pub start: f64,

@@ -20,10 +20,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::paths;
 use crate::model::Changes;
+use crate::timeline::Segment;
 
-pub use pool::Pool;
+pub use pool::{Pool, start_by};
 pub(crate) use process::{crashed, too_late};
-pub(crate) use serve::serve;
+pub use serve::serve;
 
 /// First argument of a process that is a worker. Never shown to people.
 pub(crate) const ARGUMENT: &str = "__worker";
@@ -60,32 +61,59 @@ pub enum Request {
     Strip(Clip),
     /// Decodes every picture. Answered by [`Checked`].
     Check(Clip),
+    /// Saves the frames that the model sees: `u8 [windows, frames, height, width, 3]`. Answered by [`Saved`].
+    Frames(Clip),
+    /// Saves what the CNN makes of them: `f32 [windows, T', D]`. Answered by [`Saved`].
+    Features(Clip),
+    /// Answered by [`Watched`].
+    Timeline(Film),
 }
 
 impl Request {
     /// Label the clip at `path`.
     pub fn label(path: &Path) -> Self {
-        Self::Label(Clip { path: path.to_owned(), strip: None })
+        Self::Label(Clip { path: path.to_owned(), to: None })
     }
 
     /// Label the clip at `path`, and save its filmstrip at `strip`.
     pub fn label_with_strip(path: &Path, strip: PathBuf) -> Self {
-        Self::Label(Clip { path: path.to_owned(), strip: Some(strip) })
+        Self::Label(Clip { path: path.to_owned(), to: Some(strip) })
     }
 
     /// Save the filmstrip of the clip at `path`.
     pub fn strip(path: &Path, strip: PathBuf) -> Self {
-        Self::Strip(Clip { path: path.to_owned(), strip: Some(strip) })
+        Self::Strip(Clip { path: path.to_owned(), to: Some(strip) })
     }
 
     /// Decode the clip at `path`.
     pub fn check(path: &Path) -> Self {
-        Self::Check(Clip { path: path.to_owned(), strip: None })
+        Self::Check(Clip { path: path.to_owned(), to: None })
     }
 
-    fn clip(&self) -> &Clip {
-        let (Self::Label(clip) | Self::Strip(clip) | Self::Check(clip)) = self;
-        clip
+    /// Save the frames of the clip at `path` that the model sees, bare numbers, in the file `to`.
+    pub fn frames(path: &Path, to: PathBuf) -> Self {
+        Self::Frames(Clip { path: path.to_owned(), to: Some(to) })
+    }
+
+    /// Save the features of the clip at `path`, bare numbers as this machine has them, in the file `to`.
+    pub fn features(path: &Path, to: PathBuf) -> Self {
+        Self::Features(Clip { path: path.to_owned(), to: Some(to) })
+    }
+
+    /// Say what happens when in the film at `path`; `window` and `cuts` as in [`crate::timeline::Options`].
+    pub fn timeline(path: &Path, window: Option<f64>, cuts: bool) -> Self {
+        Self::Timeline(Film { path: path.to_owned(), window, cuts })
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Timeline(film) => &film.path,
+            Self::Label(clip)
+            | Self::Strip(clip)
+            | Self::Check(clip)
+            | Self::Frames(clip)
+            | Self::Features(clip) => &clip.path,
+        }
     }
 }
 
@@ -94,8 +122,34 @@ impl Request {
 pub struct Clip {
     #[serde(with = "paths::exact")]
     path: PathBuf,
-    /// Where to save a picture of some of the frames that the model saw.
-    strip: Option<PathBuf>,
+    /// Where to save what an answer has no room for; when labelling, a picture of some of the frames.
+    to: Option<PathBuf>,
+}
+
+/// The film that a request is about.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Film {
+    #[serde(with = "paths::exact")]
+    path: PathBuf,
+    window: Option<f64>,
+    cuts: bool,
+}
+
+/// What was saved.
+#[derive(Debug, Serialize)]
+struct Saved {
+    shape: Vec<usize>,
+    /// What is wrong with the clip.
+    warnings: Vec<String>,
+}
+
+/// A film's segments.
+#[derive(Debug, Serialize)]
+struct Watched {
+    segments: Vec<Segment>,
+    duration_s: f64,
+    /// What is wrong with it.
+    warnings: Vec<String>,
 }
 
 /// What decoding a whole clip showed.

@@ -1,7 +1,9 @@
 //! As many workers as are asked at the same time.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -12,20 +14,34 @@ use crate::{Error, Result};
 
 /// Workers with one [`Setup`]; a free one takes the next request, and one is started where none is free.
 pub struct Pool {
-    program: PathBuf,
+    /// A program and its first arguments.
+    command: Vec<OsString>,
     setup: Setup,
     timeout: Duration,
     free: Mutex<Vec<Process>>,
 }
 
+/// What starts a worker where this process isn't this program.
+static COMMAND: OnceLock<Vec<OsString>> = OnceLock::new();
+
+/// From here on a worker is started by `command`, a program and its first arguments, which must come to
+/// [`serve`](super::serve): for a process that has this crate as a library loaded into another program. The first call
+/// counts.
+pub fn start_by(command: Vec<OsString>) {
+    COMMAND.get_or_init(|| command);
+}
+
 impl Pool {
     /// Workers that are killed where a clip takes longer than `timeout`. `program` is this program.
     pub fn new(program: &Path, setup: Setup, timeout: Duration) -> Self {
-        Self { program: program.to_owned(), setup, timeout, free: Mutex::default() }
+        Self { command: vec![program.into()], setup, timeout, free: Mutex::default() }
     }
 
-    /// The running program itself.
+    /// The running program itself, or what [`start_by`] named.
     pub fn of_this_program(setup: Setup, timeout: Duration) -> Result<Self> {
+        if let Some(command) = COMMAND.get() {
+            return Ok(Self { command: command.clone(), setup, timeout, free: Mutex::default() });
+        }
         // The link stays right when the file is replaced by a newer version during a long run.
         let link = PathBuf::from("/proc/self/exe");
         let program = if link.exists() { Ok(link) } else { std::env::current_exe() };
@@ -34,8 +50,8 @@ impl Pool {
         Ok(Self::new(&program, setup, timeout))
     }
 
-    fn start(&self) -> Result<Process> {
-        Process::start(&self.program, &self.setup).map_err(Error::Usage)
+    fn start(&self, stop: &AtomicBool) -> Result<Process> {
+        Process::start(&self.command, &self.setup, stop).map_err(Error::Usage)
     }
 
     /// Has `request` done and returns its answer.
@@ -44,23 +60,39 @@ impl Pool {
     /// [`Error::Clip`] with what the worker said is wrong with the clip, or that it took too long or
     /// crashed; [`Error::Usage`] where no worker can be started.
     pub fn ask<T: DeserializeOwned>(&self, request: &Request) -> Result<T> {
-        let clip = request.clip();
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut process = match free {
+        self.ask_until(request, self.timeout, &AtomicBool::new(false))
+    }
+
+    /// The same with a `timeout` of its own, and no longer than until `stop` is true.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] where it was stopped; the worker is dead then, as there is no other way to end a decoder.
+    pub fn ask_until<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        timeout: Duration,
+        stop: &AtomicBool,
+    ) -> Result<T> {
+        let path = request.path();
+        let mut process = match self.free() {
             Some(process) => process,
-            None => self.start()?,
+            None => self.start(stop)?,
         };
-        let answer = process.ask(request, self.timeout).map_err(|failure| {
-            let reason = match failure {
-                Failure::Late => too_late(self.timeout),
-                Failure::Died(how) => format!("crashed the decoder: {how}"),
-            };
-            Error::clip(&clip.path, reason)
+        let answer = process.ask(request, timeout, stop).map_err(|failure| match failure {
+            Failure::Late => Error::clip(path, too_late(timeout)),
+            Failure::Died(how) => Error::clip(path, format!("crashed the decoder: {how}")),
+            Failure::Stopped => Error::Interrupted(format!("in the middle of {}", path.display())),
         })?;
         self.give_back(process);
         let answer: Result<T, String> = serde_json::from_str(&answer)
-            .map_err(|e| Error::clip(&clip.path, format!("a worker's answer makes no sense: {e}")))?;
-        answer.map_err(|reason| Error::clip(&clip.path, reason))
+            .map_err(|e| Error::clip(path, format!("a worker's answer makes no sense: {e}")))?;
+        answer.map_err(|reason| Error::clip(path, reason))
+    }
+
+    /// A worker that waits for a request. One that died while it waited costs no clip.
+    fn free(&self) -> Option<Process> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        std::iter::from_fn(|| free.pop()).find_map(Process::alive)
     }
 
     fn give_back(&self, process: Process) {

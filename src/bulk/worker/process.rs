@@ -1,9 +1,11 @@
 //! One worker process, as its owner sees it.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -11,6 +13,9 @@ use super::{ARGUMENT, Setup};
 
 /// How long a worker may take to load its model.
 const START: Duration = Duration::from_secs(300);
+
+/// How often a waiting owner looks whether it was asked to stop.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A running worker.
 pub(super) struct Process {
@@ -25,12 +30,18 @@ pub(super) enum Failure {
     Late,
     /// It died; how.
     Died(String),
+    /// Nobody wants an answer any more.
+    Stopped,
 }
 
 impl Process {
-    /// Starts a worker and waits until it is ready; the error says why it isn't.
-    pub(super) fn start(program: &std::path::Path, setup: &Setup) -> Result<Self, String> {
+    /// Starts a worker by `command` and waits until it is ready; the error says why it isn't.
+    pub(super) fn start(command: &[OsString], setup: &Setup, stop: &AtomicBool) -> Result<Self, String> {
+        let [program, arguments @ ..] = command else {
+            return Err("nothing to start a worker process by".into());
+        };
         let child = Command::new(program)
+            .args(arguments)
             .arg(ARGUMENT)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -52,25 +63,43 @@ impl Process {
             }
         });
         let mut process = Self { child, requests, answers };
-        match process.ask(setup, START) {
+        match process.ask(setup, START, stop) {
             Ok(answer) if answer == "\"ready\"" => Ok(process),
             Ok(reason) => Err(serde_json::from_str(&reason).unwrap_or(reason)),
             Err(Failure::Late) => Err("a worker process doesn't get ready".into()),
             Err(Failure::Died(how)) => Err(format!("a worker process ended at its start: {how}")),
+            Err(Failure::Stopped) => Err("stopped before a worker process was ready".into()),
         }
     }
 
     /// Sends a request and waits for its answer. After an error the worker is of no use any more.
-    pub(super) fn ask(&mut self, request: &impl Serialize, timeout: Duration) -> Result<String, Failure> {
+    pub(super) fn ask(
+        &mut self,
+        request: &impl Serialize,
+        timeout: Duration,
+        stop: &AtomicBool,
+    ) -> Result<String, Failure> {
         let mut line = serde_json::to_vec(request).map_err(|e| Failure::Died(e.to_string()))?;
         line.push(b'\n');
         // A worker that died before it read the request is noticed by the missing answer.
         let _ = self.requests.write_all(&line).and_then(|()| self.requests.flush());
-        match self.answers.recv_timeout(timeout) {
-            Ok(answer) => Ok(answer),
-            Err(RecvTimeoutError::Timeout) => Err(Failure::Late),
-            Err(RecvTimeoutError::Disconnected) => Err(Failure::Died(self.how_it_ended())),
+        let start = Instant::now();
+        loop {
+            match self.answers.recv_timeout(LOOK.min(timeout.saturating_sub(start.elapsed()))) {
+                Ok(answer) => return Ok(answer),
+                Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => {
+                    return Err(Failure::Stopped);
+                }
+                Err(RecvTimeoutError::Timeout) if start.elapsed() >= timeout => return Err(Failure::Late),
+                Err(RecvTimeoutError::Timeout) => (),
+                Err(RecvTimeoutError::Disconnected) => return Err(Failure::Died(self.how_it_ended())),
+            }
         }
+    }
+
+    /// Itself, where it hasn't ended.
+    pub(super) fn alive(mut self) -> Option<Self> {
+        matches!(self.child.try_wait(), Ok(None)).then_some(self)
     }
 
     fn how_it_ended(&mut self) -> String {

@@ -9,15 +9,16 @@ use std::time::Instant;
 use candle_core::Device;
 use serde::Serialize;
 
-use super::{Checked, Clip, Request, Setup};
+use super::{Checked, Clip, Film, Request, Saved, Setup, Watched};
 use crate::error::guard;
 use crate::model::ModelFiles;
 use crate::output::pages::Filmstrip;
+use crate::timeline::{self, Told};
 use crate::video::{DecodeOptions, Frames, Preprocess, Seen, Walk};
 use crate::{Classifier, ClipLabels, Error, Result, allocator, files};
 
 /// Answers requests on the standard input until it ends.
-pub(crate) fn serve() -> ExitCode {
+pub fn serve() -> ExitCode {
     be_a_good_child();
     allocator::keep_for_clips();
     let lines = read_lines();
@@ -73,9 +74,12 @@ impl Worker {
 
     fn work(&self, request: &Request) {
         match request {
-            Request::Label(clip) => reply(clip, || self.label(clip)),
-            Request::Strip(clip) => reply(clip, || self.strip(clip)),
-            Request::Check(clip) => reply(clip, || self.check(clip)),
+            Request::Label(clip) => reply(&clip.path, || self.label(clip)),
+            Request::Strip(clip) => reply(&clip.path, || self.strip(clip)),
+            Request::Check(clip) => reply(&clip.path, || self.check(clip)),
+            Request::Frames(clip) => reply(&clip.path, || self.frames(clip)),
+            Request::Features(clip) => reply(&clip.path, || self.features(clip)),
+            Request::Timeline(film) => reply(&film.path, || self.timeline(film)),
         }
     }
 
@@ -91,7 +95,7 @@ impl Worker {
         let (classifier, start) = (self.classifier()?, Instant::now());
         let frames = classifier.frames(&clip.path, &self.options())?;
         let decoded = start.elapsed();
-        if let Some(strip) = &clip.strip {
+        if let Some(strip) = &clip.to {
             save_strip(&frames, strip)?;
         }
         let mut labels = classifier.classify_frames(&clip.path, frames, decoded)?;
@@ -101,7 +105,7 @@ impl Worker {
 
     fn strip(&self, clip: &Clip) -> Result<()> {
         let frames = self.classifier()?.frames(&clip.path, &self.options())?;
-        clip.strip.as_ref().map_or(Ok(()), |strip| save_strip(&frames, strip))
+        clip.to.as_ref().map_or(Ok(()), |strip| save_strip(&frames, strip))
     }
 
     fn check(&self, clip: &Clip) -> Result<Checked> {
@@ -110,6 +114,42 @@ impl Worker {
         let Seen { pictures, duration, warnings } = walk.seen();
         Ok(Checked { pictures, duration_s: (duration * 1e3).round() / 1e3, warnings })
     }
+
+    fn frames(&self, clip: &Clip) -> Result<Saved> {
+        let frames = self.classifier()?.frames(&clip.path, &self.options())?;
+        let Frames { windows, per_window, height, width, .. } = frames;
+        save(&frames.pixels, vec![windows, per_window, height, width, 3], frames.warnings, clip)
+    }
+
+    fn features(&self, clip: &Clip) -> Result<Saved> {
+        let classifier = self.classifier()?;
+        let frames = classifier.frames(&clip.path, &self.options())?;
+        let features = classifier.features(&frames)?;
+        let numbers = features.flatten_all()?.to_vec1::<f32>()?;
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_ne_bytes()).collect();
+        save(&bytes, features.dims().to_vec(), frames.warnings, clip)
+    }
+
+    fn timeline(&self, film: &Film) -> Result<Watched> {
+        let options = timeline::Options { window: film.window, cuts: film.cuts, threads: self.setup.threads };
+        let mut segments = Vec::new();
+        let seen = timeline::watch(self.classifier()?, &film.path, &options, |told| {
+            if let Told::Segment(segment) = told {
+                segments.push(segment);
+            }
+            Ok(true)
+        })?;
+        Ok(Watched { segments, duration_s: seen.duration, warnings: seen.warnings })
+    }
+}
+
+/// Saves `bytes` where the request for `clip` says. The file is its owner's: perhaps one in memory that has no name to
+/// be renamed to.
+fn save(bytes: &[u8], shape: Vec<usize>, warnings: Vec<String>, clip: &Clip) -> Result<Saved> {
+    if let Some(to) = &clip.to {
+        std::fs::write(to, bytes).map_err(|e| Error::io(to, e))?;
+    }
+    Ok(Saved { shape, warnings })
 }
 
 fn save_strip(frames: &Frames, path: &Path) -> Result<()> {
@@ -119,9 +159,9 @@ fn save_strip(frames: &Frames, path: &Path) -> Result<()> {
     }
 }
 
-/// Answers with what `work` on `clip` gives, or with the reason why it can't be done.
-fn reply<T: Serialize>(clip: &Clip, work: impl FnOnce() -> Result<T>) {
-    answer(&guard(&clip.path, work).map_err(|error| error.reason()));
+/// Answers with what `work` on the video at `path` gives, or with the reason why it can't be done.
+fn reply<T: Serialize>(path: &Path, work: impl FnOnce() -> Result<T>) {
+    answer(&guard(path, work).map_err(|error| error.reason()));
 }
 
 fn answer(value: &impl Serialize) {

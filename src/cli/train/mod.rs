@@ -21,6 +21,7 @@ use crate::model::remember_trained;
 use crate::{Result, allocator, bulk};
 
 use super::console::Verbosity;
+use super::figures::FiguresFormat;
 use super::model_args::DeviceName;
 use super::sink::say;
 use super::{Console, Status, interrupt, shell};
@@ -50,6 +51,9 @@ pub(super) struct Args {
     /// or a label in the list named `_none_` is the same
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     background: Option<PathBuf>,
+    /// How epochs and figures are written to standard output; as JSON each epoch as soon as it is over
+    #[arg(short, long, value_enum, default_value_t = FiguresFormat::Text, hide_short_help = true)]
+    format: FiguresFormat,
     #[command(flatten)]
     network: network::NetworkArgs,
     #[command(flatten)]
@@ -117,6 +121,7 @@ impl Args {
         let stop = interrupt::flag();
         let progress = Progress {
             console,
+            format: self.format,
             events: EventWriter::create(&self.output.join("events"))?.into(),
             begin: Instant::now().into(),
         };
@@ -133,7 +138,7 @@ impl Args {
         console.start_progress(data.samples.len(), "clips measured");
         let took = start.elapsed();
         // With all that a preset stands for, which may change with the version.
-        let command = shell::line(expanded(std::env::args_os()));
+        let command = shell::line(expanded(shell::typed()));
         let figures = finish(&outcome, &data, &options, &self.output, &command, took, &|| console.step(0))?;
         console.end_progress();
         // `classify models` lists it; a training isn't lost where that fails.
@@ -208,13 +213,18 @@ impl Args {
         for problem in quoted.problems() {
             console.warning(format!("counted as wrong: {problem}"));
         }
-        let doubt = quoted.doubt().map_or(String::new(), |doubt| format!("\n{}", doubt.summary()));
-        say(&format!(
-            "{}{doubt}\nmodel: {}\nreport: {}",
-            quoted.summary(part, data.labels.len()),
-            self.output.display(),
-            self.output.join("report.html").display()
-        ))
+        say(&match self.format {
+            FiguresFormat::Text => {
+                let doubt = quoted.doubt().map_or(String::new(), |doubt| format!("\n{}", doubt.summary()));
+                format!(
+                    "{}{doubt}\nmodel: {}\nreport: {}",
+                    quoted.summary(part, data.labels.len()),
+                    self.output.display(),
+                    self.output.join("report.html").display()
+                )
+            }
+            FiguresFormat::Json => quoted.json(&crate::model::name(&self.output), part),
+        })
     }
 
     fn cores(&self) -> usize {

@@ -7,10 +7,13 @@ use crate::learning::report::EventWriter;
 use crate::learning::training::{Epoch, Observer, Pace};
 
 use super::super::Console;
+use super::super::figures::FiguresFormat;
+use super::super::sink::say;
 
 /// A bar while clips are read, then a line an epoch; and the figures for TensorBoard.
 pub(super) struct Progress<'a> {
     pub console: &'a Console,
+    pub format: FiguresFormat,
     pub events: Mutex<EventWriter>,
     /// When the first step of the stage under way was done.
     pub begin: Mutex<Instant>,
@@ -77,6 +80,12 @@ impl Observer for Progress<'_> {
             "{:8} epoch {:>3}  loss {:.3}{validated}  {:.1} s",
             row.stage, row.epoch, row.train_loss, row.seconds
         ));
+        if self.format == FiguresFormat::Json
+            && let Ok(line) = serde_json::to_string(row)
+            && let Err(error) = say(&line)
+        {
+            self.console.warning(error);
+        }
         let mut figures = vec![
             ("loss/train", row.train_loss),
             ("accuracy/train", row.train_accuracy),

@@ -1,0 +1,170 @@
+"""What a model answers."""
+
+from __future__ import annotations
+
+import html
+import math
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._model import Model
+
+
+def rounded(value: float, digits: int) -> float:
+    """As the program rounds what it writes: halves away from zero."""
+    scaled = value * 10.0**digits
+    whole = math.floor(scaled)
+    return (whole + (scaled - whole >= 0.5)) / 10.0**digits
+
+
+def told(path: str) -> str | list[int]:
+    """A path in JSON, as the program writes it: one that isn't UTF-8 is the list of its bytes."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return list(os.fsencode(path))
+    return path
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label, and how likely the model thinks it, between 0 and 1."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
+class ClipLabels:
+    """What a clip shows."""
+
+    path: str
+    """The clip as it was named; `<bytes>` for bytes."""
+    labels: tuple[Label, ...]
+    """The best labels, best first."""
+    confident: bool | None
+    """Whether the best score reaches the model's threshold; `None` where the model has none."""
+    duration: float
+    """Seconds."""
+    frames: int
+    """How many frames the model saw."""
+    model: str
+    """The model's name."""
+    warnings: tuple[str, ...]
+    """What is wrong with the clip without keeping it from being labelled."""
+    _source: Model | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def label(self) -> str:
+        """The best label."""
+        return self.labels[0].label
+
+    @property
+    def score(self) -> float:
+        """The best label's score, between 0 and 1."""
+        return self.labels[0].score
+
+    @property
+    def error(self) -> None:
+        """Nothing: see `FailedClip`."""
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row that `classify --format json` writes."""
+        row = {
+            "path": told(self.path),
+            "labels": [{"label": one.label, "score": rounded(one.score, 6)} for one in self.labels],
+            "duration_s": rounded(self.duration, 3),
+            "frames": self.frames,
+            "model": self.model,
+        }
+        if self.confident is not None:
+            row["confident"] = self.confident
+        return row
+
+    def __repr__(self) -> str:
+        unsure = ", not sure" if self.confident is False else ""
+        return f"<ClipLabels {self.path!r}: {self.label} {100 * self.score:.1f} %{unsure}, {self.duration:.1f} s>"
+
+    def _repr_html_(self) -> str:
+        strip = self._source.filmstrip(self.path) if self._source else None
+        return page(self, strip)
+
+
+@dataclass(frozen=True)
+class FailedClip:
+    """A clip that couldn't be labelled."""
+
+    path: str
+    """The clip as it was named."""
+    error: str
+    """Why."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row that `classify --format json` writes."""
+        return {"path": told(self.path), "error": self.error}
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a film in which one thing happens."""
+
+    start: float
+    """Seconds from the film's first picture."""
+    end: float
+    """Seconds from the film's first picture."""
+    label: str | None
+    """`None` where the model is not sure."""
+    score: float
+    """Mean score of the label; where there is none, of the best guesses."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row that `classify --timeline --format json` writes, without the film's path."""
+        return {
+            "start_s": rounded(self.start, 3),
+            "end_s": rounded(self.end, 3),
+            "label": self.label,
+            "score": rounded(self.score, 6),
+        }
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What happens when in a film."""
+
+    path: str
+    """The film as it was named."""
+    segments: tuple[Segment, ...]
+    """In order of time, without gaps."""
+    duration: float
+    """Seconds."""
+    warnings: tuple[str, ...]
+    """What is wrong with the film."""
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """The rows that `classify --timeline --format json` writes."""
+        return [{"path": told(self.path), **segment.to_dict()} for segment in self.segments]
+
+
+def page(clip: ClipLabels, strip: bytes | None) -> str:
+    """A clip in a notebook: its frames, and a bar a label."""
+    import base64
+
+    picture = ""
+    if strip:
+        source = base64.b64encode(strip).decode()
+        picture = f'<img src="data:image/jpeg;base64,{source}" alt="frames of the clip"><br>'
+    unsure = "not sure; the best guesses are" if clip.confident is False else ""
+    rows = "".join(
+        f"<tr><td style='text-align: left'>{html.escape(one.label)}</td><td>{100 * one.score:.1f} %</td>"
+        f"<td style='text-align: left'><div style='background: #4a90d9; height: .8em;"
+        f" width: {160 * one.score:.0f}px'></div></td></tr>"
+        for one in clip.labels[:5]
+    )
+    notes = "".join(f"<br>{html.escape(warning)}" for warning in clip.warnings)
+    return (
+        f"<div><b>{html.escape(clip.path)}</b> {clip.duration:.1f} s, {html.escape(clip.model)}{notes}<br>"
+        f"{picture}{unsure}<table>{rows}</table></div>"
+    )
