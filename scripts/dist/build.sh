@@ -30,16 +30,17 @@ beside() {
 }
 
 echo "the .deb" >&2
-if ! "$tools/bin/cargo-deb" --version 2>/dev/null | grep -qx "$cargo_deb"; then
+if ! "$tools/bin/cargo-deb" --version 2>/dev/null | grep -qF "$cargo_deb"; then
     # Compressed by the command xz, so without a library for it.
     CARGO_TARGET_DIR=$tools/build cargo install cargo-deb --version "$cargo_deb" --locked --no-default-features \
         --root "$tools"
     rm -rf "$tools/build"
 fi
 cargo build --release --locked --bin classify
-rm -rf "$dist/deb"
-beside "$target/release/classify" "$dist/deb"
-scripts/dist/licences.py >"$dist/deb/LICENCES"
+beside_deb=$target/release/deb
+rm -rf "$beside_deb"
+beside "$target/release/classify" "$beside_deb"
+scripts/dist/licences.py >"$beside_deb/LICENCES"
 "$tools/bin/cargo-deb" --no-build --strip --output "$dist/classify_$version-1_amd64.deb" >&2
 
 echo "the portable program" >&2

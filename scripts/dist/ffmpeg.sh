@@ -45,6 +45,7 @@ fetch() {
 }
 
 say() { echo "static FFmpeg: $*" >&2; }
+trap 'say "failed: the last lines of $prefix/build/*.log tell why"' ERR
 
 [[ -n ${KEEP_SOURCES:-} ]] || { say "fetching sources"; fetch; }
 
@@ -60,7 +61,7 @@ say "zlib"
     ./configure --static --prefix="$prefix"
     make -j"$(nproc)" libz.a
     make install
-) >"$prefix/build/zlib.log"
+) &>"$prefix/build/zlib.log"
 
 say "dav1d"
 (
@@ -68,7 +69,7 @@ say "dav1d"
     meson setup "$prefix/build/dav1d" --prefix="$prefix" --libdir=lib --default-library=static \
         --buildtype=release -Denable_tools=false -Denable_tests=false
     ninja -C "$prefix/build/dav1d" install
-) >"$prefix/build/dav1d.log"
+) &>"$prefix/build/dav1d.log"
 
 # FFmpeg's own decoders read VP8 and VP9.
 say "libvpx"
@@ -79,7 +80,7 @@ say "libvpx"
         --disable-vp8 --disable-vp9-decoder --disable-examples --disable-tools --disable-docs --disable-unit-tests
     make -j"$(nproc)"
     make install
-) >"$prefix/build/libvpx.log"
+) &>"$prefix/build/libvpx.log"
 
 # Nothing of the system that just happens to be there (--disable-autodetect); no network, as only files are read; all
 # of FFmpeg's own decoders, demuxers, parsers and bitstream filters; what writes, as far as `--overlay` needs it.
@@ -87,20 +88,17 @@ say "FFmpeg"
 (
     mkdir "$prefix/build/ffmpeg"
     cd "$prefix/build/ffmpeg"
-    if ! "$prefix"/src/ffmpeg-*/configure --prefix="$prefix" --enable-static --disable-shared --enable-pic \
+    "$prefix"/src/ffmpeg-*/configure --prefix="$prefix" --enable-static --disable-shared --enable-pic \
         --pkg-config-flags=--static --extra-cflags="-I$prefix/include" --extra-ldflags="-L$prefix/lib" \
         --disable-autodetect --enable-pthreads --enable-zlib --enable-libdav1d --enable-libvpx \
         --disable-programs --disable-doc --disable-debug --disable-network \
         --disable-avdevice --disable-avfilter --disable-postproc --disable-hwaccels \
         --disable-encoders --enable-encoder=libvpx_vp9,mpeg4 \
-        --disable-muxers --enable-muxer=avi,ipod,matroska,mov,mp4,mpegts,nut,webm; then
-        tail -n 30 ffbuild/config.log >&2
-        exit 1
-    fi
-    grep -qx '#define HAVE_X86ASM 1' config.h || { echo "FFmpeg without its assembly is slow: install nasm" >&2; exit 1; }
+        --disable-muxers --enable-muxer=avi,ipod,matroska,mov,mp4,mpegts,nut,webm
+    grep -qx '#define HAVE_X86ASM 1' config.h || { echo "FFmpeg without its assembly is slow: install nasm"; exit 1; }
     make -j"$(nproc)"
     make install
-) >"$prefix/build/ffmpeg.log"
+) &>"$prefix/build/ffmpeg.log"
 
 # Which versions they are and what they may be used for, for those who get them.
 mkdir -p "$prefix/share/licences"
