@@ -2,13 +2,13 @@
 # `make test-dist`: what `make dist` made, in bare roots of Debian releases, without Rust and FFmpeg: unpack, label a sample,
 # learn from 40 clips; in Debian 12 the .deb by apt as well. As root, by hand: it takes minutes and a Debian mirror.
 #
-# bare_roots.sh [RELEASE...]      [default: bookworm trixie]
+# bare_roots.sh [RELEASE...]      [default: bullseye bookworm trixie]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 dist=$(realpath "${CARGO_TARGET_DIR:-target}")/dist
 clips=${CLASSIFY_SHARED:-../shared}/data/ucf14
 mirror=$(grep -rhoE 'https?://[^ ]*/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null | head -n 1)
-(($# > 0)) || set -- bookworm trixie
+(($# > 0)) || set -- bullseye bookworm trixie
 
 ((EUID == 0)) || { echo "a root can only be made by root: sudo make test-dist" >&2; exit 1; }
 command -v debootstrap >/dev/null || apt-get install -y -q --no-install-recommends debootstrap

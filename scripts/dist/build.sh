@@ -13,6 +13,8 @@ dist=$target/dist
 ffmpeg=$dist/ffmpeg
 tools=$dist/tools
 cargo_deb=3.8.0
+# Of Debian 10, RHEL 8 and Ubuntu 18.10: what scripts/dist/linker.sh links against.
+glibc=2.28
 version=$(sed -n '/^\[package\]/,/^version/ s/^version = "\(.*\)"/\1/p' Cargo.toml)
 name=classify-$version-x86_64-linux
 
@@ -44,8 +46,17 @@ scripts/dist/licences.py >"$beside_deb/LICENCES"
 "$tools/bin/cargo-deb" --no-build --strip --output "$dist/classify_$version-1_amd64.deb" >&2
 
 echo "the portable program" >&2
-# Only FFmpeg is asked for by pkg-config, and only the static one may be found.
-PKG_CONFIG_LIBDIR=$ffmpeg/lib/pkgconfig cargo build --release --locked --features static-ffmpeg --bin classify
+zig=$tools/zig
+if ! cmp -s scripts/dist/zig.txt "$zig/zig.txt"; then
+    rm -rf "$zig"
+    python3 -m venv "$zig"
+    "$zig/bin/pip" install -q -r scripts/dist/zig.txt
+    cp scripts/dist/zig.txt "$zig/"
+fi
+# Only FFmpeg is asked for by pkg-config, and only the static one may be found. Zig links the program only: what it is made
+# of is compiled as for the .deb.
+PKG_CONFIG_LIBDIR=$ffmpeg/lib/pkgconfig ZIG=$zig/bin \
+    cargo rustc --release --locked --features static-ffmpeg --bin classify -- -C "linker=$PWD/scripts/dist/linker.sh"
 rm -rf "${dist:?}/$name"
 mkdir -p "$dist/$name"
 strip -o "$dist/$name/classify" "$target/release/classify"
@@ -59,12 +70,13 @@ cp -r samples "$dist/$name/"
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$(git log -1 --format=%ct)" -C "$dist" -c "$name" |
     gzip -9n >"$dist/$name.tar.gz"
 
-# Only the C library's own parts, and those that every system has.
+# Nothing but the C library, and no newer one than is said.
 strange=$(ldd "$dist/$name/classify" | awk '{ print $1 }' |
-    grep -vE '^(linux-vdso|libc|libm|libgcc_s|/lib64/ld-linux-x86-64)\.so' || true)
+    grep -vE '^(linux-vdso|libc|libm|libdl|libpthread|/lib64/ld-linux-x86-64)\.so' || true)
 [[ -z $strange ]] || { echo "the portable program needs $strange" >&2; exit 1; }
+needs=$(objdump -T "$dist/$name/classify" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1)
+[[ $needs == "GLIBC_$glibc" ]] || { echo "the portable program needs $needs" >&2; exit 1; }
 
 # The wheel: python/ adds its build here, with PKG_CONFIG_LIBDIR as above.
 
-objdump -T "$dist/$name/classify" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1 | sed 's/^/the portable program needs /'
 (cd "$dist" && du -b --apparent-size -- *.tar.gz *.deb $(ls -- *.whl 2>/dev/null) | awk '{ printf "%6.1f MB  %s\n", $1 / 1e6, $2 }')
