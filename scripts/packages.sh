@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that the build needs, where one is missing.
 # `packages.sh test`: those of the tests too, which make videos with the command ffmpeg and skip what they can't make.
+# `packages.sh dist`: those that `make dist` builds FFmpeg and the .deb with.
 set -euo pipefail
 
 packages=(libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libclang-dev clang pkg-config)
 [[ ${1:-} != test ]] || packages+=(ffmpeg)
+[[ ${1:-} != dist ]] || packages+=(build-essential dpkg-dev meson nasm ninja-build xz-utils)
 
 if ! command -v cargo >/dev/null; then
     echo "cargo isn't there: install Rust first, see https://rustup.rs" >&2

@@ -11,11 +11,13 @@ use crate::video::{CropSize, DecodeOptions, Preprocess, Shown, Size, Walk, probe
 use crate::{Error, Result};
 
 use encoder::Encoder;
+pub(crate) use encoder::encoders;
 use sound::Sound;
 
 /// Renders the video at `film` anew into `output`, whose ending names the container, with the label of
 /// the segment that each picture is in at its lower edge. Sound is passed on as it is where the
-/// container takes it. Ends early, without an output, once `go_on` gives false. Returns what was lost.
+/// container takes it. Ends early, without an output, once `go_on` gives false. Returns what was lost, and
+/// whether a lesser codec had to do.
 ///
 /// # Errors
 /// [`Error::Clip`] where the video can't be read, [`Error::Io`] and [`Error::Usage`] where `output` can't
@@ -60,6 +62,12 @@ pub(crate) fn render(
         }
         Err(error) => return Err(refuse(output, &error)),
     };
+    if encoder.is_makeshift() {
+        lost.push(format!(
+            "{}: written as MPEG-4, as the FFmpeg in this program has no H.264 encoder; name a .webm to get VP9",
+            output.display()
+        ));
+    }
     let mut rgb = vec![0; width * height * 3];
     let mut begun = 0;
     while let Some(shown) = walk.step()? {
