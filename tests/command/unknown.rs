@@ -48,7 +48,8 @@ fn a_trained_model_is_not_sure_of_a_clip_that_shows_none_of_its_labels() {
     assert!(card.contains("| None of the labels | not sure: keeps 100.0 % of"), "{card}");
 
     let label = |clip: &Path| {
-        let run = classify().arg("--model").arg(&model).args(["--format", "json", "--threads", "1"]).arg(clip);
+        let run =
+            classify().arg("--model").arg(&model).args(["--format", "json", "--threads", "1"]).arg(clip);
         run.run().code(0).json()[0]["confident"].clone()
     };
     assert_eq!(label(&clips.join("jump/v_jump_g01_c01.mp4")), true);
@@ -59,7 +60,8 @@ fn a_trained_model_is_not_sure_of_a_clip_that_shows_none_of_its_labels() {
     assert!(!said.contains("jump") && !said.contains("balance"), "{said}");
 
     // A threshold that is asked for is one of the score, as for any model.
-    let any = classify().arg("--model").arg(&model).args(["--threshold", "0", "--format", "json"]).arg(&strange);
+    let any =
+        classify().arg("--model").arg(&model).args(["--threshold", "0", "--format", "json"]).arg(&strange);
     assert_eq!(any.run().code(0).json()[0]["confident"], true);
 }
 
@@ -93,7 +95,14 @@ fn a_model_without_threshold_declines_nothing() {
     let (dir, _, none) = clips();
     let list = dir.path().join("none.csv");
     fs::write(&list, format!("path,label\n{},_none_\n", none.join("v_bars_g01_c01.mp4").display())).unwrap();
-    let run = classify().arg("eval").arg(&list).args(["--model", "imagenet-lite0", "--frames", "2", "--size", "64"]);
+    let run = classify().arg("eval").arg(&list).args([
+        "--model",
+        "imagenet-lite0",
+        "--frames",
+        "2",
+        "--size",
+        "64",
+    ]);
     let figures = run.args(["--format", "json"]).run().code(0).json()[0].clone();
     assert_eq!((&figures["doubt"]["none"], &figures["doubt"]["none_declined"]), (&1.into(), &0.into()));
 }
