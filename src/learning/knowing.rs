@@ -10,6 +10,12 @@ use crate::model::{BackgroundConfig, KnowingConfig, Parts, Prototypes, Scale};
 const A_CLASS: usize = 4;
 /// Prototypes of all background clips together.
 const OF_BACKGROUND: usize = 64;
+/// Deviations that count as none: of cosines, …
+const LEAST_COSINE: f64 = 0.01;
+/// … and of logits.
+const LEAST_LOGIT: f64 = 0.25;
+/// By how many deviations the threshold is lower where there are too few clips to lose one.
+const FOR_FEW: f64 = 2.0;
 
 /// The prototypes of `clips` of `classes` classes and of `background` clips, each `[T, D]`; as a file holds them.
 pub(super) fn prototypes(clips: &Examples, classes: usize, background: &[Tensor]) -> Result<Prototypes> {
@@ -36,10 +42,12 @@ pub(super) fn fit(
     clips: &[(Parts, bool)],
     keep: f64,
 ) -> Result<Option<KnowingConfig>> {
-    let scale = |part: fn(&Parts) -> f64| Scale::of(clips.iter().map(move |(parts, _)| part(parts)));
+    let scale = |part: fn(&Parts) -> f64, least: f64| {
+        Scale::of(clips.iter().map(move |(parts, _)| part(parts)), least)
+    };
     let background = match &prototypes.background {
         Some(rows) => {
-            let contrast = scale(|parts| parts.contrast.unwrap_or(0.0));
+            let contrast = scale(|parts| parts.contrast.unwrap_or(0.0), LEAST_COSINE);
             Some(BackgroundConfig { prototypes: rows.dim(0)?, contrast })
         }
         None => None,
@@ -48,14 +56,17 @@ pub(super) fn fit(
         threshold: 0.0,
         keep,
         prototypes: prototypes.labels.dim(0)?,
-        nearness: scale(|parts| parts.nearness),
-        logit: scale(|parts| parts.logit),
+        nearness: scale(|parts| parts.nearness, LEAST_COSINE),
+        logit: scale(|parts| parts.logit, LEAST_LOGIT),
         background,
     };
     let right: Vec<f64> =
         clips.iter().filter(|(_, right)| *right).map(|(parts, _)| config.score(parts)).collect();
+    let right_answers = right.len();
     let Some(threshold) = threshold_to_keep(right, keep) else { return Ok(None) };
-    config.threshold = threshold;
+    // A few right answers don't show how low right answers can be.
+    let few = right_answers as f64 * (1.0 - keep) < 1.0;
+    config.threshold = if few { threshold - FOR_FEW } else { threshold };
     Ok(Some(config))
 }
 

@@ -52,12 +52,12 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// Of `values`.
-    pub fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
+    /// Of `values`; of a few that are all but equal, the deviation is `least`, lest rounding tells clips apart.
+    pub fn of(values: impl Iterator<Item = f64> + Clone, least: f64) -> Self {
         let count = values.clone().count().max(1) as f64;
         let mean = values.clone().sum::<f64>() / count;
         let variance = values.map(|value| (value - mean).powi(2)).sum::<f64>() / count;
-        Self { mean, std: variance.sqrt().max(1e-6) }
+        Self { mean, std: variance.sqrt().max(least) }
     }
 
     fn of_value(self, value: f64) -> f64 {
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_scale_is_mean_and_deviation_and_never_divides_by_nothing() {
-        assert_eq!(Scale::of([1.0, 3.0].into_iter()), Scale { mean: 2.0, std: 1.0 });
-        assert!(Scale::of([2.0, 2.0].into_iter()).std > 0.0);
+        assert_eq!(Scale::of([1.0, 3.0].into_iter(), 0.1), Scale { mean: 2.0, std: 1.0 });
+        assert_eq!(Scale::of([2.0, 2.0].into_iter(), 0.1).std, 0.1);
     }
 }
