@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 dist=$(realpath "${CARGO_TARGET_DIR:-target}")/dist
 clips=${CLASSIFY_SHARED:-../shared}/data/ucf14
-mirror=$(grep -rhoE 'https?://[^ ]*/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null | head -n 1)
+mirror=$(grep -rhoE 'https?://[^ ]*/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null | head -n 1 || true)
 (($# > 0)) || set -- bullseye bookworm trixie
 
 ((EUID == 0)) || { echo "a root can only be made by root: sudo make test-dist" >&2; exit 1; }
