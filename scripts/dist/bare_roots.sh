@@ -51,7 +51,7 @@ $program /try/classify-*-linux/samples/jumping_jacks.mp4
 $program doctor
 if [[ -d clips ]]; then
     $program train clips -o model --preset quick 2>&1 | tail -n 5
-    $program --model model clips/*/*_c01.mp4 --format csv | head -n 4
+    $program --model model clips/*/*_c01.mp4 --format csv | sed -n 1,4p
 fi
 $program --timeline --model ucf14-lite0-lstm classify-*-linux/samples/bikes.mp4 --overlay out.webm
 $program --timeline --model ucf14-lite0-lstm classify-*-linux/samples/bikes.mp4 --overlay out.mp4 2>&1 >/dev/null |
