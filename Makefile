@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR
 CLASSIFY := $(CARGO_TARGET_DIR)/release/classify
 CLIP := samples/jumping_jacks.mp4
 
-.PHONY: demo test test-reference build packages test-packages
+.PHONY: demo test test-python test-reference build packages test-packages
 
 demo: build
 	@echo
@@ -25,6 +25,11 @@ test: test-packages
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 	cargo clippy --release --locked --lib --no-default-features -- -D warnings
 	cargo test --release --locked --workspace
+	scripts/python.sh
+
+# The Python package alone.
+test-python: test-packages
+	scripts/python.sh
 
 test-reference:
 	tests/reference/transformers/check.sh $(CARGO_TARGET_DIR)/reference-venv

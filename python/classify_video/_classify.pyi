@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import NoReturn, final
 
+__all__: list[str]
 __version__: str
 
 @final

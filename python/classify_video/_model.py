@@ -203,7 +203,7 @@ class Model:
             except (ClipError, FileNotFoundError):
                 return None
 
-    def _numbers(self, clip: Clip, ask: Any, kind: str) -> Any:
+    def _numbers(self, clip: Clip, ask: Any, kind: str) -> numpy.typing.NDArray[Any]:
         given, memory = Given(clip), Memory()
         answer = json.loads(ask(given.path, given.name, memory.path).wait())
         for warning in answer["warnings"]:
