@@ -45,7 +45,7 @@ fn run(args: &Args) -> Result<()> {
     let mut chosen: Vec<&Sample> = Vec::new();
     for class in 0..data.labels.len() {
         let mut groups: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
-        for sample in data.part(Split::Train).filter(|sample| sample.label == class) {
+        for sample in data.part(Split::Train).filter(|sample| sample.label() == class) {
             groups.entry(&sample.group).or_default().push(sample);
         }
         let mut groups: Vec<Vec<&Sample>> = groups.into_values().collect();
@@ -68,7 +68,7 @@ fn write(data: &Dataset, samples: &[&Sample], args: &Args) -> Result<(), Box<dyn
     for sample in samples {
         let path = sample.path.canonicalize()?;
         let path = path.to_str().ok_or("a path that is no text")?;
-        list.write_record([path, &data.labels[sample.label], sample.split.name(), &sample.group])?;
+        list.write_record([path, &data.labels[sample.label()], sample.split.name(), &sample.group])?;
     }
     Ok(list.flush()?)
 }

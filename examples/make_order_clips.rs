@@ -118,7 +118,7 @@ fn plan(data: &Dataset, pair: &str, combinations: usize, rng: &mut ChaCha8Rng) -
 fn groups<'a>(data: &'a Dataset, label: &str, side: Split) -> Vec<Vec<&'a Sample>> {
     let mut groups: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
     let on_side = |s: &&Sample| (s.split == Split::Test) == (side == Split::Test);
-    for sample in data.samples.iter().filter(on_side).filter(|s| data.labels[s.label] == label) {
+    for sample in data.samples.iter().filter(on_side).filter(|s| data.labels[s.label()] == label) {
         groups.entry(&sample.group).or_default().push(sample);
     }
     groups.into_values().collect()

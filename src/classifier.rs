@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
-use candle_nn::ops::{sigmoid, softmax};
 use serde::{Deserialize, Serialize};
 
 use crate::error::words;
-use crate::model::{self, Calibration, ModelConfig, ModelFiles, ModelFolder, Words};
+use crate::model::{self, KnowingConfig, ModelConfig, ModelFiles, ModelFolder, Prototypes, Words};
 use crate::networks::backbones::Backbone;
 use crate::networks::heads::{Head, MeanHead};
 use crate::video::{self, DecodeOptions, Frames, Preprocess};
@@ -24,6 +23,7 @@ pub struct Classifier {
     backbone: Box<dyn Backbone>,
     head: Head,
     baseline: Option<MeanHead>,
+    knowing: Option<(KnowingConfig, Prototypes)>,
     device: Device,
 }
 
@@ -33,9 +33,9 @@ pub struct ClipLabels {
     /// The clip, as it was named.
     #[serde(with = "crate::files::paths::exact")]
     pub path: PathBuf,
-    /// Every label of the model, by falling score.
+    /// Every label of the model, by falling score; where the clip may show several, those that it shows first.
     pub labels: Vec<Label>,
-    /// Whether the top score reaches the model's threshold; `None` where the model has none.
+    /// Whether the model knows such clips well enough; `None` where it has no threshold.
     pub confident: Option<bool>,
     /// Seconds from the first frame's start to the last frame's end.
     pub duration_s: f64,
@@ -56,6 +56,23 @@ pub struct Label {
     pub label: String,
     /// How likely the model thinks it, between 0 and 1.
     pub score: f32,
+    /// Whether the score reaches the label's own threshold; `None` where the model names one label a clip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above: Option<bool>,
+}
+
+impl ClipLabels {
+    /// The labels that the clip shows, by a model that names several; `None` by one that names one.
+    pub fn shown(&self) -> Option<&[Label]> {
+        self.labels.first()?.above?;
+        Some(&self.labels[..self.labels.partition_point(|label| label.above == Some(true))])
+    }
+
+    /// Keeps the best `top` labels, and all that the clip shows.
+    pub(crate) fn shorten(&mut self, top: usize) {
+        let shown = self.shown().map_or(0, <[Label]>::len);
+        self.labels.truncate(top.max(shown));
+    }
 }
 
 /// Where the time went.
@@ -136,10 +153,11 @@ impl Classifier {
         let start = Instant::now();
         let features = self.features(&frames)?;
         let backbone = start.elapsed();
-        let labels = self.labels(&self.logits(&features)?)?;
+        let logits = self.logits(&features)?;
+        let labels = self.labels(&logits)?;
         Ok(ClipLabels {
             path: path.to_owned(),
-            confident: self.confident(&labels),
+            confident: self.confident(&features, &logits)?,
             labels,
             duration_s: frames.duration,
             frames: frames.times.len(),
@@ -195,24 +213,45 @@ impl Classifier {
     pub fn scores(&self, logits: &Tensor) -> Result<Vec<f32>> {
         let temperature = self.config.calibration.map_or(1.0, |c| c.temperature);
         let logits = (logits / temperature)?;
-        let scores = if self.head.scores_stand_alone() { sigmoid(&logits)? } else { softmax(&logits, 0)? };
-        Ok(scores.to_vec1::<f32>()?)
+        Ok(self.config.scores.scores(&logits)?.to_vec1::<f32>()?)
     }
 
-    /// Labels by falling score; equal scores stay in the model's own order.
+    /// Labels by falling score, those above their thresholds first where the model has some; equal scores stay in the
+    /// model's own order.
     pub fn labels(&self, logits: &Tensor) -> Result<Vec<Label>> {
         let scores = self.scores(logits)?;
+        let above = |class: usize, score: f32| Some(f64::from(score) >= *self.config.thresholds.get(class)?);
         let mut labels: Vec<Label> = std::iter::zip(&self.config.id2label, scores)
-            .map(|(label, score)| Label { label: label.clone(), score })
+            .enumerate()
+            .map(|(class, (label, score))| Label { label: label.clone(), score, above: above(class, score) })
             .collect();
-        labels.sort_by(|a, b| b.score.total_cmp(&a.score));
+        labels.sort_by(|a, b| b.above.cmp(&a.above).then(b.score.total_cmp(&a.score)));
         Ok(labels)
     }
 
-    /// Whether the best of `labels` reaches the model's threshold.
-    pub fn confident(&self, labels: &[Label]) -> Option<bool> {
-        let Calibration { threshold, .. } = self.config.calibration?;
-        Some(labels.first().is_some_and(|best| f64::from(best.score) >= threshold))
+    /// Whether the model knows a clip of these features and logits well enough to answer; `None` where it has no
+    /// threshold.
+    pub fn confident(&self, features: &Tensor, logits: &Tensor) -> Result<Option<bool>> {
+        let score = self.knowing(features, logits)?;
+        Ok(self.threshold().zip(score).map(|(threshold, score)| score >= threshold))
+    }
+
+    /// How well the model knows a clip of these features and logits, the more the better; `None` where it has no
+    /// threshold.
+    pub fn knowing(&self, features: &Tensor, logits: &Tensor) -> Result<Option<f64>> {
+        if let Some((config, prototypes)) = &self.knowing {
+            return Ok(Some(config.score(&prototypes.parts(features, logits)?)));
+        }
+        if self.config.calibration.is_none() {
+            return Ok(None);
+        }
+        Ok(self.scores(logits)?.into_iter().max_by(f32::total_cmp).map(f64::from))
+    }
+
+    /// What [`Self::knowing`] has to reach.
+    pub fn threshold(&self) -> Option<f64> {
+        let calibrated = || self.config.calibration.map(|c| c.threshold);
+        self.config.knowing.map(|knowing| knowing.threshold).or_else(calibrated)
     }
 
     /// Length of the CNN's feature vectors.
@@ -256,7 +295,7 @@ impl Parts<'_> {
         let backbone = config.backbone.load_in(vb.pp("backbone"), precision).map_err(wrong)?;
         let dim = backbone.feature_dim();
         let head = match labels {
-            Some(labels) => Head::Words(labels.head(dim, device).map_err(wrong)?),
+            Some(labels) => Head::Words(labels.head(&config.backbone, dim, vb.clone()).map_err(wrong)?),
             None if classes == 0 => {
                 let reason = "it has no labels of its own: give them with --labels \"a person runs, …\" where it \
                               knows texts, or train on it with `classify train CLIPS --backbone`";
@@ -269,11 +308,17 @@ impl Parts<'_> {
         } else {
             None
         };
+        let knowing = match config.knowing {
+            Some(knowing) => {
+                Some((knowing, Prototypes::load(&knowing, dim, &vb.pp("knowing")).map_err(wrong)?))
+            }
+            None => None,
+        };
         let crop = preprocess.crop_size;
         backbone
             .check([config.sampling.frames, crop.height, crop.width])
             .map_err(|e| Error::model(path, words(&e)))?;
         let (name, device) = (model::name(path), device.clone());
-        Ok(Classifier { name, config, preprocess, backbone, head, baseline, device })
+        Ok(Classifier { name, config, preprocess, backbone, head, baseline, knowing, device })
     }
 }

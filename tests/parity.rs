@@ -31,6 +31,7 @@ fn frames(steps: usize, height: usize, width: usize) -> Frames {
     }
     Frames {
         pixels,
+        natural: None,
         windows: 1,
         per_window: steps,
         height,

@@ -112,7 +112,7 @@ pub(crate) fn label_read(
 
 fn shortened(labels: Result<ClipLabels>, top: usize) -> Result<ClipLabels> {
     labels.map(|mut labels| {
-        labels.labels.truncate(top);
+        labels.shorten(top);
         labels
     })
 }

@@ -72,7 +72,12 @@ pub(crate) fn merge(parts: &[PathBuf], expected: Option<&[PathBuf]>) -> Result<M
 /// As far as outputs tell: how long it took is in none of them.
 fn says_the_same(a: &Row, b: &Row) -> bool {
     match (&a.outcome, &b.outcome) {
-        (Ok(a), Ok(b)) => a.model == b.model && a.labels.first() == b.labels.first() && a.frames == b.frames,
+        (Ok(a), Ok(b)) => {
+            a.model == b.model
+                && a.labels.first() == b.labels.first()
+                && a.shown() == b.shown()
+                && a.frames == b.frames
+        }
         (Err(a), Err(b)) => a == b,
         _ => false,
     }

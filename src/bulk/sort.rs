@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::output::Row;
-use crate::{Error, Result};
+use crate::{ClipLabels, Error, Result};
 
 /// What would be done, before anything is.
 #[derive(Debug, Default, PartialEq)]
@@ -27,27 +27,24 @@ pub(crate) enum How {
 
 impl SortPlan {
     /// Finds a place below `dir` for each labelled clip of `rows`: the folder of its best label, or
-    /// `not sure`. Clips of one name in one folder are numbered in the order of the rows.
+    /// `not sure`; of each label that it shows where it may show several, or `nothing known`. Clips of one name in one folder are numbered in the order of the rows.
     pub(crate) fn new<'a>(dir: &Path, rows: impl IntoIterator<Item = &'a Row>) -> Self {
         let (mut plan, mut given) = (Self::default(), HashSet::new());
         for row in rows {
-            let best = row.outcome.as_ref().ok().and_then(|clip| Some((clip, clip.labels.first()?)));
             // Without a label it stays where it is.
-            let Some((clip, best)) = best else { continue };
-            let folder = match clip.confident {
-                Some(false) => "not sure".into(),
-                _ => folder_name(&best.label),
-            };
+            let Ok(clip) = &row.outcome else { continue };
             let Some(name) = row.path.file_name() else { continue };
-            let first = dir.join(folder).join(name);
-            let place = (1..).map(|n| numbered(&first, n)).find(|place| given.insert(place.clone()));
-            let Some(place) = place else { continue };
-            if place.symlink_metadata().is_err() {
-                plan.new.push((row.path.clone(), place));
-            } else if is_same(&row.path, &place) {
-                plan.there += 1;
-            } else {
-                plan.taken.push((row.path.clone(), place));
+            for folder in folders(clip) {
+                let first = dir.join(folder).join(name);
+                let place = (1..).map(|n| numbered(&first, n)).find(|place| given.insert(place.clone()));
+                let Some(place) = place else { continue };
+                if place.symlink_metadata().is_err() {
+                    plan.new.push((row.path.clone(), place));
+                } else if is_same(&row.path, &place) {
+                    plan.there += 1;
+                } else {
+                    plan.taken.push((row.path.clone(), place));
+                }
             }
         }
         plan
@@ -107,6 +104,16 @@ fn numbered(place: &Path, number: usize) -> PathBuf {
     place.with_file_name(name)
 }
 
+/// The folders that a clip belongs in: one for each label that it shows.
+fn folders(clip: &ClipLabels) -> Vec<String> {
+    match (clip.shown(), clip.confident, clip.labels.first()) {
+        (Some([]), ..) => vec!["nothing known".into()],
+        (Some(shown), ..) => shown.iter().map(|label| folder_name(&label.label)).collect(),
+        (None, Some(false), Some(_)) => vec!["not sure".into()],
+        (None, _, best) => best.map(|best| folder_name(&best.label)).into_iter().collect(),
+    }
+}
+
 /// A label as the name of a folder.
 fn folder_name(label: &str) -> String {
     let safe = |c: char| if c == '/' || c == '\\' || c == ':' || c.is_control() { '_' } else { c };
@@ -132,12 +139,12 @@ fn is_same(clip: &Path, place: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ClipLabels, Label, Timings};
+    use crate::{Label, Timings};
 
     fn row(path: &Path, label: &str, confident: Option<bool>) -> Row {
         let clip = ClipLabels {
             path: path.to_owned(),
-            labels: vec![Label { label: label.into(), score: 0.9 }],
+            labels: vec![Label { label: label.into(), score: 0.9, above: None }],
             confident,
             duration_s: 1.0,
             frames: 4,
@@ -146,6 +153,19 @@ mod tests {
             timings: Timings::default(),
         };
         Row { path: path.to_owned(), outcome: Ok(clip) }
+    }
+
+    #[test]
+    fn a_clip_of_several_labels_belongs_in_each_of_their_folders() {
+        let mut both = row(Path::new("a.mp4"), "run", None);
+        let mut none = row(Path::new("b.mp4"), "run", None);
+        let label = |label: &str, above| Label { label: label.into(), score: 0.5, above: Some(above) };
+        if let (Ok(both), Ok(none)) = (&mut both.outcome, &mut none.outcome) {
+            both.labels = vec![label("run", true), label("jump", true), label("swim", false)];
+            none.labels = vec![label("run", false)];
+        }
+        let plan = SortPlan::new(Path::new("/none/such"), &[both, none]);
+        assert_eq!(plan.folders(), ["jump", "nothing known", "run"].map(|name| (name.to_string(), 1)).into());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::model::{DEFAULT_MODEL, embedded_models};
+use crate::timeline::overlay;
 use crate::{Classifier, Result, bulk, video};
 use anstyle::{AnsiColor, Style};
 use classify_kernels::{Kernels, Precision};
@@ -30,6 +31,7 @@ impl Args {
         report.fact("classify", env!("CARGO_PKG_VERSION"));
         report.fact("FFmpeg", video::ffmpeg_version());
         decoders(&mut report);
+        report.fact("encoders", overlay::encoders().join(" "));
         processor(&mut report);
         models(&mut report);
         cache(&mut report);

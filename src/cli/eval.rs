@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use crate::learning::dataset::{self, Dataset, Problem, Sample, Split};
-use crate::learning::evaluation::evaluate;
+use crate::learning::dataset::{self, Dataset, Problem, Sample, Split, Task};
+use crate::learning::evaluation::measure;
 use crate::learning::report::TrainingReport;
-use crate::{Error, Result, bulk, files};
+use crate::model::Scoring;
+use crate::{Classifier, Error, Result, bulk, files};
 
 use super::console::Verbosity;
 use super::figures::FiguresFormat;
@@ -17,7 +18,8 @@ use super::{Console, Status, interrupt, shell};
 /// Measure a model on labelled clips
 ///
 /// DATA is read as `classify train` reads it; its labels must be the model's. A clip that can't be
-/// read counts as answered wrongly and is named.
+/// read counts as answered wrongly and is named. Clips with the label `_none_` show none of the labels:
+/// the model should be 'not sure' of them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Labelled clips
@@ -61,64 +63,89 @@ impl Args {
         let settings = dataset::Options { labels: Some(labels), cut: false, ..Default::default() };
         let data = Dataset::open(&self.data, &settings)?;
         let mut warnings: Vec<String> = data.warnings.iter().map(ToString::to_string).collect();
+        warnings.extend(self.fits(&classifier, &data)?);
         let part = self.part(&data, &mut warnings);
         let samples: Vec<&Sample> = data.samples.iter().filter(|s| part.has(s.split)).collect();
         let unreadable: Vec<&Problem> = data.problems.iter().filter(|p| part.has(p.sample.split)).collect();
-        if samples.is_empty() && unreadable.is_empty() {
+        let none: Vec<&Sample> = data.none.samples.iter().filter(|s| part.has(s.split)).collect();
+        if samples.len() + unreadable.len() + none.len() == 0 {
             return Err(Error::data(&self.data, format!("no {} clips in it", part.name())));
         }
         let stop = interrupt::flag();
         let threads = self.threads.map_or_else(bulk::available_threads, |n| n as usize);
-        console.start_progress(samples.len(), "clips");
+        console.start_progress(samples.len() + none.len(), "clips");
         let progress = |done: usize| {
             if done > 0 {
                 console.step(0);
             }
         };
-        let evaluation = evaluate(&classifier, &samples, &unreadable, None, threads, &stop, &progress)?;
+        let evaluation = measure(&classifier, &samples, &unreadable, &none, None, threads, &stop, &progress)?;
         console.end_progress();
         if stop.load(Ordering::Relaxed) {
             console.note("interrupted");
             return Ok(Status::Interrupted);
         }
-        for problem in &evaluation.problems {
+        for problem in evaluation.problems() {
             console.error(problem);
         }
-        let clips = samples.len() + unreadable.len();
-        if let Some(first) = evaluation.problems.first().filter(|_| evaluation.problems.len() == clips) {
+        let missing = data.none.problems.iter().filter(|problem| part.has(problem.sample.split));
+        missing.clone().for_each(|problem| console.error(problem));
+        let clips = samples.len() + unreadable.len() + none.len();
+        if let Some(first) = evaluation.problems().first().filter(|_| evaluation.problems().len() == clips) {
             let reason = format!("none of the {clips} clips to measure can be read; the first, {first}");
             return Err(Error::data(&self.data, reason));
         }
-        let metrics = &evaluation.metrics;
-        warnings.extend(metrics.warnings());
+        warnings.extend(evaluation.warnings());
         warnings.iter().for_each(|warning| console.warning(warning));
         if let Some(dir) = &self.report {
+            let mut facts =
+                vec![("Speed", format!("{:.1} clips/s, {threads} threads", evaluation.clips_per_second()))];
+            facts.extend(evaluation.doubt().map(|doubt| ("None of the labels", doubt.summary())));
             let report = TrainingReport {
                 title: classifier.name(),
                 part: part.name(),
-                results: &evaluation.results(&classifier),
+                results: &[],
+                several: None,
                 warnings: &warnings,
-                facts: &[(
-                    "Speed",
-                    format!("{:.1} clips/s, {threads} threads", evaluation.clips_per_second()),
-                )],
+                facts: &facts,
                 command: &shell::line(shell::typed()),
                 epochs: &[],
                 best_epoch: None,
                 dataset: &data,
-                problems: &evaluation.problems,
-                mistakes: &evaluation.mistakes(&classifier, &data, &samples, 24),
+                problems: evaluation.problems(),
+                mistakes: &[],
             };
+            let page = report.of(&evaluation, &classifier, &samples);
             std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
             let file = dir.join("report.html");
-            files::write_atomically(&file, report.to_html().as_bytes())?;
+            files::write_atomically(&file, page.as_bytes())?;
             console.note(format!("report: {}", file.display()));
         }
         say(&match self.format {
             FiguresFormat::Text => evaluation.text(part.name(), &data.labels),
             FiguresFormat::Json => evaluation.json(classifier.name(), part.name()).to_string(),
         })?;
-        Ok(if metrics.errors > 0 { Status::SomeFailed } else { Status::Done })
+        let failed = evaluation.errors() + evaluation.problems().len() + missing.count();
+        Ok(if failed > 0 { Status::SomeFailed } else { Status::Done })
+    }
+
+    /// What there is to say of a model that is asked something else than the data says.
+    fn fits(&self, classifier: &Classifier, data: &Dataset) -> Result<Option<String>> {
+        match (classifier.config().scores, data.task) {
+            (Scoring::Softmax, Task::AnyOf) => {
+                let reason = format!(
+                    "its clips may show several labels, and {} names one a clip: measure a model that was trained on such a \
+                     list, or give a list with the column `label`",
+                    classifier.name()
+                );
+                Err(Error::data(&self.data, reason))
+            }
+            (Scoring::Sigmoid, Task::OneOf) => Ok(Some(
+                "the data names one label a clip: whatever else a clip shows counts as answered wrongly"
+                    .into(),
+            )),
+            _ => Ok(None),
+        }
     }
 
     /// The part to measure, and what there is to say about it.

@@ -7,7 +7,7 @@ use crate::bulk::Inputs;
 use crate::bulk::{self, read_list};
 use crate::files::AtomicFile;
 use crate::output::Format;
-use crate::{Error, Result};
+use crate::{ClipLabels, Error, Result};
 
 use super::sink::refuse_existing;
 use super::{Console, Status};
@@ -54,7 +54,11 @@ impl Args {
         let merged = bulk::merge(&self.parts, expected.as_deref())?;
 
         let clips = || merged.rows.iter().filter_map(|row| row.outcome.as_ref().ok());
-        let top = clips().map(|clip| clip.labels.len()).max().unwrap_or(1);
+        let cells = |clip: &ClipLabels| match clip.shown() {
+            Some(_) if format.is_table() => 1,
+            _ => clip.labels.len(),
+        };
+        let top = clips().map(cells).max().unwrap_or(1);
         let confident = clips().any(|clip| clip.confident.is_some());
         let mut exporter = format.exporter(top, confident);
         let mut file = std::io::BufWriter::new(AtomicFile::create(&self.output)?);

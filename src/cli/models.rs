@@ -180,8 +180,21 @@ fn show(files: &ModelFiles) -> String {
         ("frames", frames(config)),
         ("size", format!("{}×{} pixels{bars}", crop.width, crop.height)),
     ];
+    if !config.thresholds.is_empty() {
+        let of = |i: usize| format!("{} from {:.2}", config.id2label[i], config.thresholds[i]);
+        let examples: Vec<String> = (0..config.id2label.len().min(3)).map(of).collect();
+        let more = if config.id2label.len() > 3 { ", …" } else { "" };
+        facts.push(("shown", format!("none, one or several labels: {}{more}", examples.join(", "))));
+    }
     if let Some(calibration) = config.calibration {
         facts.push(("not sure", format!("below a score of {:.3}", calibration.threshold)));
+    }
+    if let Some(knowing) = config.knowing {
+        let kept = 100.0 * knowing.keep;
+        facts.push((
+            "not sure",
+            format!("of clips unlike those of its labels; keeps {kept:.0} % of right answers"),
+        ));
     }
     facts.extend(config.licence.iter().map(|licence| ("licence", licence.clone())));
     page(facts, files.card())

@@ -47,12 +47,16 @@ pub(crate) fn fit_temperature(known: &[Known], doubt: f64) -> f64 {
     if known.is_empty() {
         return 1.0;
     }
+    lowest_temperature(|temperature| log_loss(known, temperature, doubt))
+}
+
+/// The temperature from 0.05 to 20 with the lowest `loss`.
+pub(crate) fn lowest_temperature(loss: impl Fn(f64) -> f64) -> f64 {
     // The loss has one minimum in 1/T; a ternary search in log T finds it to 4 digits.
     let (mut low, mut high) = (0.05f64.ln(), 20f64.ln());
     for _ in 0..60 {
         let third = (high - low) / 3.0;
-        let loss = |log: f64| log_loss(known, log.exp(), doubt);
-        if loss(low + third) < loss(high - third) {
+        if loss((low + third).exp()) < loss((high - third).exp()) {
             high -= third;
         } else {
             low += third;

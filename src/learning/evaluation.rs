@@ -1,5 +1,8 @@
 //! How good a model is on labelled clips.
 
+mod measured;
+mod several;
+
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -8,11 +11,16 @@ use candle_nn::ops::softmax;
 
 use crate::learning::dataset::{Dataset, Problem, Sample};
 use crate::learning::features::{FeatureCache, extract};
+use crate::learning::knowing;
 use crate::learning::metrics::{Answer, Metrics};
 use crate::learning::report::Mistake;
 use crate::output::pages::Filmstrip;
 use crate::video::DecodeOptions;
 use crate::{Classifier, Result};
+
+pub(crate) use measured::Mistakes;
+pub use measured::{Measured, measure};
+pub use several::{SeveralEvaluation, evaluate_several};
 
 /// A model's figures and its answer to each clip.
 pub struct Evaluation {
@@ -22,6 +30,8 @@ pub struct Evaluation {
     pub baseline: Option<Metrics>,
     /// The answer to each of the samples, in their order; none for a clip that can't be read.
     pub answers: Vec<Answer>,
+    /// How well it tells what it knows from the rest; not for a model that always answers where it is shown nothing else.
+    pub doubt: Option<Doubt>,
     /// The clips that can't be read.
     pub problems: Vec<Problem>,
     /// From the first clip to the last, features taken from a cache included.
@@ -30,29 +40,40 @@ pub struct Evaluation {
 
 /// Labels `samples`, whose classes are indices into the model's own labels; `threads` at a time.
 ///
-/// `unreadable` clips, which the data set left out already, count as errors beside those found here.
+/// The clips of `none` show none of the labels. `unreadable` clips, which the data set left out already, count as errors beside those found here.
 pub fn evaluate(
     classifier: &Classifier,
     samples: &[&Sample],
     unreadable: &[&Problem],
+    none: &[&Sample],
     cache: Option<&FeatureCache>,
     threads: usize,
     stop: &AtomicBool,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Evaluation> {
     let start = Instant::now();
-    let clips: Vec<_> = samples.iter().map(|s| s.path.clone()).collect();
+    let clips: Vec<_> = samples.iter().chain(none).map(|s| s.path.clone()).collect();
+    let mut judged = Judged::default();
     let mut answers = Vec::with_capacity(samples.len());
     let mut baseline_answers = Vec::new();
     let mut problems: Vec<Problem> = unreadable.iter().map(|&p| p.clone()).collect();
-    for (&sample, features) in
-        std::iter::zip(samples, extract(classifier, &clips, cache, threads, stop, progress))
-    {
-        let truth = sample.label;
+    let mut features = extract(classifier, &clips, cache, threads, stop, progress);
+    for (&sample, features) in std::iter::zip(none, features.split_off(samples.len())) {
+        match features {
+            Ok(features) => judged.none.push(judge(classifier, &features)?),
+            Err(e) => problems.push(Problem::new(sample, &e)),
+        }
+    }
+    for (&sample, features) in std::iter::zip(samples, features) {
+        let truth = sample.label();
         let (mut scores, mut baseline) = (None, None);
         match features {
             Ok(features) => {
-                scores = Some(classifier.scores(&classifier.logits(&features)?)?);
+                let found = classifier.scores(&classifier.logits(&features)?)?;
+                let best = (0..found.len()).max_by(|&a, &b| found[a].total_cmp(&found[b]));
+                let list = if best == Some(truth) { &mut judged.right } else { &mut judged.wrong };
+                list.push(judge(classifier, &features)?);
+                scores = Some(found);
                 if let Some(logits) = classifier.baseline_logits(&features)? {
                     baseline = Some(probabilities(&logits)?);
                 }
@@ -63,7 +84,7 @@ pub fn evaluate(
         baseline_answers.push(Answer { truth, scores: baseline });
     }
     let labels = &classifier.config().id2label;
-    let errors = unreadable.iter().map(|p| Answer { truth: p.sample.label, scores: None });
+    let errors = unreadable.iter().map(|p| Answer { truth: p.sample.label(), scores: None });
     let figures = |answers: &[Answer]| {
         Metrics::new(labels, &answers.iter().cloned().chain(errors.clone()).collect::<Vec<_>>())
     };
@@ -71,6 +92,7 @@ pub fn evaluate(
         metrics: figures(&answers),
         baseline: classifier.has_baseline().then(|| figures(&baseline_answers)),
         answers,
+        doubt: judged.doubt(),
         problems,
         seconds: start.elapsed().as_secs_f64(),
     })
@@ -78,6 +100,100 @@ pub fn evaluate(
 
 fn probabilities(logits: &Tensor) -> Result<Vec<f32>> {
     Ok(softmax(logits, D::Minus1)?.to_vec1::<f32>()?)
+}
+
+/// How well a model tells clips of its labels from others. A model that always answers keeps all and declines none.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Doubt {
+    /// Clips with the right label on top.
+    pub right: usize,
+    /// Those of them that it is sure of.
+    pub right_kept: usize,
+    /// Clips with a wrong label on top.
+    pub wrong: usize,
+    /// Those of them that it is not sure of.
+    pub wrong_declined: usize,
+    /// Clips that show none of its labels.
+    pub none: usize,
+    /// Those of them that it is not sure of.
+    pub none_declined: usize,
+    /// Share of all clips with a right and sure answer, or rightly declined.
+    pub handled: f64,
+    /// Area under the ROC curve: how often a clip that is right is known better than one that shows no label.
+    pub area: Option<f64>,
+    /// The share of clips without a label that it would be sure of, were it sure of 95 % of the right ones.
+    pub let_through_at_95: Option<f64>,
+}
+
+/// The score of knowing and whether it is enough; without a threshold there is no score.
+type Judgement = (Option<f64>, bool);
+
+#[derive(Default)]
+struct Judged {
+    right: Vec<Judgement>,
+    wrong: Vec<Judgement>,
+    none: Vec<Judgement>,
+}
+
+fn judge(classifier: &Classifier, features: &Tensor) -> Result<Judgement> {
+    let score = classifier.knowing(features, &classifier.logits(features)?)?;
+    Ok((score, classifier.threshold().zip(score).is_none_or(|(threshold, score)| score >= threshold)))
+}
+
+impl Judged {
+    fn doubt(&self) -> Option<Doubt> {
+        let Self { right, wrong, none } = self;
+        let mut all = right.iter().chain(wrong).chain(none);
+        if none.is_empty() && all.all(|(score, _)| score.is_none()) {
+            return None;
+        }
+        let sure = |list: &[Judgement]| list.iter().filter(|(_, sure)| *sure).count();
+        let scores =
+            |list: &[Judgement]| -> Vec<f64> { list.iter().filter_map(|(score, _)| *score).collect() };
+        let (right_scores, none_scores) = (scores(right), scores(none));
+        let (right_kept, none_declined) = (sure(right), none.len() - sure(none));
+        let clips = right.len() + wrong.len() + none.len();
+        Some(Doubt {
+            right: right.len(),
+            right_kept,
+            wrong: wrong.len(),
+            wrong_declined: wrong.len() - sure(wrong),
+            none: none.len(),
+            none_declined,
+            handled: (right_kept + none_declined) as f64 / clips as f64,
+            area: knowing::area(&right_scores, &none_scores),
+            let_through_at_95: knowing::let_through(&right_scores, &none_scores),
+        })
+    }
+}
+
+impl Doubt {
+    /// In one line, for people.
+    pub fn summary(&self) -> String {
+        let percent = |part: usize, of: usize| 100.0 * part as f64 / of.max(1) as f64;
+        let mut text = format!(
+            "not sure: keeps {:.1} % of {} right answers, declines {} of {} wrong ones",
+            percent(self.right_kept, self.right),
+            self.right,
+            self.wrong_declined,
+            self.wrong
+        );
+        if self.none > 0 {
+            text += &format!(
+                " and {:.1} % of {} clips that show none of the labels",
+                percent(self.none_declined, self.none),
+                self.none
+            );
+            if let (Some(area), Some(through)) = (self.area, self.let_through_at_95) {
+                text += &format!(
+                    " (area under the ROC curve {area:.3}; {:.1} % let through where 95 % of the right answers stay)",
+                    100.0 * through
+                );
+            }
+            text += &format!("; {:.1} % of all clips dealt with rightly", 100.0 * self.handled);
+        }
+        text
+    }
 }
 
 impl Evaluation {
@@ -90,7 +206,8 @@ impl Evaluation {
 
     /// Clips measured in a second.
     pub fn clips_per_second(&self) -> f64 {
-        self.answers.len() as f64 / self.seconds.max(1e-9)
+        let none = self.doubt.as_ref().map_or(0, |doubt| doubt.none);
+        (self.answers.len() + none) as f64 / self.seconds.max(1e-9)
     }
 
     /// One line: how good, on how many clips, against the baselines.
@@ -122,6 +239,9 @@ impl Evaluation {
             m.errors,
             self.clips_per_second()
         );
+        if let Some(doubt) = &self.doubt {
+            text += &(doubt.summary() + "\n");
+        }
         let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0).max(5);
         text +=
             &format!("\n{:width$}  clips  precision  recall     F1  most often answered instead", "class");
@@ -153,6 +273,7 @@ impl Evaluation {
         {
             object.extend(figures);
             object.insert("baseline".into(), serde_json::to_value(&self.baseline).unwrap_or_default());
+            object.insert("doubt".into(), serde_json::to_value(&self.doubt).unwrap_or_default());
             object.insert("clips_per_second".into(), self.clips_per_second().into());
             object.insert("unreadable".into(), errors.into());
         }

@@ -68,8 +68,8 @@ impl FeatureCache {
 pub(crate) struct Examples {
     /// `f32 [clips, steps, D]`, the steps of all windows one after the other.
     pub features: Tensor,
-    /// Class of each clip.
-    pub labels: Vec<usize>,
+    /// The labels of each clip.
+    pub labels: Vec<Vec<usize>>,
 }
 
 /// The features `f32 [windows, T', D]` of each of `clips`, in their order, by the CNN of

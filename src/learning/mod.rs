@@ -4,8 +4,10 @@ pub(crate) mod calibration;
 pub mod dataset;
 pub mod evaluation;
 pub(crate) mod features;
+mod knowing;
 pub mod metrics;
 pub(crate) mod report;
+pub(crate) mod thresholds;
 pub mod training;
 
 pub use features::FeatureCache;

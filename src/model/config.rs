@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::{KnowingConfig, Scoring};
 use crate::networks::backbones::BackboneConfig;
 use crate::networks::heads::{HeadConfig, LstmConfig};
 use crate::video::Sampling;
@@ -23,9 +24,19 @@ pub struct ModelConfig {
     /// Class name by output index (`"0": "archery"`).
     #[serde(with = "id2label")]
     pub id2label: Vec<String>,
+    /// What turns logits into scores.
+    #[serde(default, skip_serializing_if = "Scoring::is_softmax")]
+    pub scores: Scoring,
+    /// The score from which on a clip shows a label, one a label, where each score stands for itself; none where that
+    /// isn't known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<f64>,
     /// What makes scores probabilities, where that was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
+    /// What a trained model knows its own labels' clips by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knowing: Option<KnowingConfig>,
     /// SPDX expression of the weights' licence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence: Option<String>,
@@ -60,12 +71,29 @@ impl ModelConfig {
         if self.id2label.is_empty() {
             bail!("config.json: id2label is empty");
         }
+        let thresholds = self.thresholds.len();
+        if thresholds > 0 && (self.scores.is_softmax() || thresholds != self.id2label.len()) {
+            bail!(
+                "config.json: {thresholds} thresholds for {} labels with scores by {}: there is one a label, and only \
+                 with scores by sigmoid",
+                self.id2label.len(),
+                if self.scores.is_softmax() { "softmax" } else { "sigmoid" }
+            );
+        }
+        if self.thresholds.iter().any(|threshold| !(0.0..=1.0).contains(threshold)) {
+            bail!("config.json: thresholds lie between 0 and 1");
+        }
         if let Some(Calibration { temperature, .. }) = self.calibration
             && !(temperature > 0.0 && temperature.is_finite())
         {
             bail!("config.json: calibration temperature must be above 0");
         }
-        Ok(())
+        self.knowing.map_or(Ok(()), |knowing| knowing.check())
+    }
+
+    /// Whether an answer may be 'not sure'.
+    pub fn can_doubt(&self) -> bool {
+        self.calibration.is_some() || self.knowing.is_some()
     }
 }
 

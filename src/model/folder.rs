@@ -163,8 +163,13 @@ impl ModelFiles {
             hasher.update(format!("{words:?}").as_bytes());
         }
         self.tensors.hash(&mut hasher).map_err(|e| Error::model(&self.path, words(&e)))?;
-        let (files, ModelConfig { sampling, calibration, .. }) = (hasher.finalize().to_hex(), &self.config);
-        let settings = format!("{files} {sampling:?} {:?} {calibration:?}", self.preprocess);
+        let (files, ModelConfig { sampling, calibration, thresholds, .. }) =
+            (hasher.finalize().to_hex(), &self.config);
+        let mut settings = format!("{files} {sampling:?} {:?} {calibration:?}", self.preprocess);
+        // A digest of a model that names one label stays what it was, and so do its journals.
+        if !thresholds.is_empty() {
+            settings += &format!(" {thresholds:?}");
+        }
         Ok(blake3::hash(settings.as_bytes()).to_hex().to_string())
     }
 
@@ -207,17 +212,26 @@ impl ModelFiles {
         self
     }
 
-    /// To call answers below the score `threshold` not sure, instead of the model's own threshold.
+    /// To call answers below the score `threshold` not sure, instead of the model's own threshold; to name the labels
+    /// that reach it, where a clip may show several.
     pub fn with_threshold(mut self, threshold: f64) -> Self {
+        if !self.config.thresholds.is_empty() {
+            self.config.thresholds.fill(threshold);
+            return self;
+        }
         let temperature = self.config.calibration.map_or(1.0, |c| c.temperature);
         self.config.calibration = Some(Calibration { temperature, threshold });
+        self.config.knowing = None;
         self
     }
 
     /// To answer in `words` instead of the model's own labels.
     pub fn with_words(mut self, words: Words) -> Self {
         self.config.id2label = words.labels.clone();
+        self.config.scores = words.scoring();
+        self.config.thresholds.clear();
         self.config.calibration = None;
+        self.config.knowing = None;
         self.words = Some(words);
         self
     }

@@ -12,7 +12,9 @@ mod embedded;
 mod export;
 mod folder;
 pub mod hub;
+mod knowing;
 mod known;
+mod scoring;
 mod tensors;
 mod trained;
 mod transformers;
@@ -20,7 +22,7 @@ mod weights;
 mod words;
 
 pub use crate::networks::backbones::{
-    BackboneConfig, ClipConfig, Features, LiteConfig, VideoMaeConfig, Vjepa2Config,
+    BackboneConfig, ClipConfig, Features, LiteConfig, VideoMaeConfig, Vjepa2Config, XclipConfig,
 };
 pub use crate::networks::heads::{HeadConfig, LstmConfig};
 pub use crate::networks::transformer::{Activation, VitConfig};
@@ -30,7 +32,9 @@ pub use embedded::{DEFAULT_MODEL, embedded_models};
 pub use export::onnx;
 pub(crate) use folder::name;
 pub use folder::{Changes, ModelFiles, ModelFolder};
+pub use knowing::{BackgroundConfig, KnowingConfig, Parts, Prototypes, Scale};
 pub use known::{KnownModel, Origin, is_unnamed, known_models};
+pub use scoring::Scoring;
 pub use tensors::Tensors;
 pub use trained::{remember_trained, trained_models};
 pub use weights::Weights;

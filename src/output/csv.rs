@@ -1,11 +1,12 @@
 //! CSV: `path,label,score,duration_s,frames,model,error`, then `label2,score2…` where more than one
-//! label is wanted, then `confident` where the model has a threshold.
+//! label is wanted, then `confident` where the model has a threshold. By a model that names several labels, `label` has
+//! all that the clip shows with `|` between them, and `score` the lowest of theirs.
 
 use std::io::{self, Write};
 
 use crate::files::paths;
 
-use super::{Exporter, Row, score, seconds};
+use super::{Exporter, Row, cells, score, seconds};
 
 /// A table with a header.
 pub(crate) struct Csv {
@@ -41,12 +42,10 @@ impl Exporter for Csv {
         let mut fields = vec![path];
         match &row.outcome {
             Ok(clip) => {
-                let mut labels = clip
-                    .labels
-                    .iter()
-                    .take(self.top)
-                    .flat_map(|l| [l.label.clone(), score(l.score).to_string()]);
+                let labels = cells(clip, self.top);
+                let mut labels = labels.into_iter().flat_map(|(label, s)| [label, score(s).to_string()]);
                 fields.extend(labels.by_ref().take(2));
+                fields.resize(3, String::new());
                 fields.extend([
                     seconds(clip.duration_s).to_string(),
                     clip.frames.to_string(),
@@ -71,7 +70,7 @@ impl Exporter for Csv {
 
 #[cfg(test)]
 mod tests {
-    use super::super::row::tests::{failed, labelled};
+    use super::super::row::tests::{failed, labelled, several};
     use super::*;
 
     fn table(top: usize, confident: bool, rows: &[Row]) -> String {
@@ -91,6 +90,20 @@ mod tests {
             "path,label,score,duration_s,frames,model,error\n\
              \"a, b.mp4\",PullUps,0.75,2.603,16,tiny,\n\
              bad.mp4,,,,,,no video stream\n"
+        );
+    }
+
+    #[test]
+    fn all_that_a_clip_shows_is_one_cell() {
+        let rows = [
+            several(&[("a", 0.9, true), ("b", 0.25, true), ("c", 0.5, false)]),
+            several(&[("a", 0.1, false)]),
+        ];
+        assert_eq!(
+            table(1, false, &rows),
+            "path,label,score,duration_s,frames,model,error\n\
+             \"a, b.mp4\",a|b,0.25,2.603,16,tiny,\n\
+             \"a, b.mp4\",,,2.603,16,tiny,\n"
         );
     }
 

@@ -13,6 +13,8 @@ mod text;
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::ClipLabels;
+
 pub(crate) use self::csv::Csv;
 pub(crate) use self::parquet::Parquet;
 pub(crate) use json::Json;
@@ -67,6 +69,11 @@ impl Format {
         }
     }
 
+    /// Whether it has a row of cells for a clip, in which all labels that a clip shows are one.
+    pub(crate) fn is_table(self) -> bool {
+        matches!(self, Self::Csv | Self::Parquet)
+    }
+
     /// How many labels a clip gets where nobody says.
     pub(crate) fn default_top(self) -> usize {
         match self {
@@ -83,6 +90,20 @@ impl Format {
             Self::Json => Box::new(Json::new(top)),
             Self::Csv => Box::new(Csv::new(top, confident)),
             Self::Parquet => Box::new(Parquet::new(top, confident)),
+        }
+    }
+}
+
+/// The labels of a table's row and their scores: the best `top`; or, where the clip shows several, all of them in one
+/// cell, with the lowest of their scores, and nothing where it shows none.
+fn cells(clip: &ClipLabels, top: usize) -> Vec<(String, f32)> {
+    match clip.shown() {
+        None => clip.labels.iter().take(top).map(|l| (l.label.clone(), l.score)).collect(),
+        Some([]) => Vec::new(),
+        Some(shown) => {
+            let names: Vec<&str> = shown.iter().map(|l| l.label.as_str()).collect();
+            let lowest = shown.iter().map(|l| l.score).fold(f32::INFINITY, f32::min);
+            vec![(names.join("|"), lowest)]
         }
     }
 }

@@ -11,8 +11,8 @@ use parquet::schema::parser::parse_message_type;
 
 use crate::files::paths;
 
-use super::{Exporter, Row, score, seconds};
-use crate::{ClipLabels, Label};
+use super::{Exporter, Row, cells, score, seconds};
+use crate::ClipLabels;
 
 /// Rows that are held until they are written as one group.
 const GROUP: usize = 10_000;
@@ -74,7 +74,9 @@ impl Parquet {
         let clip = |row: &Row| row.outcome.as_ref().ok().cloned();
         let clips: Vec<Option<ClipLabels>> = rows.iter().map(clip).collect();
         let text = |text: &str| ByteArray::from(text);
-        let label = |n: usize| clips.iter().map(move |c| c.as_ref().and_then(|c| c.labels.get(n)));
+        let cells: Vec<Vec<(String, f32)>> =
+            clips.iter().map(|c| c.as_ref().map_or(Vec::new(), |c| cells(c, self.top))).collect();
+        let label = |n: usize| cells.iter().map(move |cells| cells.get(n));
 
         let paths: Vec<_> = rows.iter().map(|row| text(&paths::to_text(&row.path))).collect();
         let mut column = group.next_column()?.expect("as many columns as in the schema");
@@ -108,11 +110,11 @@ impl Parquet {
 /// A column of labels and the column of their scores.
 fn labels<'a>(
     group: &mut SerializedRowGroupWriter<Buffer>,
-    labels: impl Iterator<Item = Option<&'a Label>> + Clone,
+    labels: impl Iterator<Item = Option<&'a (String, f32)>> + Clone,
 ) -> Result<()> {
-    let names = labels.clone().map(|l| l.map(|l| ByteArray::from(l.label.as_str())));
+    let names = labels.clone().map(|l| l.map(|(label, _)| ByteArray::from(label.as_str())));
     optional::<ByteArrayType>(group, names)?;
-    optional::<DoubleType>(group, labels.map(|l| l.map(|l| score(l.score))))
+    optional::<DoubleType>(group, labels.map(|l| l.map(|(_, s)| score(*s))))
 }
 
 /// A column whose cells may be empty.

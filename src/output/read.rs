@@ -81,9 +81,10 @@ fn from_cells(cells: impl Fn(&str) -> Option<String>) -> Result<Row, String> {
     for rank in 1.. {
         let of = |name: &str| if rank == 1 { name.to_owned() } else { format!("{name}{rank}") };
         let Some(label) = cells(&of("label")) else { break };
-        labels.push(Label { label, score: number(&of("score"))? as f32 });
+        labels.push(Label { label, score: number(&of("score"))? as f32, above: None });
     }
-    if labels.is_empty() {
+    // A model that names several labels may find none of them.
+    if labels.is_empty() && cells("model").is_none() {
         return Err("neither a label nor an error".into());
     }
     Ok(labelled(
@@ -103,7 +104,8 @@ fn from_json(row: &Value) -> Option<Row> {
     }
     let label = |value: &Value| {
         let score = value.get("score")?.as_f64()? as f32;
-        Some(Label { label: value.get("label")?.as_str()?.to_owned(), score })
+        let above = value.get("above").and_then(Value::as_bool);
+        Some(Label { label: value.get("label")?.as_str()?.to_owned(), score, above })
     };
     let labels = row.get("labels")?.as_array()?.iter().map(label).collect::<Option<_>>()?;
     Some(labelled(

@@ -27,7 +27,7 @@ pub(super) mod tests {
 
     /// A labelled clip with three labels.
     pub(crate) fn labelled(confident: Option<bool>) -> Row {
-        let label = |label: &str, score| Label { label: label.into(), score };
+        let label = |label: &str, score| Label { label: label.into(), score, above: None };
         let labels = ClipLabels {
             path: "a, b.mp4".into(),
             labels: vec![label("PullUps", 0.75), label("say \"hi\"", 0.2000001), label("Lunges", 0.05)],
@@ -39,6 +39,20 @@ pub(super) mod tests {
             timings: Timings::default(),
         };
         Row { path: "a, b.mp4".into(), outcome: Ok(labels) }
+    }
+
+    /// A clip with these labels and scores, and whether it shows them.
+    pub(crate) fn several(labels: &[(&str, f32, bool)]) -> Row {
+        let mut row = labelled(None);
+        let label = |&(label, score, above): &(&str, f32, bool)| Label {
+            label: label.into(),
+            score,
+            above: Some(above),
+        };
+        if let Ok(clip) = &mut row.outcome {
+            clip.labels = labels.iter().map(label).collect();
+        }
+        row
     }
 
     /// A clip that failed.

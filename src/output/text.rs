@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use super::{Exporter, Row};
+use crate::Label;
 use crate::files::paths;
 
 const NAME: Style = Style::new().bold();
@@ -47,16 +48,23 @@ impl Exporter for Text {
             "{NAME}{name}{NAME:#}  {FACTS}{:.1} s, {} {frames}, {}{FACTS:#}",
             clip.duration_s, clip.frames, clip.model
         )?;
-        let unsure = clip.confident == Some(false);
-        if unsure {
+        let nothing = clip.shown().is_some_and(<[Label]>::is_empty);
+        let unsure = clip.confident == Some(false) || nothing;
+        if nothing {
+            writeln!(out, "  {UNSURE}nothing it knows; the best guesses are{UNSURE:#}")?;
+        } else if unsure {
             writeln!(out, "  {UNSURE}not sure; the best guesses are{UNSURE:#}")?;
         }
-        let labels = &clip.labels[..self.top.min(clip.labels.len())];
+        let labels = match clip.shown() {
+            Some(shown @ [_, ..]) => shown,
+            _ => &clip.labels[..self.top.min(clip.labels.len())],
+        };
+        let best = clip.shown().map_or(1, <[Label]>::len);
         let width = labels.iter().map(|l| l.label.chars().count()).max().unwrap_or(0);
         for (rank, label) in labels.iter().enumerate() {
             let style = match rank {
                 0 if unsure => UNSURE,
-                0 => BEST,
+                rank if rank < best => BEST,
                 _ => OTHER,
             };
             let space = width - label.label.chars().count();
@@ -90,7 +98,7 @@ pub(crate) fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::row::tests::{failed, labelled};
+    use super::super::row::tests::{failed, labelled, several};
     use super::*;
 
     fn text(row: &Row) -> String {
@@ -109,6 +117,15 @@ mod tests {
         );
         assert!(text(&labelled(Some(false))).contains("\n  not sure; the best guesses are\n  PullUps"));
         assert_eq!(text(&failed()), "");
+    }
+
+    #[test]
+    fn all_that_a_clip_shows_is_there_and_no_more() {
+        let shown = [("a", 0.9, true), ("b", 0.25, true), ("c", 0.22, true), ("d", 0.5, false)];
+        let shown = text(&several(&shown));
+        assert!(shown.lines().count() == 4 && !shown.contains("  d "), "{shown}");
+        let none = text(&several(&[("a", 0.2, false), ("b", 0.1, false)]));
+        assert!(none.contains("\n  nothing it knows; the best guesses are\n  a   20.0 %"), "{none}");
     }
 
     #[test]

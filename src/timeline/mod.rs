@@ -11,6 +11,7 @@ mod format;
 pub(crate) mod overlay;
 mod segments;
 mod shot;
+mod tracks;
 
 use std::path::Path;
 
@@ -22,7 +23,8 @@ use crate::{Classifier, Result};
 
 use exposures::{Exposure, Exposures};
 use segments::Segments;
-use shot::{Shot, Unit};
+use shot::{Scored, Shot, Unit};
+use tracks::Tracks;
 
 pub use crate::video::Seen;
 pub use format::TimelineFormat;
@@ -31,7 +33,8 @@ pub use format::TimelineFormat;
 /// sets that are in use last about so long, in seconds.
 pub const WINDOW: f64 = 6.0;
 
-/// A stretch of a video in which one thing happens.
+/// A stretch of a video in which one thing happens. Of a model that names several labels, stretches may overlap, and
+/// where it knows nothing there is none.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Segment {
     /// Seconds from the video's first picture.
@@ -127,6 +130,7 @@ pub fn watch(
         grid,
         frames: Frames {
             pixels: Vec::new(),
+            natural: None,
             windows: 1,
             per_window: 0,
             height: crop.height,
@@ -137,7 +141,7 @@ pub fn watch(
             resizing: Default::default(),
         },
         shot: Shot::new(grid.context),
-        segments: Segments::default(),
+        segments: Joined::new(classifier),
         start: 0.0,
     };
     let mut exposures = Exposures::new(grid.rate, classifier.config().sampling.luma_lag, options.cuts);
@@ -195,7 +199,45 @@ struct Collector<'a> {
     frames: Frames,
     start: f64,
     shot: Shot,
-    segments: Segments,
+    segments: Joined,
+}
+
+/// Units joined to segments.
+enum Joined {
+    /// One label at a time.
+    OneOf(Segments),
+    /// As many as there are.
+    AnyOf(Tracks),
+}
+
+impl Joined {
+    fn new(classifier: &Classifier) -> Self {
+        match classifier.config().thresholds.len() {
+            0 => Self::OneOf(Segments::default()),
+            labels => Self::AnyOf(Tracks::new(labels)),
+        }
+    }
+
+    fn push(&mut self, unit: Scored, classifier: &Classifier) -> Vec<Segment> {
+        match self {
+            Self::OneOf(segments) => segments.push(unit, classifier),
+            Self::AnyOf(tracks) => tracks.push(unit, classifier),
+        }
+    }
+
+    fn cut(&mut self) {
+        match self {
+            Self::OneOf(segments) => segments.cut(),
+            Self::AnyOf(tracks) => tracks.cut(),
+        }
+    }
+
+    fn finish(&mut self) -> Vec<Segment> {
+        match self {
+            Self::OneOf(segments) => segments.finish(),
+            Self::AnyOf(tracks) => tracks.finish(),
+        }
+    }
 }
 
 impl Collector<'_> {
@@ -257,18 +299,25 @@ impl Collector<'_> {
         let mut done = Vec::new();
         self.end_shot(end, &mut done)?;
         done.extend(self.segments.finish());
-        if let Some(last) = done.last_mut() {
-            last.end = end.max(last.start);
+        // The video may end before or after its last unit.
+        match self.segments {
+            Joined::OneOf(_) => done.last_mut().into_iter().for_each(|last| last.end = end.max(last.start)),
+            Joined::AnyOf(_) => done.iter_mut().for_each(|segment| segment.end = segment.end.min(end)),
         }
         Ok(done)
     }
 }
 
-/// The model's probabilities for a run of units' features, each `f32 [T', D]`.
+/// The model's probabilities for a run of units' features, each `f32 [T', D]`, and behind them the score of knowing.
 fn scores(classifier: &Classifier, grid: &Grid, features: &[&Tensor]) -> Result<Vec<f32>> {
     let features = match grid.whole_units {
         true => Tensor::stack(features, 0)?,
         false => Tensor::cat(features, 0)?.unsqueeze(0)?,
     };
-    classifier.scores(&classifier.logits(&features)?)
+    let logits = classifier.logits(&features)?;
+    let mut scores = classifier.scores(&logits)?;
+    if classifier.config().knowing.is_some() {
+        scores.extend(classifier.knowing(&features, &logits)?.map(|score| score as f32));
+    }
+    Ok(scores)
 }

@@ -24,12 +24,16 @@ struct Open {
 
 impl Segments {
     /// Adds a unit. Returns the segments that it ends.
-    pub(super) fn push(&mut self, unit: Scored, classifier: &Classifier) -> Vec<Segment> {
-        let threshold = classifier.config().calibration.map_or(0.0, |c| c.threshold);
+    pub(super) fn push(&mut self, mut unit: Scored, classifier: &Classifier) -> Vec<Segment> {
+        let mut threshold = classifier.threshold().unwrap_or(0.0);
+        if classifier.config().knowing.is_some() {
+            let known = unit.scores.pop().is_some_and(|score| f64::from(score) >= threshold);
+            threshold = if known { 0.0 } else { f64::INFINITY };
+        }
         self.add(unit, &classifier.config().id2label, threshold)
     }
 
-    fn add(&mut self, unit: Scored, labels: &[String], threshold: f64) -> Vec<Segment> {
+    pub(super) fn add(&mut self, unit: Scored, labels: &[String], threshold: f64) -> Vec<Segment> {
         let best = (0..unit.scores.len()).max_by(|a, b| unit.scores[*a].total_cmp(&unit.scores[*b]));
         let label = best.filter(|best| f64::from(unit.scores[*best]) >= threshold);
         let best_score = best.map_or(0.0, |best| unit.scores[best]);
@@ -66,6 +70,12 @@ impl Segments {
             None => self.doubtful = Some(new),
         }
         done
+    }
+
+    /// When the earliest segment with a label began that hasn't ended yet.
+    pub(super) fn since(&self) -> Option<f64> {
+        let open = [&self.current, &self.doubtful].into_iter().flatten();
+        open.filter(|open| open.label.is_some()).map(|open| open.segment.start).next()
     }
 
     /// A cut follows the last unit.

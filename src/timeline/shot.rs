@@ -17,7 +17,7 @@ pub(super) struct Unit {
     runs: usize,
 }
 
-/// A unit's probabilities, in the model's own order.
+/// A unit's probabilities, in the model's own order, and behind them its score of knowing where the model has prototypes.
 pub(super) struct Scored {
     pub start: f64,
     pub end: f64,

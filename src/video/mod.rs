@@ -81,6 +81,9 @@ impl Default for DecodeOptions {
 pub struct Frames {
     /// `u8 [windows, per_window, height, width, 3]`.
     pub pixels: Vec<u8>,
+    /// The same frames as people see them, where the model sees brightness at three moments instead of colours
+    /// ([`Sampling::luma_lag`]).
+    pub natural: Option<Vec<u8>>,
     /// Stretches of the clip that the network sees one by one.
     pub windows: usize,
     /// Frames in each.

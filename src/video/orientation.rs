@@ -79,18 +79,18 @@ impl Orientation {
     /// Puts pixels into upright order.
     ///
     /// `planes`: one a channel as decoded, in rows of `stride` bytes; `upright`: `u8 [height, width, N]`.
-    pub(super) fn apply<const N: usize>(
+    pub(super) fn apply(
         self,
-        planes: [&[u8]; N],
+        planes: [&[u8]; 3],
         stride: usize,
         upright: &mut [u8],
         width: usize,
         height: usize,
     ) {
         let (last_x, last_y) = (width - 1, height - 1);
-        for (y, row) in upright.chunks_exact_mut(width * N).enumerate() {
+        for (y, row) in upright.chunks_exact_mut(width * 3).enumerate() {
             let y = if self.flip_y { last_y - y } else { y };
-            let (pixels, _) = row.as_chunks_mut::<N>();
+            let (pixels, _) = row.as_chunks_mut::<3>();
             if !self.transposed && !self.flip_x {
                 let lines = planes.map(|plane| &plane[y * stride..][..width]);
                 for (x, pixel) in pixels.iter_mut().enumerate() {

@@ -1,4 +1,4 @@
-//! From a decoded picture to upright RGB or brightness at the size that the model wants.
+//! From a decoded picture to upright RGB at the size that the model wants.
 
 use std::ffi::c_int;
 use std::ptr;
@@ -20,7 +20,6 @@ pub(super) struct Converter {
     /// What the container says; asked first, as players do.
     orientation: Option<Orientation>,
     aspect: f64,
-    colours: Colours,
     /// What lies inside black bars in all pictures so far, where they are cut off.
     pub content: Option<Content>,
     /// Whether a picture was cut to something else.
@@ -36,25 +35,6 @@ pub(super) struct Converter {
     /// Where the whole picture is resized by itself: it, upright.
     whole: Vec<u8>,
     resampler: Resampler,
-}
-
-/// What a converted picture consists of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Colours {
-    /// `u8 [height, width, 3]`
-    Rgb,
-    /// `u8 [height, width]`, the [`luma`] of each RGB pixel. The stored picture's own brightness would be
-    /// cheaper, but differs by up to 26 of 255 where a colour lies outside of RGB.
-    Luma,
-}
-
-impl Colours {
-    pub(super) fn channels(self) -> usize {
-        match self {
-            Self::Rgb => 3,
-            Self::Luma => 1,
-        }
-    }
 }
 
 /// What part of a stored picture is scaled to what size.
@@ -77,14 +57,12 @@ impl Converter {
         preprocess: &Preprocess,
         orientation: Option<Orientation>,
         aspect: f64,
-        colours: Colours,
         content: Option<Content>,
     ) -> Self {
         Self {
             preprocess: preprocess.clone(),
             orientation,
             aspect,
-            colours,
             content,
             cut_unevenly: false,
             converted: false,
@@ -97,10 +75,10 @@ impl Converter {
         }
     }
 
-    /// Bytes of a converted picture.
+    /// Bytes of a converted picture: `u8 [height, width, 3]`.
     pub(super) fn size(&self) -> usize {
         let crop = self.preprocess.crop_size;
-        crop.height * crop.width * self.colours.channels()
+        crop.height * crop.width * 3
     }
 
     /// Writes `frame` into `upright`, [`Self::size`] long; the error is FFmpeg's number.
@@ -182,22 +160,19 @@ impl Converter {
             return Ok(());
         };
         let mut whole = std::mem::take(&mut self.whole);
-        whole.resize(size[0] * size[1] * self.colours.channels(), 0);
+        whole.resize(size[0] * size[1] * 3, 0);
         self.turn_upright(orientation, stride, size, &mut whole);
         // In square pixels, and all lines again.
         let line = height as f64 / lines as f64;
         let shown = [geometry.width as f64 * aspect * line, geometry.height as f64 * line];
         let shown = turn(shown.map(|pixels| pixels.round().max(1.0) as usize));
         let (preprocess, resampler) = (&self.preprocess, &mut self.resampler);
-        match self.colours {
-            Colours::Rgb => resampler.run::<3>(preprocess, resample, &whole, size, shown, upright),
-            Colours::Luma => resampler.run::<1>(preprocess, resample, &whole, size, shown, upright),
-        }
+        resampler.run(preprocess, resample, &whole, size, shown, upright);
         self.whole = whole;
         Ok(())
     }
 
-    /// The scaler's picture, planes with rows of `stride` bytes, as SDR, in the colours that are wanted, to `upright`,
+    /// The scaler's picture, planes with rows of `stride` bytes, as SDR to `upright`,
     /// which is `width` by `height`.
     fn turn_upright(
         &mut self,
@@ -214,17 +189,7 @@ impl Converter {
             let [from_green, from_blue, from_red] = [0, 1, 2].map(|i| &self.codes[plane * i..][..plane]);
             tone.apply([from_red, from_green, from_blue], [&mut *red, &mut *green, &mut *blue]);
         }
-        match self.colours {
-            Colours::Rgb => {
-                orientation.apply([red, green, blue], stride, upright, width, height);
-            }
-            Colours::Luma => {
-                for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
-                    *r = luma([*r, *g, *b]);
-                }
-                orientation.apply([red], stride, upright, width, height);
-            }
-        }
+        orientation.apply([red, green, blue], stride, upright, width, height);
     }
 
     unsafe fn prepare_scaler(
@@ -363,7 +328,8 @@ fn usize_of(n: c_int) -> Result<usize, c_int> {
     usize::try_from(n).ok().filter(|n| *n > 0).ok_or(ffi::AVERROR_INVALIDDATA)
 }
 
-/// The brightness of an RGB pixel (BT.601).
+/// The brightness of an RGB pixel (BT.601). The stored picture's own would be cheaper, but differs by up to 26 of 255
+/// where a colour lies outside of RGB.
 pub(crate) fn luma(rgb: [u8; 3]) -> u8 {
     let [r, g, b] = rgb.map(u16::from);
     ((77 * r + 150 * g + 29 * b) >> 8) as u8
@@ -452,7 +418,7 @@ mod tests {
                 let mut preprocess = Preprocess { size, crop_size, ..Preprocess::new(32, 127.0, 128.0) };
                 let [own, whole] = [None, Some(Resample::Bilinear)].map(|resample| {
                     preprocess.resample = resample;
-                    let mut converter = Converter::new(&preprocess, orientation, aspect, Colours::Rgb, None);
+                    let mut converter = Converter::new(&preprocess, orientation, aspect, None);
                     let mut upright = vec![0; converter.size()];
                     converter.convert(&frame, &mut upright).unwrap();
                     upright
@@ -491,9 +457,9 @@ mod tests {
                     (&raw mut (*raw).color_trc).cast::<c_int>().write(transfer);
                     (&raw mut (*raw).color_primaries).cast::<c_int>().write(primaries);
                 }
-                for (colours, resample) in [(Colours::Rgb, None), (Colours::Luma, Some(Resample::Bicubic))] {
+                for resample in [None, Some(Resample::Bicubic)] {
                     preprocess.resample = resample;
-                    let mut converter = Converter::new(&preprocess, None, 0.0, colours, None);
+                    let mut converter = Converter::new(&preprocess, None, 0.0, None);
                     let mut upright = vec![0; converter.size()];
                     converted += usize::from(converter.convert(&frame, &mut upright).is_ok());
                 }

@@ -12,7 +12,7 @@ use super::completeness::{self, Extent};
 use super::feed::{Feed, Held};
 use super::input::{End, Input};
 use super::packets::Packets;
-use super::picture::{Colours, ratio};
+use super::picture::{luma, ratio};
 use super::plan::reorder_depth;
 use super::seeking;
 use super::timeline::{Listed, Timeline};
@@ -208,8 +208,7 @@ impl Reader<'_> {
         // SAFETY: the stream belongs to the open input.
         let (orientation, aspect) =
             unsafe { (Orientation::of_stream(stream), ratio((*stream).sample_aspect_ratio)) };
-        let colours = if self.sampling.moments_a_frame() == 3 { Colours::Luma } else { Colours::Rgb };
-        let converter = Converter::new(self.preprocess, orientation, aspect, colours, content);
+        let converter = Converter::new(self.preprocess, orientation, aspect, content);
         Collector::new(wanted.iter().copied(), converter)
     }
 
@@ -235,23 +234,28 @@ impl Reader<'_> {
                 .map(|(_, picture)| picture)
                 .ok_or_else(|| Error::clip(&input.path, reason::none_decoded(&input.path)))
         };
+        let mut natural = self.sampling.luma_lag.map(|_| Vec::with_capacity(pixels.capacity()));
         for stamps in wanted.chunks(self.sampling.moments_a_frame()) {
             let shown = stamps.iter().map(find).collect::<Result<Vec<&Wanted>>>()?;
-            match shown[..] {
-                [before, now, after] => {
+            let middle = &shown[shown.len() / 2];
+            match (&mut natural, &shown[..]) {
+                (Some(natural), [before, now, after]) => {
+                    natural.extend_from_slice(&now.pixels);
                     let start = pixels.len();
-                    pixels.resize(start + now.pixels.len() * 3, 0);
-                    let moments = before.pixels.iter().zip(&now.pixels).zip(&after.pixels);
+                    pixels.resize(start + now.pixels.len(), 0);
+                    let [before, now, after] = [before, now, after].map(|moment| moment.pixels.as_chunks().0);
+                    let moments = before.iter().zip(now).zip(after);
                     for (pixel, ((a, b), c)) in pixels[start..].as_chunks_mut().0.iter_mut().zip(moments) {
-                        *pixel = [*a, *b, *c];
+                        *pixel = [luma(*a), luma(*b), luma(*c)];
                     }
                 }
-                _ => pixels.extend_from_slice(&shown[0].pixels),
+                _ => pixels.extend_from_slice(&middle.pixels),
             }
-            times.push(timeline.time_of(shown[shown.len() / 2].stamp));
+            times.push(timeline.time_of(middle.stamp));
         }
         let frames = Frames {
             pixels,
+            natural,
             windows: self.sampling.windows,
             per_window: self.sampling.frames,
             height: crop.height,

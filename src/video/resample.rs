@@ -132,9 +132,9 @@ pub(super) struct Resampler {
 impl Resampler {
     /// Resizes `picture` to the size of `preprocess` and cuts out the middle.
     ///
-    /// `picture`: `u8 [height, width, N]`; `shown`: its width and height in square pixels; `middle`:
-    /// `u8 [crop height, crop width, N]`.
-    pub(super) fn run<const N: usize>(
+    /// `picture`: `u8 [height, width, 3]`; `shown`: its width and height in square pixels; `middle`:
+    /// `u8 [crop height, crop width, 3]`.
+    pub(super) fn run(
         &mut self,
         preprocess: &Preprocess,
         resample: Resample,
@@ -150,13 +150,13 @@ impl Resampler {
         let first = down.iter().map(|taps| taps.first).min().unwrap_or(0);
         let end = down.iter().map(|taps| taps.first + taps.weights.len()).max().unwrap_or(0);
 
-        let row = crop.width * N;
+        let row = crop.width * 3;
         self.narrow.resize((end - first) * row, 0);
-        let rows = picture[first * width * N..end * width * N].chunks_exact(width * N);
+        let rows = picture[first * width * 3..end * width * 3].chunks_exact(width * 3);
         for (row, narrow) in rows.zip(self.narrow.chunks_exact_mut(row)) {
-            let pixels = row.as_chunks::<N>().0;
-            for (taps, pixel) in across.iter().zip(narrow.as_chunks_mut::<N>().0) {
-                let mut sums = [HALF; N];
+            let pixels = row.as_chunks::<3>().0;
+            for (taps, pixel) in across.iter().zip(narrow.as_chunks_mut::<3>().0) {
+                let mut sums = [HALF; 3];
                 for (rgb, weight) in pixels[taps.first..].iter().zip(&taps.weights) {
                     for (sum, value) in sums.iter_mut().zip(rgb) {
                         *sum += i32::from(*value) * weight;
@@ -199,7 +199,7 @@ mod tests {
         let crop_size = CropSize { width: crop[0], height: crop[1] };
         let preprocess = Preprocess { size, crop_size, ..Preprocess::new(16, 0.0, 1.0) };
         let mut out = vec![0; crop[0] * crop[1] * 3];
-        Resampler::default().run::<3>(&preprocess, resample, picture, [w, h], [w, h], &mut out);
+        Resampler::default().run(&preprocess, resample, picture, [w, h], [w, h], &mut out);
         out
     }
 

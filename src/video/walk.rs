@@ -10,7 +10,7 @@ use super::completeness::{self, Extent};
 use super::decoder::{Decoder, Stamps};
 use super::feed::Feed;
 use super::input::End;
-use super::picture::{Colours, ratio};
+use super::picture::ratio;
 use super::read::read_content;
 use super::timeline::Times;
 use super::{Converter, DecodeOptions, Orientation, Preprocess, reason};
@@ -78,7 +78,7 @@ impl Walk {
         let decoder = Decoder::open(input, options.threads, None)?;
         let times = Times::new(f64::from(input.time_base()), input.frame_rate());
         Ok(Self {
-            converter: Converter::new(preprocess, orientation, aspect, Colours::Rgb, content),
+            converter: Converter::new(preprocess, orientation, aspect, content),
             decoder,
             feed,
             ahead: VecDeque::new(),

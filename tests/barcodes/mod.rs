@@ -114,6 +114,7 @@ pub(crate) fn watched(path: &Path, frames: usize) -> classify::Result<Frames> {
     let seen = walk.seen();
     let mut frames = Frames {
         pixels: Vec::new(),
+        natural: None,
         windows: 1,
         per_window: frames,
         height: SMALL,

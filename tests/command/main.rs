@@ -10,5 +10,7 @@ mod options;
 mod output_file;
 #[path = "../ran/mod.rs"]
 mod ran;
+mod several;
 mod subcommands;
 mod training;
+mod unknown;

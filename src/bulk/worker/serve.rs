@@ -99,7 +99,7 @@ impl Worker {
             save_strip(&frames, strip)?;
         }
         let mut labels = classifier.classify_frames(&clip.path, frames, decoded)?;
-        labels.labels.truncate(self.setup.top);
+        labels.shorten(self.setup.top);
         Ok(labels)
     }
 
@@ -152,11 +152,8 @@ fn save(bytes: &[u8], shape: Vec<usize>, warnings: Vec<String>, clip: &Clip) -> 
     Ok(Saved { shape, warnings })
 }
 
-/// Frames of a filmstrip, and their height in pixels.
-const STRIP: (usize, u32) = (6, 90);
-
 fn save_strip(frames: &Frames, path: &Path) -> Result<()> {
-    match Filmstrip::new(frames, STRIP.0, STRIP.1) {
+    match Filmstrip::small(frames) {
         Some(strip) => files::write_atomically(path, &strip.jpeg),
         None => Ok(()),
     }

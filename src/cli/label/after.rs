@@ -8,7 +8,7 @@ use crate::bulk::{self, Settings};
 use crate::bulk::{How, SortPlan};
 use crate::files::write_atomically;
 use crate::output::Row;
-use crate::output::pages::BatchReport;
+use crate::output::pages::{BatchReport, Picture};
 use crate::{Error, Result};
 
 use super::super::Console;
@@ -33,8 +33,9 @@ pub(super) struct AfterArgs {
     replace: bool,
 }
 
-/// Filmstrips up to this many are put into the page itself, so that it can be sent as one file.
-const INLINE: usize = 300;
+/// Filmstrips of up to so many bytes together are put into the page itself, so that it can be sent as one file: some
+/// hundred clips.
+const INLINE: u64 = 6 << 20;
 
 impl AfterArgs {
     /// Whether the results are needed when the run is over.
@@ -97,14 +98,12 @@ impl AfterArgs {
         // One that can't be had leaves its card without a picture.
         bulk::in_order(lacking.len(), settings, make)?.for_each(drop);
 
-        let inline = rows.len() <= INLINE;
+        let size = |row: &Row| std::fs::metadata(strip(dir, &row.path)).map_or(0, |file| file.len());
+        let inline = rows.iter().map(size).sum::<u64>() <= INLINE;
         let source = |path: &Path| {
             let file = strip(dir, path);
-            if inline {
-                return std::fs::read(&file).ok().map(|jpeg| crate::output::pages::data_url(&jpeg));
-            }
-            let name = file.file_name()?.to_string_lossy().into_owned();
-            file.exists().then(|| format!("strips/{name}"))
+            let address = || Some(format!("strips/{}", file.file_name()?.to_string_lossy()));
+            Picture::of_file(&file, if inline { None } else { address() })
         };
         let title = format!("Labels of {}", crate::output::pages::count(rows.len(), "clip"));
         let page = BatchReport { title: &title, model, rows, strip: &source }.html();

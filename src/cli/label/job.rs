@@ -30,7 +30,7 @@ impl Job<'_> {
 
     /// Whether scores are known to mean something, so that an answer may be "not sure".
     pub(super) fn is_calibrated(&self) -> bool {
-        self.model.config.calibration.is_some()
+        self.model.config.can_doubt()
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -63,7 +63,7 @@ impl Job<'_> {
 /// What pages and folders need of a row, as all of them are in memory then.
 pub(super) fn brief(mut row: Row) -> Row {
     if let Ok(clip) = &mut row.outcome {
-        clip.labels.truncate(2);
+        clip.shorten(2);
         clip.labels.shrink_to_fit();
     }
     row

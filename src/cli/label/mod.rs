@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bulk::{self, Settings};
 use crate::files::AtomicFile;
-use crate::model::{Changes, ModelFiles, Words, descriptions};
+use crate::model::{Changes, ModelConfig, ModelFiles, Words, descriptions};
 use crate::output::{Format, Row};
 use crate::{Classifier, Error, Result};
 
@@ -50,7 +50,8 @@ pub(super) struct Args {
     /// Replace the output file where it exists
     #[arg(long)]
     force: bool,
-    /// Call a clip 'not sure' where its best score is below X, between 0 and 1 [default: the model's own]
+    /// Call a clip 'not sure' where its best score is below X, between 0 and 1; by a model that names several labels,
+    /// name those that reach X [default: the model's own]
     #[arg(long, value_name = "X", value_parser = probability)]
     threshold: Option<f64>,
     /// Cores to use [default: all]
@@ -94,12 +95,16 @@ impl Args {
         if inputs.clips.len() > 1 || inputs.folders > 0 {
             console.start_progress(inputs.clips.len(), "clips");
         }
-        let top = self.top(format);
+        let model = self.model(console)?;
+        let top = self.top(format, &model.config);
+        if self.top.is_some_and(|asked| asked as usize > top) {
+            console.note("all labels that a clip shows are one cell of the table: -k changes nothing there");
+        }
         let job = Job {
             args: &self,
             skipped: inputs.skipped,
             clips: inputs.clips.into(),
-            model: self.model(console)?,
+            model,
             settings: Settings { threads: self.cores(), top, stop: interrupt::flag() },
             console,
         };
@@ -134,8 +139,9 @@ impl Args {
         };
         let error = Error::clip(clip, reason);
         console.error(&error);
-        let confident = self.files()?.config.calibration.is_some();
-        let mut out = Stdout(format.exporter(self.top(format), confident));
+        let config = self.files()?.config;
+        let top = self.top(format, &config);
+        let mut out = Stdout(format.exporter(top, config.can_doubt()));
         out.row(&Row::new(clip, Err(error))).map_err(|e| Error::io("standard output", e))?;
         Ok(Status::SomeFailed)
     }
@@ -187,7 +193,10 @@ impl Args {
         Classifier::of_files(model, &self.model.device.open()?)
     }
 
-    fn top(&self, format: Format) -> usize {
+    fn top(&self, format: Format, config: &ModelConfig) -> usize {
+        if format.is_table() && !config.thresholds.is_empty() {
+            return 1;
+        }
         self.top.map_or(format.default_top(), |top| top as usize)
     }
 

@@ -26,6 +26,8 @@ pub(super) struct TimelineArgs {
     #[arg(long, requires = "timeline", hide_short_help = true)]
     no_cuts: bool,
     /// Also write the video anew with the labels on it: .mp4, .mkv, .mov, .webm
+    ///
+    /// VP9 in .webm, else H.264, or MPEG-4 where FFmpeg has no encoder for H.264 (classify doctor shows which).
     #[arg(long, value_name = "FILE", requires = "timeline")]
     overlay: Option<PathBuf>,
 }
@@ -170,6 +172,9 @@ impl TimelineArgs {
                 "{}: the model is sure of nothing in it, so there are no subtitles",
                 name.display()
             ));
+        }
+        if for_people && number == 0 {
+            out.write("nothing it knows\n", console)?;
         }
         out.write(&target.format.footer(&segments, seen.duration), console)?;
         let Some(overlay) = &self.overlay else { return Ok(true) };

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::learning::dataset::Dataset;
+use crate::learning::dataset::{Dataset, Task};
 use crate::learning::metrics::mean_interval;
-use crate::learning::training::{TrainOptions, train};
+use crate::learning::training::{TrainOptions, Validation, train};
 use crate::{Error, Result};
 
 use super::super::sink::say;
@@ -21,7 +21,7 @@ pub(super) fn cross_validate(
     stop: &AtomicBool,
     progress: &Progress,
 ) -> Result<()> {
-    let mut scores = Vec::new();
+    let mut scores: Vec<Validation> = Vec::new();
     let options = &TrainOptions { refit: false, ..options.clone() };
     for (i, fold) in data.folds(k, options.recipe.seed)?.iter().enumerate() {
         if i == 0 {
@@ -36,13 +36,18 @@ pub(super) fn cross_validate(
             return Err(Error::Interrupted("in the folds; --resume goes on from there".into()));
         }
         let kept = outcome.kept().and_then(|row| outcome.history[row].validation);
-        scores.extend(kept.map(|v| (v.accuracy, v.macro_f1)));
+        scores.extend(kept);
     }
-    let (accuracy, f1): (Vec<f64>, Vec<f64>) = scores.into_iter().unzip();
+    let f1: Vec<f64> = scores.iter().map(|v| v.macro_f1).collect();
+    let precision: Option<Vec<f64>> = scores.iter().map(|v| v.mean_average_precision).collect();
+    let accuracy: Vec<f64> = scores.iter().map(|v| v.accuracy).collect();
+    let right = match precision.filter(|_| data.task == Task::AnyOf) {
+        Some(precision) => format!("mAP {}", shown(&precision, 1.0, 3)),
+        None => format!("{} % right", shown(&accuracy, 100.0, 1)),
+    };
     say(&format!(
-        "{k} folds: {} % right, macro-F1 {} (mean and 95 % interval; each fold also chose its epoch, so they are a \
+        "{k} folds: {right}, macro-F1 {} (mean and 95 % interval; each fold also chose its epoch, so they are a \
          little too good)",
-        shown(&accuracy, 100.0, 1),
         shown(&f1, 1.0, 3)
     ))
 }

@@ -43,6 +43,10 @@ pub(super) struct LearningArgs {
     /// good and how even the results are: for sets too small for one validation part to tell
     #[arg(long, value_name = "K", value_parser = count(100))]
     pub cross_validate: Option<u64>,
+    /// Set the threshold below which an answer is 'not sure' so that this share of the right answers to validation clips
+    /// stays
+    #[arg(long, value_name = "SHARE", default_value_t = 0.95, value_parser = rate)]
+    pub keep: f64,
     /// Every random choice in training comes from it
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,

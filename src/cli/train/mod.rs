@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::learning::dataset::{self, Dataset, Problem};
+use crate::learning::dataset::{self, Dataset, Problem, Task};
 use crate::learning::report::EventWriter;
 use crate::learning::training::{Choice, Figures, Finetune, TrainOptions, finish, train};
 use crate::model::remember_trained;
@@ -32,7 +32,8 @@ pub(super) use preset::expanded;
 /// Learn new labels from a folder of labelled clips
 ///
 /// DATA is a folder with one folder of clips a class, or a list: CSV with the columns
-/// path,label[,split][,group], or lines 'path label'. Paths are relative to the list. Without a
+/// path,label[,split][,group], or lines 'path label'; where clips show several labels or none, with the column labels
+/// ('label1|label2'), or a column of 0 and 1 for each. Paths are relative to the list. Without a
 /// split, part of the clips is set apart for validation; clips cut from one source video stay
 /// together where their names (_gNN_), the group column or --group say so.
 #[derive(Debug, clap::Args)]
@@ -46,6 +47,10 @@ pub(super) struct Args {
     /// Regular expression with one capture: a clip's group (its source video, camera or person)
     #[arg(long, value_name = "REGEX", help_heading = "Data")]
     group: Option<String>,
+    /// Folder of clips that show none of the labels, so that the model learns to be 'not sure' of such; a class folder
+    /// or a label in the list named `_none_` is the same
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    background: Option<PathBuf>,
     /// How epochs and figures are written to standard output; as JSON each epoch as soon as it is over
     #[arg(short, long, value_enum, default_value_t = FiguresFormat::Text, hide_short_help = true)]
     format: FiguresFormat,
@@ -102,8 +107,12 @@ impl Args {
             folder::check(&self.output)?;
         }
         self.network.check(self.finetuning.is_on())?;
-        let finetune = self.finetuning.finetune(&self.learning)?;
+        let mut finetune = self.finetuning.finetune(&self.learning)?;
         let data = self.data(console)?;
+        let parts = finetune.as_mut().filter(|_| data.task == Task::AnyOf).and_then(|f| f.shown.take());
+        if parts.is_some() {
+            console.note("--shown: part of a clip may lack some of its labels, so clips are shown whole");
+        }
         let choice = self.network.choice(&data, self.finetuning.is_on(), self.cores())?;
         console.note(format!("backbone: {} ({})", choice.backbone, choice.reason));
         let options = self.options(choice, finetune)?;
@@ -140,7 +149,7 @@ impl Args {
         let (_, quoted) = figures.quoted();
         Ok(if stop.load(Ordering::Relaxed) {
             Status::Interrupted
-        } else if data.problems.len() + outcome.problems.len() + quoted.problems.len() > 0 {
+        } else if data.problems.len() + outcome.problems.len() + quoted.problems().len() > 0 {
             Status::SomeFailed
         } else {
             Status::Done
@@ -150,11 +159,22 @@ impl Args {
     /// The labelled clips, and what there is to say about them.
     fn data(&self, console: &Console) -> Result<Dataset> {
         // The same validation clips whatever the seed, so that runs can be compared and chosen from.
-        let settings = dataset::Options { group: self.group.clone(), ..Default::default() };
+        let settings = dataset::Options {
+            group: self.group.clone(),
+            background: self.background.clone(),
+            ..Default::default()
+        };
         let data = Dataset::open(&self.data, &settings)?;
+        if data.task == Task::AnyOf {
+            console.note(
+                "clips may show several labels, as the list has a column `labels` or a column a label: each label gets a \
+                 sigmoid and a threshold of its own",
+            );
+        }
         console.note(data.split_table().trim_end());
         data.warnings.iter().for_each(|warning| console.warning(warning));
         left_out(&data.problems, console);
+        left_out(&data.none.problems, console);
         Ok(data)
     }
 
@@ -177,6 +197,7 @@ impl Args {
             balance: learning.balance(),
             temporal_shift: finetuning.temporal_shift,
             refit: !learning.no_refit,
+            keep: learning.keep,
             finetune,
             cache: cache.filter(|_| !process.no_cache),
             threads: self.cores(),
@@ -188,17 +209,20 @@ impl Args {
     /// How good the model is, and where it stands.
     fn summary(&self, figures: &Figures, data: &Dataset, console: &Console) -> Result<()> {
         let (part, quoted) = figures.quoted();
-        quoted.metrics.warnings().iter().for_each(|warning| console.warning(warning));
-        for problem in &quoted.problems {
+        quoted.warnings().iter().for_each(|warning| console.warning(warning));
+        for problem in quoted.problems() {
             console.warning(format!("counted as wrong: {problem}"));
         }
         say(&match self.format {
-            FiguresFormat::Text => format!(
-                "{}\nmodel: {}\nreport: {}",
-                quoted.summary(part, data.labels.len()),
-                self.output.display(),
-                self.output.join("report.html").display()
-            ),
+            FiguresFormat::Text => {
+                let doubt = quoted.doubt().map_or(String::new(), |doubt| format!("\n{}", doubt.summary()));
+                format!(
+                    "{}{doubt}\nmodel: {}\nreport: {}",
+                    quoted.summary(part, data.labels.len()),
+                    self.output.display(),
+                    self.output.join("report.html").display()
+                )
+            }
             FiguresFormat::Json => quoted.json(&crate::model::name(&self.output), part),
         })
     }

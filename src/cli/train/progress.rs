@@ -65,10 +65,13 @@ impl Observer for Progress<'_> {
     fn epoch(&self, row: &Epoch) {
         self.console.end_progress();
         let validated = row.validation.map_or(String::new(), |v| {
+            let right = match v.mean_average_precision {
+                Some(precision) => format!("mAP {precision:.3}"),
+                None => format!("accuracy {:>5.1} %", 100.0 * v.accuracy),
+            };
             format!(
-                "  validation loss {:.3}  accuracy {:>5.1} %  macro-F1 {:.3}{}",
+                "  validation loss {:.3}  {right}  macro-F1 {:.3}{}",
                 v.loss,
-                100.0 * v.accuracy,
                 v.macro_f1,
                 if row.best { " *" } else { "  " },
             )
@@ -94,6 +97,7 @@ impl Observer for Progress<'_> {
                 ("accuracy/validation", v.accuracy),
                 ("macro-F1/validation", v.macro_f1),
             ]);
+            figures.extend(v.mean_average_precision.map(|precision| ("mAP/validation", precision)));
         }
         let figures = figures
             .into_iter()

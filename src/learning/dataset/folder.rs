@@ -78,7 +78,7 @@ impl Reader<'_> {
             self.rows.push(Row {
                 name: name.to_string_lossy().into_owned(),
                 path,
-                label: label.to_owned(),
+                labels: vec![label.to_owned()],
                 split,
                 group: None,
             });
@@ -102,7 +102,7 @@ fn files(folder: &Path) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-fn videos(folder: &Path) -> impl Iterator<Item = PathBuf> {
+pub(super) fn videos(folder: &Path) -> impl Iterator<Item = PathBuf> {
     files(folder).filter(|path| has_video_ending(path))
 }
 

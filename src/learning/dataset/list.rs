@@ -1,6 +1,7 @@
 //! Lists of labelled clips; paths are relative to the list's own folder.
 //!
-//! - CSV with a header: `path,label[,split][,group]`, in any order.
+//! - CSV with a header: `path,label[,split][,group]`, in any order; `labels` or a column a label where clips show
+//!   several, see [`LabelColumns`].
 //! - Without a header, one clip a line: `path label` as in Kinetics, MMAction2 and UCF-101. The
 //!   path may contain spaces; without a label (UCF-101's test lists) the clip's folder is its class.
 
@@ -13,12 +14,13 @@ use std::{
 
 use regex::Regex;
 
-use super::{Row, Split, Warning};
+use super::columns::LabelColumns;
+use super::{Row, Split, Task, Warning};
 use crate::video::VIDEO_EXTENSIONS;
 use crate::{Error, Result};
 
 /// Reads a list of either form.
-pub(super) fn read(list: &Path) -> Result<(Vec<Row>, Vec<Warning>)> {
+pub(super) fn read(list: &Path) -> Result<(Vec<Row>, Vec<Warning>, Task)> {
     let bytes = fs::read(list).map_err(|e| Error::io(list, e))?;
     let text = String::from_utf8(bytes).map_err(|_| {
         let reason = "not a text list (UTF-8); a data set is a folder with one folder of clips a class, or a list (CSV with path,label)";
@@ -34,28 +36,27 @@ pub(super) fn read(list: &Path) -> Result<(Vec<Row>, Vec<Warning>)> {
     if let Some(delimiter) = delimiters.iter().find(|d| has_column(**d, "path")) {
         return read_csv(list, text, *delimiter as u8);
     }
-    if delimiters.iter().any(|d| has_column(*d, "label")) {
+    if delimiters.iter().any(|d| has_column(*d, "label") || has_column(*d, "labels")) {
         let reason = format!(
             "its header has no column `path`: {header}; call the column that names the clips `path` \
              (wanted: path,label[,split][,group])"
         );
         return Err(Error::data(list, reason));
     }
-    Ok((read_lines(list, text)?, Vec::new()))
+    Ok((read_lines(list, text)?, Vec::new(), Task::OneOf))
 }
 
-fn read_csv(list: &Path, text: &str, delimiter: u8) -> Result<(Vec<Row>, Vec<Warning>)> {
+fn read_csv(list: &Path, text: &str, delimiter: u8) -> Result<(Vec<Row>, Vec<Warning>, Task)> {
     let bad = |reason: String| Error::data(list, reason);
     let mut reader =
         csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|e| bad(e.to_string()))?.clone();
     let column = |name: &str| header.iter().position(|h| h.eq_ignore_ascii_case(name));
-    let (Some(path), Some(label)) = (column("path"), column("label")) else {
-        return Err(bad("its header lacks `label` (wanted: path,label[,split][,group])".into()));
-    };
+    let path = column("path").ok_or_else(|| bad("its header lacks `path`".into()))?;
     let (split, group) = (column("split"), column("group"));
+    let labels = LabelColumns::of(&header, &[Some(path), split, group]).map_err(bad)?;
     let unread: Vec<String> = (header.iter().enumerate())
-        .filter(|(i, _)| ![Some(path), Some(label), split, group].contains(&Some(*i)))
+        .filter(|(i, _)| ![Some(path), split, group].contains(&Some(*i)) && !labels.has(*i))
         .map(|(_, name)| name.to_owned())
         .collect();
     let mut rows = Vec::new();
@@ -63,7 +64,7 @@ fn read_csv(list: &Path, text: &str, delimiter: u8) -> Result<(Vec<Row>, Vec<War
         let record = record.map_err(|e| bad(e.to_string()))?;
         let line = record.position().map_or(0, csv::Position::line);
         let field = |i: usize| record.get(i).unwrap_or_default();
-        if field(path).is_empty() || field(label).is_empty() {
+        if field(path).is_empty() {
             return Err(bad(format!("line {line}: no path or no label")));
         }
         let split = match split.map(field) {
@@ -75,16 +76,24 @@ fn read_csv(list: &Path, text: &str, delimiter: u8) -> Result<(Vec<Row>, Vec<War
         rows.push(Row {
             path: beside(list, field(path)),
             name: field(path).to_owned(),
-            label: field(label).to_owned(),
+            labels: labels.read(&record).map_err(|e| bad(format!("line {line}: {e}")))?,
             split,
             group: group.map(field).filter(|g| !g.is_empty()).map(String::from),
         });
     }
-    let warnings = match unread.is_empty() {
+    if rows.is_empty() && labels.named().next().is_some() {
+        return Err(bad("its header lacks `label` (wanted: path,label[,split][,group])".into()));
+    }
+    let mut warnings = match unread.is_empty() {
         true => Vec::new(),
         false => vec![Warning::UnreadColumns(unread)],
     };
-    Ok((rows, warnings))
+    let never = |name: &&String| !rows.iter().any(|row| row.labels.contains(name));
+    let never: Vec<String> = labels.named().filter(never).cloned().collect();
+    if !never.is_empty() {
+        warnings.push(Warning::NeverShown(never));
+    }
+    Ok((rows, warnings, labels.task()))
 }
 
 /// A path up to a video's ending, and what follows it.
@@ -124,7 +133,7 @@ fn read_lines(list: &Path, text: &str) -> Result<Vec<Row>> {
         rows.push(Row {
             path: beside(list, name),
             name: name.to_owned(),
-            label: label.to_owned(),
+            labels: vec![label.to_owned()],
             ..Row::default()
         });
     }
@@ -137,15 +146,16 @@ fn read_lines(list: &Path, text: &str) -> Result<Vec<Row>> {
 fn name_numbers(rows: &mut [Row]) {
     let mut names = HashMap::new();
     for row in rows.iter() {
-        let Some(folder) = class_folder(&row.name).filter(|_| is_number(&row.label)) else {
+        let number = row.labels.first().filter(|label| is_number(label));
+        let Some((number, folder)) = number.zip(class_folder(&row.name)) else {
             return;
         };
-        if *names.entry(row.label.clone()).or_insert(folder.to_owned()) != folder {
+        if *names.entry(number.clone()).or_insert(folder.to_owned()) != folder {
             return;
         }
     }
     if names.values().collect::<HashSet<_>>().len() == names.len() {
-        rows.iter_mut().for_each(|row| row.label = names[&row.label].clone());
+        rows.iter_mut().flat_map(|row| &mut row.labels).for_each(|label| *label = names[label].clone());
     }
 }
 

@@ -3,11 +3,14 @@
 //! Everything that could spoil a training is looked for here, before it starts: missing files,
 //! empty classes, one clip under two labels, one source video on both sides of the split.
 
+mod columns;
 mod folder;
 mod groups;
 mod list;
+mod none;
 mod split;
 mod table;
+mod task;
 mod warning;
 
 use std::{
@@ -20,7 +23,9 @@ use crate::files::{natural, regular};
 use crate::{Error, Result};
 
 pub use groups::Grouping;
+pub use none::{NONE, NoneClips};
 pub use split::{Cut, Split};
+pub use task::Task;
 pub use warning::Warning;
 
 /// How [`Dataset::open`] reads and splits.
@@ -38,11 +43,13 @@ pub struct Options {
     pub share: f64,
     /// Decides which groups the validation part takes.
     pub seed: u64,
+    /// A folder of clips that show none of the labels, beside those that the data calls [`NONE`].
+    pub background: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { group: None, labels: None, cut: true, share: 0.2, seed: 0 }
+        Self { group: None, labels: None, cut: true, share: 0.2, seed: 0, background: None }
     }
 }
 
@@ -53,12 +60,19 @@ pub struct Sample {
     pub path: PathBuf,
     /// The path as the list or folder names it, for people.
     pub name: String,
-    /// Index into [`Dataset::labels`].
-    pub label: usize,
+    /// Indices into [`Dataset::labels`], rising; one, unless the data says several ([`Dataset::task`]).
+    pub labels: Vec<usize>,
     /// The part that it is in.
     pub split: Split,
     /// Clips of one group (one source video, camera or person) belong on one side of a split.
     pub group: String,
+}
+
+impl Sample {
+    /// The only label of a clip of [`Task::OneOf`].
+    pub fn label(&self) -> usize {
+        self.labels.first().copied().unwrap_or(0)
+    }
 }
 
 /// A clip that can't be used. Evaluation counts it as an error.
@@ -95,12 +109,16 @@ pub struct Dataset {
     pub path: PathBuf,
     /// Class names in natural order (`2` before `10`); a sample's label is an index into it.
     pub labels: Vec<String>,
+    /// What the data asks of a clip.
+    pub task: Task,
     /// In the list's order, or sorted by path.
     pub samples: Vec<Sample>,
     /// What to tell the user before training.
     pub warnings: Vec<Warning>,
     /// Clips that were left out.
     pub problems: Vec<Problem>,
+    /// Clips that show none of the labels; they are in no list above.
+    pub none: NoneClips,
     /// Where the groups come from.
     pub grouping: Grouping,
     /// How the validation part was cut; `None` where it was given.
@@ -116,7 +134,7 @@ pub struct Dataset {
 struct Row {
     path: PathBuf,
     name: String,
-    label: String,
+    labels: Vec<String>,
     split: Option<Split>,
     group: Option<String>,
 }
@@ -131,7 +149,15 @@ impl Dataset {
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
         let path = path.as_ref();
         let meta = fs::metadata(path).map_err(|e| Error::io(path, e))?;
-        let (rows, mut warnings) = if meta.is_dir() { folder::read(path)? } else { list::read(path)? };
+        let (mut rows, mut warnings, task) = if meta.is_dir() {
+            let (rows, warnings) = folder::read(path)?;
+            (rows, warnings, Task::OneOf)
+        } else {
+            list::read(path)?
+        };
+        if let Some(background) = &options.background {
+            rows.extend(none::read(background)?);
+        }
         if rows.is_empty() {
             return Err(Error::data(path, "no labelled clip in it"));
         }
@@ -139,16 +165,21 @@ impl Dataset {
         let (grouping, groups) = groups::of_rows(&rows, options.group.as_deref(), &mut warnings)?;
         let split_given = rows.iter().any(|row| row.split.is_some());
 
-        let (mut samples, mut problems) = (Vec::new(), Vec::new());
+        let (mut samples, mut problems, mut none) = (Vec::new(), Vec::new(), NoneClips::default());
         let mut seen = HashSet::new();
         let mut repeated = 0;
-        for ((row, label), group) in rows.into_iter().zip(indices).zip(groups) {
+        for ((row, labels), group) in rows.into_iter().zip(indices).zip(groups) {
             let split = row.split.unwrap_or(Split::Train);
-            if !seen.insert((row.path.clone(), label, split)) {
+            if !seen.insert((row.path.clone(), labels.clone(), split)) {
                 repeated += 1;
                 continue;
             }
-            let sample = Sample { path: row.path, name: row.name, label, split, group };
+            let is_none = task == Task::OneOf && labels.is_empty();
+            let sample = Sample { path: row.path, name: row.name, labels, split, group };
+            let (samples, problems) = match is_none {
+                true => (&mut none.samples, &mut none.problems),
+                false => (&mut samples, &mut problems),
+            };
             match usable(&sample.path) {
                 Ok(()) => samples.push(sample),
                 Err(reason) => problems.push(Problem { sample, reason }),
@@ -157,20 +188,25 @@ impl Dataset {
         if repeated > 0 {
             warnings.push(Warning::RepeatedRows(repeated));
         }
-        if samples.is_empty() {
-            let first = &problems[0];
+        if samples.is_empty() && (none.samples.is_empty() || options.cut) {
+            let Some(first) = problems.first().or(none.problems.first()) else {
+                let reason = format!("its clips are all `{NONE}`: there is no label to learn");
+                return Err(Error::data(path, reason));
+            };
             let reason = format!(
                 "none of its {} clips can be read; the first, {first} (paths in a list are relative to the list's own folder)",
-                problems.len(),
+                problems.len() + none.problems.len(),
             );
             return Err(Error::data(path, reason));
         }
         let mut data = Self {
             path: path.to_owned(),
             labels,
+            task,
             samples,
             warnings,
             problems,
+            none,
             grouping,
             cut: None,
             split_given,
@@ -182,6 +218,7 @@ impl Dataset {
         if options.cut {
             data.look_at_classes()?;
             data.cut_validation(options);
+            data.none.cut_validation(options);
         }
         Ok(data)
     }
@@ -193,7 +230,9 @@ impl Dataset {
 
     /// Whether the data names clips for one part of the split, be it that none of them can be read.
     pub fn has(&self, split: Split) -> bool {
-        self.part(split).next().is_some() || self.unreadable(split).next().is_some()
+        self.part(split).next().is_some()
+            || self.unreadable(split).next().is_some()
+            || self.none.part(split).next().is_some()
     }
 
     /// The clips of one part of the split that can't be read.
@@ -209,7 +248,7 @@ impl Dataset {
     /// How many clips of each class one part of the split has: `[classes]`.
     pub fn class_counts(&self, split: Split) -> Vec<usize> {
         let mut counts = vec![0; self.labels.len()];
-        self.part(split).for_each(|s| counts[s.label] += 1);
+        self.part(split).flat_map(|s| &s.labels).for_each(|&label| counts[label] += 1);
         counts
     }
 
@@ -219,7 +258,7 @@ impl Dataset {
         for same in &self.twins {
             let clips: Vec<&Sample> = same.iter().map(|&i| &self.samples[i]).collect();
             let names = || clips.iter().map(|s| s.name.clone()).collect();
-            if clips.iter().any(|s| s.label != clips[0].label) {
+            if clips.iter().any(|s| s.labels != clips[0].labels) {
                 self.warnings.push(Warning::SameClipInClasses(names()));
             }
             let trained = clips.iter().any(|s| s.split != Split::Test);
@@ -254,8 +293,9 @@ impl Dataset {
     /// Names classes of whose clips none can be read.
     fn look_for_lost_classes(&mut self) {
         let mut lost = BTreeMap::new();
-        self.problems.iter().for_each(|p| *lost.entry(p.sample.label).or_insert(0) += 1);
-        lost.retain(|class, _| self.samples.iter().all(|s| s.label != *class));
+        let labels = self.problems.iter().flat_map(|p| &p.sample.labels);
+        labels.for_each(|&label| *lost.entry(label).or_insert(0) += 1);
+        lost.retain(|class, _| self.samples.iter().all(|s| !s.labels.contains(class)));
         let warning = |(class, clips): (usize, usize)| Warning::LostClass(self.labels[class].clone(), clips);
         self.warnings.extend(lost.into_iter().map(warning));
     }
@@ -264,9 +304,15 @@ impl Dataset {
     fn look_at_classes(&mut self) -> Result<()> {
         let parts = [Split::Train, Split::Val, Split::Test].map(|split| self.class_counts(split));
         let [train, val, test] = &parts;
-        let too_few = match train.iter().filter(|clips| **clips > 0).count() {
-            0 => Some("no training clip in it"),
-            1 => Some("training clips of one class only; there must be two or more"),
+        let clips = self.count(Split::Train);
+        let classes = train.iter().filter(|clips| **clips > 0).count();
+        let too_few = match (self.task, classes) {
+            (Task::OneOf, 0) => Some("no training clip in it"),
+            (Task::OneOf, 1) => Some("training clips of one class only; there must be two or more"),
+            (Task::AnyOf, _) if clips == 0 => Some("no training clip in it"),
+            (Task::AnyOf, _) if train.iter().all(|n| [0, clips].contains(n)) => {
+                Some("no label that some of the training clips show and others don't: nothing can be learned")
+            }
             _ => None,
         };
         if let Some(reason) = too_few {
@@ -286,6 +332,9 @@ impl Dataset {
                     self.warnings.push(Warning::NoTrainingClip(label.clone()))
                 }
                 1 => self.warnings.push(Warning::OneClip(label.clone())),
+                n if n == clips && self.task == Task::AnyOf => {
+                    self.warnings.push(Warning::AlwaysShown(label.clone()))
+                }
                 _ => {}
             }
         }
@@ -302,12 +351,17 @@ fn usable(path: &Path) -> Result<(), String> {
     }
 }
 
-/// The label names, and every row's index into them.
-fn label_indices(path: &Path, rows: &[Row], known: Option<&[String]>) -> Result<(Vec<String>, Vec<usize>)> {
+/// The label names, and every row's indices into them, rising; none for [`NONE`].
+fn label_indices(
+    path: &Path,
+    rows: &[Row],
+    known: Option<&[String]>,
+) -> Result<(Vec<String>, Vec<Vec<usize>>)> {
     let labels = match known {
         Some(labels) => labels.to_vec(),
         None => {
-            let mut labels: Vec<String> = rows.iter().map(|row| row.label.clone()).collect();
+            let named = rows.iter().flat_map(|row| row.labels.clone());
+            let mut labels: Vec<String> = named.filter(|label| label != NONE).collect();
             labels.sort_by(|a, b| natural::compare(a, b));
             labels.dedup();
             labels
@@ -323,10 +377,16 @@ fn label_indices(path: &Path, rows: &[Row], known: Option<&[String]>) -> Result<
     let mut unknown = BTreeMap::new();
     let mut indices = Vec::with_capacity(rows.len());
     for row in rows {
-        match find(&row.label) {
-            Some(i) => indices.push(i),
-            None => *unknown.entry(row.label.as_str()).or_insert(0) += 1,
+        let mut own = Vec::with_capacity(row.labels.len());
+        for label in row.labels.iter().filter(|label| *label != NONE) {
+            match find(label) {
+                Some(i) => own.push(i),
+                None => *unknown.entry(label.as_str()).or_insert(0) += 1,
+            }
         }
+        own.sort_unstable();
+        own.dedup();
+        indices.push(own);
     }
     if !unknown.is_empty() {
         let clips: usize = unknown.values().sum();

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Cut, Dataset, Grouping, Split};
+use super::{Cut, Dataset, Grouping, NONE, Sample, Split, Task};
 
 impl Dataset {
     /// Clips per class and part, the number of groups in parentheses where groups are known, and
@@ -10,15 +10,23 @@ impl Dataset {
     pub fn split_table(&self) -> String {
         let parts: Vec<Split> = [Split::Train, Split::Val, Split::Test]
             .into_iter()
-            .filter(|split| self.count(*split) > 0)
+            .filter(|split| self.count(*split) > 0 || self.none.part(*split).next().is_some())
             .collect();
         let mut rows = vec![vec!["class".to_owned()]];
         rows[0].extend(parts.iter().map(|p| p.name().to_owned()));
         for (class, label) in self.labels.iter().enumerate() {
-            let cells = parts.iter().map(|split| self.cell(*split, Some(class)));
+            let cells = parts.iter().map(|split| self.cell(*split, |s| s.labels.contains(&class)));
             rows.push(std::iter::once(label.clone()).chain(cells).collect());
         }
-        let totals = parts.iter().map(|split| self.cell(*split, None));
+        if self.task == Task::AnyOf {
+            let none = parts.iter().map(|split| self.cell(*split, |s| s.labels.is_empty()));
+            rows.push(std::iter::once("none of them".to_owned()).chain(none).collect());
+        }
+        if !self.none.samples.is_empty() {
+            let cells = parts.iter().map(|split| self.counted(self.none.part(*split)));
+            rows.push(std::iter::once(NONE.to_owned()).chain(cells).collect());
+        }
+        let totals = parts.iter().map(|split| self.cell(*split, |_| true));
         rows.push(std::iter::once("total".to_owned()).chain(totals).collect());
         let width = |column: usize| {
             let cells = rows.iter().map(|row| row[column].chars().count());
@@ -50,15 +58,16 @@ impl Dataset {
         format!("{split}; groups: {}", self.grouping.describe())
     }
 
-    fn cell(&self, split: Split, class: Option<usize>) -> String {
-        let clips = || {
-            let part = self.part(split);
-            part.filter(|s| class.is_none_or(|class| s.label == class))
-        };
-        let groups: HashSet<&str> = clips().map(|s| s.group.as_str()).collect();
+    fn cell(&self, split: Split, counts: impl Fn(&Sample) -> bool) -> String {
+        self.counted(self.part(split).filter(|s| counts(s)))
+    }
+
+    /// How many clips, and of how many groups where those are known.
+    fn counted<'a>(&self, clips: impl Iterator<Item = &'a Sample>) -> String {
+        let groups: Vec<&str> = clips.map(|s| s.group.as_str()).collect();
         match self.grouping {
-            Grouping::Clip => clips().count().to_string(),
-            _ => format!("{} ({})", clips().count(), groups.len()),
+            Grouping::Clip => groups.len().to_string(),
+            _ => format!("{} ({})", groups.len(), groups.iter().collect::<HashSet<_>>().len()),
         }
     }
 }

@@ -151,13 +151,13 @@ fn lists_of_the_known_data_sets_are_read() {
     // UCF-101: the numbers go with the folders one to one, which name the classes.
     let data = open(list(&dir, "trainlist01.txt", &train.join("\r\n")));
     assert_eq!(data.labels, ["Pull Ups", "PushUps"]);
-    assert_eq!(data.samples[0].label, 0);
+    assert_eq!(data.samples[0].label(), 0);
     assert_eq!(data.grouping, Grouping::Name);
     // UCF-101 test lists name no label.
     let path = list(&dir, "testlist01.txt", &ucf(&["PushUps"], 3, 2).join("\n"));
     let known = Options { labels: Some(data.labels.clone()), cut: false, ..Options::default() };
     let test = Dataset::open(&path, &known).unwrap();
-    assert!(test.samples.iter().all(|s| s.label == 1));
+    assert!(test.samples.iter().all(|s| s.label() == 1));
     assert!(!test.split_given);
     // Kinetics and MMAction2: numbers without folders, or names.
     let dir = folder(&["x y.mp4", "z.mp4", "w.mp4"].map(String::from));
@@ -170,7 +170,7 @@ fn lists_of_the_known_data_sets_are_read() {
     let options = Options { labels: Some(known), cut: false, ..Options::default() };
     let path = list(&dir, "c.txt", "x y.mp4 2\nz.mp4 b\n");
     let data = Dataset::open(path, &options).unwrap();
-    let labels: Vec<usize> = data.samples.iter().map(|s| s.label).collect();
+    let labels: Vec<usize> = data.samples.iter().map(|s| s.label()).collect();
     assert_eq!(labels, [2, 1]);
 }
 
@@ -180,7 +180,7 @@ fn where_classes_are_called_by_numbers_a_number_is_no_index() {
     let known = ["1", "3"].map(String::from).to_vec();
     let options = Options { labels: Some(known), cut: false, ..Options::default() };
     let data = Dataset::open(list(&dir, "a.txt", "x.mp4 3\ny.mp4 1\n"), &options).unwrap();
-    assert_eq!(data.samples.iter().map(|s| s.label).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(data.samples.iter().map(|s| s.label()).collect::<Vec<_>>(), [1, 0]);
     let error = Dataset::open(list(&dir, "b.txt", "x.mp4 0\ny.mp4 1\n"), &options).unwrap_err();
     assert!(error.to_string().contains("doesn't know: '0' (it knows: 1, 3)"), "{error}");
 }
@@ -352,4 +352,85 @@ fn a_pipe_in_a_class_folder_is_left_out_and_nobody_waits_for_it() {
     let data = Dataset::open(dir.path(), &Options::default()).unwrap();
     assert_eq!(data.problems.len(), 1);
     assert_eq!(data.problems[0].reason, "is a pipe or a device, not a file");
+}
+
+#[test]
+fn lists_of_several_labels_are_read_in_both_forms() {
+    let dir = folder(&["1.mp4", "2.mp4", "3.mp4"].map(String::from));
+    let joined = "path,labels,split\n1.mp4,run|jump,train\n2.mp4,,train\n3.mp4, jump | jump ,test\n";
+    let each = "jump,path,run,split\n1,1.mp4,1,train\n0,2.mp4,0,train\n1,3.mp4,0,test\n";
+    for text in [joined, each] {
+        let options = Options { cut: false, ..Options::default() };
+        let data = Dataset::open(list(&dir, "clips.csv", text), &options).unwrap();
+        assert_eq!((data.task, &*data.labels), (Task::AnyOf, &["jump".to_string(), "run".into()][..]));
+        let labels: Vec<&[usize]> = data.samples.iter().map(|s| &*s.labels).collect();
+        assert_eq!(labels, [&[0, 1][..], &[], &[0]]);
+        assert_eq!(data.class_counts(Split::Train), [1, 1]);
+        let table = data.split_table();
+        let row =
+            |name: &str| table.lines().find_map(|line| line.strip_prefix(name)).map(str::split_whitespace);
+        let cells = |name: &str| row(name).map(Iterator::collect::<Vec<_>>);
+        assert_eq!(cells("none of them"), Some(vec!["1", "0"]), "{table}");
+        assert_eq!(cells("total"), Some(vec!["2", "1"]), "{table}");
+    }
+    // A column `label` is what it always was, whatever stands in it.
+    let data = Dataset::open(
+        list(&dir, "one.csv", "path,label\n1.mp4,run|jump\n2.mp4,walk\n"),
+        &Options { cut: false, ..Options::default() },
+    );
+    let data = data.unwrap();
+    assert_eq!((data.task, data.labels.len()), (Task::OneOf, 2));
+}
+
+#[test]
+fn what_is_wrong_with_a_list_of_several_labels_is_said() {
+    let dir = folder(&["1.mp4", "2.mp4", "3.mp4"].map(String::from));
+    let wrong = |text: &str, says: &str| {
+        let error =
+            Dataset::open(list(&dir, "clips.csv", text), &Options::default()).unwrap_err().to_string();
+        assert!(error.contains("clips.csv") && error.contains(says), "{error}");
+    };
+    wrong("path,label,labels\n1.mp4,a,a|b\n", "both `label` and `labels`");
+    wrong("path,a,b\n1.mp4,1,0\n2.mp4,2,0\n", "line 3: a is '2', not 0 or 1");
+    wrong("path,a,camera\n1.mp4,1,north\n", "line 2: camera is 'north', not 0 or 1");
+    wrong("path,labels\n1.mp4,a||b\n", "line 2: labels is 'a||b'");
+    wrong("path,split\n1.mp4,train\n", "lacks `label`");
+    wrong("clip,labels\n1.mp4,a\n", "no column `path`");
+    wrong("path,a,\n1.mp4,1,0\n", "column 3 of its header has no name");
+    wrong("path,labels\n1.mp4,a\n2.mp4,a\n", "nothing can be learned");
+    let text = "path,labels,split\n1.mp4,a|b,train\n2.mp4,b,train\n3.mp4,a,val\n";
+    let data = open(list(&dir, "clips.csv", text));
+    assert!(data.warnings.contains(&Warning::AlwaysShown("b".into())), "{:?}", data.warnings);
+    let text = "path,a,b,split\n1.mp4,1,0,train\n2.mp4,0,0,train\n3.mp4,1,0,val\n";
+    let data = open(list(&dir, "clips.csv", text));
+    assert!(data.warnings.contains(&Warning::NeverShown(vec!["b".into()])), "{:?}", data.warnings);
+    assert_eq!(data.labels, ["a"]);
+}
+
+#[test]
+fn several_labels_are_balanced_over_whole_groups() {
+    // 20 sources of 3 clips; a in every clip, b in every second source, c in every fifth; one source shows nothing.
+    let names: Vec<String> = (0..60).map(|i| format!("{i}.mp4")).collect();
+    let dir = folder(&names);
+    let mut text = String::from("path,labels,group\n");
+    for i in 0..60 {
+        let source = i / 3;
+        let shown: Vec<&str> = [("a", 1), ("b", 2), ("c", 5)]
+            .into_iter()
+            .filter(|(_, every)| source != 19 && source % every == 0)
+            .map(|(label, _)| label)
+            .collect();
+        text += &format!("{i}.mp4,{},s{source}\n", shown.join("|"));
+    }
+    let path = list(&dir, "clips.csv", &text);
+    let data = open(&path);
+    assert_eq!(data.cut, Some(Cut::ByGroup));
+    assert!(groups_of(&data, Split::Train).is_disjoint(&groups_of(&data, Split::Val)));
+    let [a, b, c] = *data.class_counts(Split::Val) else { panic!("three labels") };
+    assert!((9..=15).contains(&a) && (3..=9).contains(&b) && c == 3, "{a} {b} {c}");
+    let folds = data.folds(4, 1).unwrap();
+    for fold in &folds {
+        assert_eq!(fold.class_counts(Split::Val)[2], 3, "each fold has one of the four sources of c");
+        assert!(groups_of(fold, Split::Train).is_disjoint(&groups_of(fold, Split::Val)));
+    }
 }

@@ -22,6 +22,10 @@ pub enum Warning {
     OtherFiles(usize),
     /// Columns of a list that have no meaning here.
     UnreadColumns(Vec<String>),
+    /// Columns of labels that no clip shows.
+    NeverShown(Vec<String>),
+    /// A label that every training clip shows.
+    AlwaysShown(String),
     /// Rows that say the same again.
     RepeatedRows(usize),
     /// Byte-identical clips under more than one label.
@@ -95,6 +99,12 @@ impl fmt::Display for Warning {
             }
             Self::UnreadColumns(columns) => {
                 write!(f, "columns not read: {} (known: path, label, split, group)", some_of(columns))
+            }
+            Self::NeverShown(labels) => {
+                write!(f, "no clip shows: {}; left out", some_of(labels))
+            }
+            Self::AlwaysShown(label) => {
+                write!(f, "every training clip shows '{label}': there is nothing to tell it from")
             }
             Self::RepeatedRows(n) => write!(f, "{n} rows repeat an earlier one: left out"),
             Self::SameClipInClasses(clips) => {

@@ -1,10 +1,12 @@
 //! How good a model's answers are, and how sure one can be of that.
 
 mod interval;
+mod several;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use interval::{mean_interval, wilson};
+pub use several::{LabelMetrics, SeveralAnswer, SeveralMetrics};
 
 /// One clip's answer beside the truth.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,9 @@
 
 mod confusion;
 mod page;
+mod several;
 mod tensorboard;
 
 pub(crate) use page::{EpochPoint, Mistake, TrainingReport};
+pub(crate) use several::{SeveralMistake, SeveralResults};
 pub(crate) use tensorboard::EventWriter;

@@ -2,11 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::confusion;
+use super::{SeveralResults, confusion};
 use crate::learning::dataset::{Dataset, Problem, Split};
 use crate::learning::metrics::Metrics;
 use crate::output::pages::chart::{Chart, Line};
-use crate::output::pages::{Filmstrip, count, page, percent, section, tile};
+use crate::output::pages::{Filmstrip, count, how_to_look, page, percent, section, tile};
 
 /// What the page shows; parts that are empty are left out of it.
 #[derive(Clone, Copy)]
@@ -15,8 +15,11 @@ pub(crate) struct TrainingReport<'a> {
     pub title: &'a str,
     /// Which clips the figures are of: `test` or `validation`.
     pub part: &'a str,
-    /// The model's figures first, then those of its baselines, such as the mean head.
+    /// The model's figures first, then those of its baselines, such as the mean head; none for a model that names
+    /// several labels.
     pub results: &'a [(&'a str, &'a Metrics)],
+    /// The figures of a model that names several labels.
+    pub several: Option<SeveralResults<'a>>,
     /// Of the data and of the figures.
     pub warnings: &'a [String],
     /// Name and value: backbone, head, training time, seed, …
@@ -34,7 +37,7 @@ pub(crate) struct TrainingReport<'a> {
     pub mistakes: &'a [Mistake],
 }
 
-/// One epoch's figures. Accuracies are shares; missing ones leave a gap.
+/// One epoch's figures. Accuracies are shares, or mAP where clips show several labels; missing ones leave a gap.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct EpochPoint {
     pub train_loss: Option<f64>,
@@ -60,15 +63,22 @@ pub(crate) struct Mistake {
 impl TrainingReport<'_> {
     /// The whole page.
     pub(crate) fn to_html(self) -> String {
-        let lead = html! { "Video classifier · " (self.dataset.labels.len()) " classes · figures of the " (self.part) " clips" };
+        let lead = html! { "Video classifier · " (self.dataset.labels.len()) (if self.several.is_some() { " labels, several a clip" } else { " classes" }) " · figures of the " (self.part) " clips" };
         let body = html! {
             (self.figures())
+            @if let Some(several) = self.several { (several.figures()) }
             @for warning in self.warnings { p.warning { (warning) } }
             (self.comparison())
+            @if let Some(several) = self.several { (several.comparison()) }
             @if !self.epochs.is_empty() { (self.curves()) }
             @if let Some((_, metrics)) = self.results.first() {
                 (section("Classes", "Precision: how many of the clips answered so are of the class. Recall: how many of the class's clips are answered so.", classes(metrics)))
                 (section("Confusion", "", html! { div.mixed { (confusion::matrix(metrics)) (confusion::pairs(metrics)) } }))
+            }
+            @if let Some(several) = self.several {
+                (several.labels())
+                (several.together())
+                @if !several.mistakes.is_empty() { (several.worst()) }
             }
             @if !self.mistakes.is_empty() { (self.worst()) }
             @if !self.problems.is_empty() { (self.unreadable()) }
@@ -153,14 +163,15 @@ impl TrainingReport<'_> {
             line("training", "var(--two)", |e| e.train_loss),
             line("validation", "var(--one)", |e| e.val_loss),
         ];
-        let accuracy = [
-            line("training", "var(--two)", |e| e.train_accuracy),
-            line("validation", "var(--one)", |e| e.val_accuracy),
-        ];
+        let validated = line("validation", "var(--one)", |e| e.val_accuracy);
+        let accuracy = match self.several {
+            Some(_) => vec![validated],
+            None => vec![line("training", "var(--two)", |e| e.train_accuracy), validated],
+        };
         let charts = html! {
             div.charts {
                 (chart("Loss", None).draw(&loss))
-                (chart("Accuracy", Some([0.0, 1.0])).draw(&accuracy))
+                (chart(if self.several.is_some() { "mAP" } else { "Accuracy" }, Some([0.0, 1.0])).draw(&accuracy))
             }
         };
         section("Training", "Lines far apart: the model has learnt its training clips by heart.", charts)
@@ -171,10 +182,12 @@ impl TrainingReport<'_> {
             m.clips - m.errors - m.per_class.iter().enumerate().map(|(c, _)| m.confusion[c][c]).sum::<usize>()
         });
         let note = format!(
-            "The {} it was most wrong about, of {all}, and the frames that it saw.",
+            "The {} it was most wrong about, of {all}, and frames of them.",
             count(self.mistakes.len(), "clip")
         );
+        let both = |mistake: &Mistake| mistake.filmstrip.as_ref().is_some_and(|strip| strip.both);
         let body = html! {
+            @if self.mistakes.iter().any(both) { (how_to_look()) }
             div.mistakes {
                 @for mistake in self.mistakes {
                     div.mistake {
@@ -225,7 +238,7 @@ impl TrainingReport<'_> {
                         @for (class, label) in data.labels.iter().enumerate() {
                             tr { th { (label) } @for (_, counts) in &parts { td.number { (counts[class]) } } }
                         }
-                        tr { th { strong { "all" } } @for (_, counts) in &parts { td.number { strong { (counts.iter().sum::<usize>()) } } } }
+                        tr { th { strong { "all" } } @for (split, _) in &parts { td.number { strong { (data.count(*split)) } } } }
                     }
                 }
             }
@@ -257,7 +270,7 @@ fn classes(metrics: &Metrics) -> Markup {
     }
 }
 
-fn css_percent(share: f64) -> String {
+pub(super) fn css_percent(share: f64) -> String {
     format!("{:.1}%", 100.0 * share.clamp(0.0, 1.0))
 }
 
@@ -296,6 +309,7 @@ mod tests {
             title: "my <model>",
             part: "validation",
             results: &[("LSTM head", &metrics), ("mean head", &metrics)],
+            several: None,
             warnings: &warnings,
             facts: &[("Seed", "7".into())],
             command: "classify train 'a & b' -o m",

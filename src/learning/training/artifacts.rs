@@ -8,10 +8,10 @@ use std::time::Duration;
 use candle_core::Device;
 
 use super::{Balance, Epoch, Finetune, FinetuneDepth, Recipe, TrainOptions, TrainOutcome};
-use crate::learning::dataset::{Dataset, Problem, Sample, Split};
-use crate::learning::evaluation::{Evaluation, evaluate};
+use crate::learning::dataset::{Dataset, Problem, Sample, Split, Task};
+use crate::learning::evaluation::{Evaluation, Measured, Mistakes, SeveralEvaluation, measure};
 use crate::learning::features::FeatureCache;
-use crate::learning::report::{EpochPoint, TrainingReport};
+use crate::learning::report::{EpochPoint, SeveralResults, TrainingReport};
 use crate::model::{HeadConfig, LstmConfig, ModelFolder};
 use crate::output::pages::seconds;
 use crate::{Classifier, Result, files};
@@ -19,14 +19,14 @@ use crate::{Classifier, Result, files};
 /// The saved model's figures.
 pub struct Figures {
     /// On the validation clips.
-    pub validation: Evaluation,
+    pub validation: Measured,
     /// Where the data has test clips.
-    pub test: Option<Evaluation>,
+    pub test: Option<Measured>,
 }
 
 impl Figures {
     /// The part that the figures to be quoted are of, by name.
-    pub fn quoted(&self) -> (&'static str, &Evaluation) {
+    pub fn quoted(&self) -> (&'static str, &Measured) {
         self.test.as_ref().map_or(("validation", &self.validation), |test| ("test", test))
     }
 }
@@ -45,35 +45,43 @@ pub fn finish(
     let mut folder = ModelFolder { card: "Being measured.\n".into(), ..outcome.folder.clone() };
     folder.save(dir)?;
     let saved = ModelFolder::read(dir, &Device::Cpu)?;
-    let measure = |model: &ModelFolder, split: Split| -> Result<(Classifier, Evaluation)> {
+    let measured_on = |model: &ModelFolder, split: Split| -> Result<(Classifier, Measured)> {
         let samples: Vec<&Sample> = data.part(split).collect();
         let unreadable: Vec<&Problem> = data.problems.iter().filter(|p| p.sample.split == split).collect();
+        let none: Vec<&Sample> = data.none.part(split).collect();
         let classifier = Classifier::new(model, &Device::Cpu)?;
         let cache = options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
         let (cache, never) = (cache.as_ref(), AtomicBool::new(false));
         let evaluation =
-            evaluate(&classifier, &samples, &unreadable, cache, options.threads, &never, &|_| measured())?;
+            measure(&classifier, &samples, &unreadable, &none, cache, options.threads, &never, &|_| {
+                measured()
+            })?;
         Ok((classifier, evaluation))
     };
     // A refitted model has learned the validation clips: their figures are of the model before.
-    let (mut classifier, validation) = measure(outcome.before_refit.as_ref().unwrap_or(&saved), Split::Val)?;
+    let (mut classifier, validation) =
+        measured_on(outcome.before_refit.as_ref().unwrap_or(&saved), Split::Val)?;
     let mut test = None;
     if data.count(Split::Test) > 0 {
-        let measured = measure(&saved, Split::Test)?;
+        let measured = measured_on(&saved, Split::Test)?;
         (classifier, test) = (measured.0, Some(measured.1));
     }
     let figures = Figures { validation, test };
 
-    let facts = facts(&folder, outcome, data, options, took);
+    let mut facts = facts(&folder, outcome, data, options, took);
     let (part, quoted) = figures.quoted();
+    if let (Some(_), Some(doubt)) = (folder.config.knowing, quoted.doubt()) {
+        facts.push(("None of the labels", format!("{}, of the {part} clips", doubt.summary())));
+    }
     let mut warnings: Vec<String> = data.warnings.iter().map(ToString::to_string).collect();
-    warnings.extend(quoted.metrics.warnings());
+    warnings.extend(quoted.warnings());
     let samples: Vec<&Sample> = data.part(if part == "test" { Split::Test } else { Split::Val }).collect();
     let title = dir.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
     let report = TrainingReport {
         title: &title,
         part,
-        results: &quoted.results(&classifier),
+        results: &[],
+        several: None,
         warnings: &warnings,
         facts: &facts,
         command,
@@ -83,9 +91,10 @@ pub fn finish(
             .map(|kept| outcome.history[..=kept].iter().filter(|row| !row.is_baseline()).count()),
         dataset: data,
         problems: &problems(outcome, data, &figures),
-        mistakes: &quoted.mistakes(&classifier, data, &samples, 24),
+        mistakes: &[],
     };
-    files::write_atomically(&dir.join("report.html"), report.to_html().as_bytes())?;
+    let page = report.of(quoted, &classifier, &samples);
+    files::write_atomically(&dir.join("report.html"), page.as_bytes())?;
     let rows: Vec<String> =
         outcome.history.iter().filter_map(|row| serde_json::to_string(row).ok()).collect();
     files::write_atomically(&dir.join("metrics.jsonl"), (rows.join("\n") + "\n").as_bytes())?;
@@ -135,7 +144,7 @@ fn points(history: &[Epoch]) -> Vec<EpochPoint> {
         train_loss: Some(row.train_loss),
         val_loss: row.validation.map(|v| v.loss),
         train_accuracy: Some(row.train_accuracy),
-        val_accuracy: row.validation.map(|v| v.accuracy),
+        val_accuracy: row.validation.map(|v| v.mean_average_precision.unwrap_or(v.accuracy)),
         stage: row.stage.clone(),
     };
     history.iter().filter(|row| !row.is_baseline()).map(point).collect()
@@ -157,7 +166,7 @@ fn refitted(outcome: &TrainOutcome) -> String {
 /// Every clip that could not be used, once: found at opening, in training or in measuring.
 fn problems(outcome: &TrainOutcome, data: &Dataset, figures: &Figures) -> Vec<Problem> {
     let measured = [Some(&figures.validation), figures.test.as_ref()].into_iter().flatten();
-    let all = data.problems.iter().chain(&outcome.problems).chain(measured.flat_map(|e| &e.problems));
+    let all = data.problems.iter().chain(&outcome.problems).chain(measured.flat_map(|e| e.problems()));
     let mut seen = HashSet::new();
     all.filter(|problem| seen.insert(&problem.sample.path)).cloned().collect()
 }
@@ -210,7 +219,11 @@ fn facts(
         Balance::None => "as others",
     };
     let clips = |split| data.count(split).to_string();
-    vec![
+    let asked = (data.task == Task::AnyOf).then(|| {
+        let why = "none, one or several a clip, as the list has a column `labels` or a column a label";
+        ("Labels", why.to_owned())
+    });
+    let facts = vec![
         ("Backbone", format!("{}, weights of `{}`", config.backbone.name(), options.backbone)),
         ("Why this backbone", options.backbone_reason.clone()),
         ("Head", head),
@@ -233,6 +246,10 @@ fn facts(
         (
             "Scores",
             match outcome.temperature {
+                Some(t) if data.task == Task::AnyOf => format!(
+                    "a sigmoid a label: logits over {t:.2}, as the validation clips say, done in the weights; a clip is said \
+                     to show a label from the score on that gives the highest F1 on them"
+                ),
                 Some(t) => format!("logits over {t:.2}, as the validation clips say; done in the weights"),
                 None => "as they are: training was ended early".into(),
             },
@@ -240,7 +257,8 @@ fn facts(
         ("Epochs", outcome.history.iter().filter(|row| !row.is_baseline()).count().to_string()),
         ("Seed", options.recipe.seed.to_string()),
         ("Training time", format!("{}, {} threads", seconds(took.as_secs_f64()), options.threads)),
-    ]
+    ];
+    asked.into_iter().chain(facts).collect()
 }
 
 /// The model card.
@@ -256,18 +274,56 @@ fn card(
     let licence = folder.config.licence.as_deref().unwrap_or("unknown");
     let mut text = format!(
         "---\nlicense: {}\ntags: [video-classification, {}]\n---\n\n# {title}\n\n\
-         Names one of {} classes: {}.\n\n| | |\n|---|---|\n",
+         Names {} of {} {}: {}.\n\n| | |\n|---|---|\n",
         licence.to_lowercase(),
         folder.config.backbone.name(),
+        if data.task == Task::OneOf { "one" } else { "none, one or several" },
         data.labels.len(),
+        if data.task == Task::OneOf { "classes" } else { "labels" },
         data.labels.join(", "),
     );
     for (name, value) in facts {
         let _ = writeln!(text, "| {name} | {value} |");
     }
-    let _ = writeln!(text, "| Licence | {licence}, the licence of the backbone's weights |\n\n## Accuracy\n");
+    let _ = writeln!(text, "| Licence | {licence}, the licence of the backbone's weights |\n");
+    text += &figures_of_card(folder, figures, data);
+    let _ = write!(text, "\n## Made by\n\n```sh\n{command}\n```\n");
+    if figures.test.is_some() {
+        let data = data.path.display();
+        let _ =
+            write!(text, "\nThe test figures again: `classify eval {data} --model {title} --split test`.\n");
+    }
+    text
+}
+
+/// The part of the card on how good the model is.
+fn figures_of_card(folder: &ModelFolder, figures: &Figures, data: &Dataset) -> String {
+    match (&figures.validation, &figures.test) {
+        (Measured::OneOf(validation), None) => accuracy(folder, validation, None, data),
+        (Measured::OneOf(validation), Some(Measured::OneOf(test))) => {
+            accuracy(folder, validation, Some(test), data)
+        }
+        (Measured::AnyOf(validation), None) => precision(folder, validation, None),
+        (Measured::AnyOf(validation), Some(Measured::AnyOf(test))) => {
+            precision(folder, validation, Some(test))
+        }
+        // Both are of one model.
+        _ => String::new(),
+    }
+}
+
+/// Of a model that names one label.
+fn accuracy(
+    folder: &ModelFolder,
+    validation: &Evaluation,
+    test: Option<&Evaluation>,
+    data: &Dataset,
+) -> String {
+    use std::fmt::Write;
+    let mut text = String::from("## Accuracy\n\n");
+    let parts = [("test", test), ("validation", Some(validation))];
     text += "| clips | head | accuracy | 95 % interval | macro-F1 |\n|---|---|---|---|---|\n";
-    let parts = [("test", figures.test.as_ref()), ("validation", Some(&figures.validation))];
+
     for (part, evaluation) in parts.into_iter().filter_map(|(part, e)| Some((part, e?))) {
         let heads =
             [(folder.config.head.name(), Some(&evaluation.metrics)), ("mean", evaluation.baseline.as_ref())];
@@ -280,7 +336,7 @@ fn card(
             );
         }
     }
-    let (part, quoted) = figures.quoted();
+    let (part, quoted) = test.map_or(("validation", validation), |test| ("test", test));
     let majority = &quoted.metrics.majority;
     let _ = writeln!(
         text,
@@ -300,11 +356,65 @@ fn card(
             row.iter().map(|n| if *n == 0 { String::new() } else { n.to_string() }).collect();
         let _ = writeln!(text, "| {i} {label} | {} |", cells.join(" | "));
     }
-    let _ = write!(text, "\n## Made by\n\n```sh\n{command}\n```\n");
-    if figures.test.is_some() {
-        let data = data.path.display();
-        let _ =
-            write!(text, "\nThe test figures again: `classify eval {data} --model {title} --split test`.\n");
+    text
+}
+
+/// Of a model that names several.
+fn precision(
+    folder: &ModelFolder,
+    validation: &SeveralEvaluation,
+    test: Option<&SeveralEvaluation>,
+) -> String {
+    use std::fmt::Write;
+    let mut text = String::from("## How good it is\n\n");
+    text += "| clips | head | mAP | micro-F1 | macro-F1 | wholly right |\n|---|---|---|---|---|---|\n";
+    let parts = [("test", test), ("validation", Some(validation))];
+    for (part, evaluation) in parts.into_iter().filter_map(|(part, e)| Some((part, e?))) {
+        let heads =
+            [(folder.config.head.name(), Some(&evaluation.metrics)), ("mean", evaluation.baseline.as_ref())];
+        for (head, m) in heads.into_iter().filter_map(|(head, m)| Some((head, m?))) {
+            let _ = writeln!(
+                text,
+                "| {} {part} | {head} | {:.3} | {:.3} | {:.3} | {:.1} % |",
+                m.clips,
+                m.mean_average_precision,
+                m.micro_f1,
+                m.macro_f1,
+                100.0 * m.exact
+            );
+        }
+    }
+    let (part, quoted) = test.map_or(("validation", validation), |test| ("test", test));
+    let _ = writeln!(
+        text,
+        "\nmAP: the mean over the labels of the area under precision over recall, which no threshold has a part in; by \
+         chance it would be {:.3}. The mean head's threshold is 0.5. The validation clips chose the epoch and the \
+         thresholds; the test clips chose nothing.\n\n## Labels ({part})\n",
+        quoted.metrics.chance
+    );
+    text += "| label | clips | average precision | threshold | precision | recall | F1 |\n|---|---|---|---|---|---|---|\n";
+    for l in &quoted.metrics.per_label {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {:.3} | {:.2} | {:.2} | {:.2} | {:.2} |",
+            l.label, l.support, l.average_precision, l.threshold, l.precision, l.recall, l.f1
+        );
     }
     text
+}
+
+impl TrainingReport<'_> {
+    /// The page with the figures `measured` of the model and the clips that it was most wrong about.
+    pub(crate) fn of(self, measured: &Measured, classifier: &Classifier, samples: &[&Sample]) -> String {
+        match (measured, measured.mistakes(classifier, self.dataset, samples, 24)) {
+            (Measured::OneOf(e), Mistakes::OneOf(mistakes)) => {
+                TrainingReport { results: &e.results(classifier), mistakes: &mistakes, ..self }.to_html()
+            }
+            (Measured::AnyOf(e), Mistakes::AnyOf(mistakes)) => {
+                let several = SeveralResults { results: &e.results(classifier), mistakes: &mistakes };
+                TrainingReport { several: Some(several), ..self }.to_html()
+            }
+            _ => self.to_html(),
+        }
+    }
 }

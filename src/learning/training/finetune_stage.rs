@@ -8,11 +8,11 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::background::swap_backgrounds;
-use super::head_stage::validation;
 use super::{
-    Augmentation, ClassBalance, FrameStore, Mixup, Stage, Step, Targets, Validation, View, cross_entropy,
+    Augmentation, ClassBalance, FrameStore, Mixup, Stage, Step, Validation, View, Wanted, objective,
 };
 use crate::Result;
+use crate::learning::dataset::Task;
 use crate::model::{BackboneConfig, HeadConfig, Weights};
 use crate::networks::heads::Dropout;
 use crate::video::Preprocess;
@@ -23,14 +23,15 @@ pub(super) struct FinetuneStage<'a> {
     pub head: &'a HeadConfig,
     /// Tensors that stay as they are.
     pub fixed: &'a Weights,
+    pub task: Task,
     pub classes: usize,
     pub preprocess: &'a Preprocess,
     /// Frames a clip that the network sees.
     pub frames: usize,
     pub train: &'a FrameStore,
-    pub labels: &'a [usize],
+    pub labels: &'a [Vec<usize>],
     pub validation: &'a FrameStore,
-    pub validation_labels: &'a [usize],
+    pub validation_labels: &'a [Vec<usize>],
     pub augmentation: &'a Augmentation,
     /// Whether a frame's channels are three moments one after another.
     pub moments: bool,
@@ -82,7 +83,7 @@ impl FinetuneStage<'_> {
 }
 
 impl Stage for FinetuneStage<'_> {
-    fn labels(&self) -> &[usize] {
+    fn labels(&self) -> &[Vec<usize>] {
         self.labels
     }
 
@@ -98,8 +99,8 @@ impl Stage for FinetuneStage<'_> {
             swap_backgrounds(&mut pixels, batch.len(), size, chance, rng);
         }
         let mut input = self.input(pixels)?;
-        let labels: Vec<usize> = batch.iter().map(|&clip| self.labels[clip]).collect();
-        let mut targets = Targets::new(&labels, self.classes, self.label_smoothing, self.balance);
+        let labels: Vec<&[usize]> = batch.iter().map(|&clip| &*self.labels[clip]).collect();
+        let mut targets = Wanted::new(self.task, &labels, self.classes, self.label_smoothing, self.balance);
         if let Some(mixup) = Mixup::draw(self.mixup, batch.len(), rng) {
             input = mixup.tensor(&input.reshape((batch.len(), ()))?)?.reshape(input.shape())?;
             targets = targets.mix(&mixup.other, mixup.share);
@@ -110,7 +111,7 @@ impl Stage for FinetuneStage<'_> {
         let features = features.reshape((batch.len(), shown, features.dim(1)?))?;
         let mut dropout = Dropout::new(rng.random());
         let logits = self.logits(&all, &features, Some(&mut dropout))?;
-        Ok(Step { loss: cross_entropy(&logits, &targets)?, correct: targets.correct(&logits)? })
+        Ok(Step { loss: targets.loss(&logits)?, correct: targets.correct(&logits)? })
     }
 
     fn validate(&self, weights: &Weights) -> Result<Validation> {
@@ -124,7 +125,7 @@ impl Stage for FinetuneStage<'_> {
             })
             .collect::<Result<_>>()?;
         let logits = self.logits(&all, &Tensor::stack(&features, 0)?, None)?.detach();
-        validation(&logits, self.validation_labels, self.classes)
+        objective::validation(self.task, &logits, self.validation_labels, self.classes)
     }
 }
 

@@ -5,8 +5,9 @@ use candle_nn::ops::softmax;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{ClassBalance, Mixup, Stage, Step, Targets, Validation, cross_entropy};
+use super::{ClassBalance, Mixup, Stage, Step, Targets, Validation, Wanted, cross_entropy, objective};
 use crate::Result;
+use crate::learning::dataset::Task;
 use crate::learning::features::Examples;
 use crate::learning::metrics::{Answer, Metrics};
 use crate::model::{HeadConfig, Weights};
@@ -17,6 +18,7 @@ pub(super) struct HeadStage<'a> {
     pub config: &'a HeadConfig,
     /// Tensors of the head that stay as they are.
     pub fixed: &'a Weights,
+    pub task: Task,
     pub classes: usize,
     pub train: &'a Examples,
     pub validation: &'a Examples,
@@ -54,14 +56,14 @@ impl HeadStage<'_> {
 }
 
 impl Stage for HeadStage<'_> {
-    fn labels(&self) -> &[usize] {
+    fn labels(&self) -> &[Vec<usize>] {
         &self.train.labels
     }
 
     fn step(&self, weights: &Weights, batch: &[usize], rng: &mut ChaCha8Rng) -> Result<Step> {
         let (mut x, mut lengths) = self.spans(batch, rng)?;
-        let labels: Vec<usize> = batch.iter().map(|&clip| self.train.labels[clip]).collect();
-        let mut targets = Targets::new(&labels, self.classes, self.label_smoothing, self.balance);
+        let labels: Vec<&[usize]> = batch.iter().map(|&clip| &*self.train.labels[clip]).collect();
+        let mut targets = Wanted::new(self.task, &labels, self.classes, self.label_smoothing, self.balance);
         if let Some(mixup) = Mixup::draw(self.mixup, batch.len(), rng) {
             x = mixup.tensor(&x)?;
             lengths = mixup.other.iter().enumerate().map(|(i, &j)| lengths[i].max(lengths[j])).collect();
@@ -69,12 +71,12 @@ impl Stage for HeadStage<'_> {
         }
         let mut dropout = Dropout::new(rng.random());
         let logits = self.head(weights)?.forward_batch(&x, &lengths, Some(&mut dropout))?;
-        Ok(Step { loss: cross_entropy(&logits, &targets)?, correct: targets.correct(&logits)? })
+        Ok(Step { loss: targets.loss(&logits)?, correct: targets.correct(&logits)? })
     }
 
     fn validate(&self, weights: &Weights) -> Result<Validation> {
         let logits = all_logits(&self.head(weights)?, self.validation, self.device)?;
-        validation(&logits, &self.validation.labels, self.classes)
+        objective::validation(self.task, &logits, &self.validation.labels, self.classes)
     }
 }
 
@@ -100,7 +102,12 @@ pub(super) fn validation(logits: &Tensor, labels: &[usize], classes: usize) -> R
         .collect();
     let names: Vec<String> = (0..classes).map(|class| class.to_string()).collect();
     let metrics = Metrics::new(&names, &answers);
-    Ok(Validation { loss, accuracy: metrics.accuracy, macro_f1: metrics.macro_f1 })
+    Ok(Validation {
+        loss,
+        accuracy: metrics.accuracy,
+        macro_f1: metrics.macro_f1,
+        mean_average_precision: None,
+    })
 }
 
 /// Mean and standard deviation of each feature over clips and steps: `[D]`, `[D]`.

@@ -7,10 +7,14 @@ use serde::{Deserialize, Serialize};
 pub struct Validation {
     /// Mean cross-entropy in nats.
     pub loss: f64,
-    /// Share of the clips that are right.
+    /// Share of the clips that are right, in all labels where they show several.
     pub accuracy: f64,
     /// Mean of the classes' F1.
     pub macro_f1: f64,
+    /// Mean over the labels of the area under precision over recall, where clips show several labels. What is right is
+    /// judged by a threshold of 0.5 then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_average_precision: Option<f64>,
 }
 
 impl Validation {
@@ -18,6 +22,11 @@ impl Validation {
     /// few clips, accuracy and macro-F1 are highest in some early epoch by chance.
     pub(super) fn better_than(&self, other: &Self) -> bool {
         self.loss < other.loss
+    }
+
+    /// How good the answers are, whatever the scores.
+    pub(super) fn goodness(&self) -> f64 {
+        self.mean_average_precision.unwrap_or(self.macro_f1)
     }
 }
 

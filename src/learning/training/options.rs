@@ -41,6 +41,8 @@ pub struct TrainOptions {
     /// Train once more, on training and validation clips together, for as many epochs as before: the head alone; or the
     /// CNN and the head that is tuned with it, where that one validated no worse than one learned after.
     pub refit: bool,
+    /// The share of the right answers to validation clips that the threshold of 'not sure' keeps.
+    pub keep: f64,
     /// Before that, CNN and a first head together; without it the CNN stays as it is.
     pub finetune: Option<Finetune>,
     /// Where features are kept; `None` keeps none.
@@ -200,6 +202,7 @@ impl Default for TrainOptions {
             mixup: 0.2,
             balance: super::Balance::Weights,
             temporal_shift: false,
+            keep: 0.95,
             refit: false,
             finetune: None,
             cache: crate::learning::features::FeatureCache::default_folder(),

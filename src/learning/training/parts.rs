@@ -57,7 +57,7 @@ impl<'a> Parts<'a> {
                     first.map_or(String::new(), |first| format!("; the first that can't be used, {first}"));
                 return Err(Error::data(&data.path, format!("no usable {name} clip{why}")));
             }
-            let labels = samples.iter().map(|sample| sample.label).collect();
+            let labels = samples.iter().map(|sample| sample.labels.clone()).collect();
             Ok(Part { samples, examples: Examples { features: Tensor::stack(&features, 0)?, labels } })
         };
         let parts = Self { train: part(train, "training")?, validation: part(validation, "validation")? };

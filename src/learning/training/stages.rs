@@ -6,15 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{Device, Tensor};
 
+use super::head_stage::all_logits;
 use super::parts::{Part, Parts, samples};
-use super::temper::temperature;
+use super::temper::calibration;
 use super::{
     ClassBalance, Epoch, Finetune, FinetuneStage, FrameStore, HeadStage, Observer, Recipe, Stage,
     TrainOptions, Trainer, fold_normalisation, init_head, layer_rates, normalisation,
 };
-use crate::learning::dataset::{Dataset, Problem, Sample};
+use crate::learning::dataset::{Dataset, Problem, Sample, Split, Task};
 use crate::learning::features::{Examples, FeatureCache, extract};
-use crate::model::{HeadConfig, ModelFolder, Weights};
+use crate::learning::knowing;
+use crate::model::{BackgroundConfig, HeadConfig, KnowingConfig, ModelFolder, Weights};
 use crate::video::Sampling;
 use crate::{Classifier, Error, Result};
 
@@ -36,6 +38,8 @@ pub(super) struct Run<'a> {
     pub chosen: Option<Vec<Epoch>>,
     /// By how much the logits of the model are to be divided, as the validation clips say.
     pub temperature: Option<f64>,
+    /// From which score on a clip shows a label, as the validation clips say, where it may show several.
+    pub thresholds: Vec<f64>,
     pub history: Vec<Epoch>,
     pub problems: Vec<Problem>,
     pub warnings: Vec<String>,
@@ -94,9 +98,64 @@ impl<'a> Run<'a> {
         // A refit has learned the clips that would say it.
         if self.chosen.is_none() && !self.stopped() {
             let (head, weights) = (&model.config.head, &model.weights);
-            self.temperature = Some(temperature(head, weights, self.classes(), &parts.validation.examples)?);
+            let (task, classes) = (self.data.task, self.classes());
+            let fitted = calibration(task, head, weights, classes, &parts.validation.examples)?;
+            (self.temperature, self.thresholds) = (Some(fitted.temperature), fitted.thresholds);
         }
         Ok(model)
+    }
+
+    /// Gives `model` what it says 'not sure' by: prototypes of the clips that it was trained on, which in a refit are all;
+    /// and scales and threshold, `known` or of the validation clips.
+    pub(super) fn learn_to_doubt(
+        &self,
+        model: &mut ModelFolder,
+        features: &[Result<Tensor>],
+        refit: bool,
+        known: Option<KnowingConfig>,
+    ) -> Result<Option<KnowingConfig>> {
+        // Where a clip may show several labels, none of them may reach its threshold: that says it.
+        if self.data.task == Task::AnyOf {
+            return Ok(None);
+        }
+        let (parts, _) = Parts::new(self.data, features, refit)?;
+        let background: Vec<Tensor> =
+            std::iter::zip(self.data.none.learned(), &features[samples(self.data).count()..])
+                .filter(|(sample, _)| refit || sample.split == Split::Train)
+                .filter_map(|(_, features)| features.as_ref().ok().cloned())
+                .collect();
+        let prototypes = knowing::prototypes(&parts.train.examples, self.classes(), &background)?;
+        let knowing = match known {
+            Some(known) => Some(KnowingConfig {
+                prototypes: prototypes.labels.dim(0)?,
+                background: match (known.background, &prototypes.background) {
+                    (Some(known), Some(rows)) => Some(BackgroundConfig { prototypes: rows.dim(0)?, ..known }),
+                    _ => None,
+                },
+                ..known
+            }),
+            None => {
+                let clips = &parts.validation.examples;
+                let vb = model.weights.var_builder(&Device::Cpu).pp("head");
+                let head = model.config.head.load(clips.features.dim(2)?, self.classes(), vb)?;
+                let logits = all_logits(&head, clips, &Device::Cpu)?;
+                let mut judged = Vec::new();
+                for (i, labels) in clips.labels.iter().enumerate() {
+                    let logits = logits.get(i)?;
+                    let right = labels.contains(&(logits.argmax(0)?.to_scalar::<u32>()? as usize));
+                    judged.push((prototypes.parts(&clips.features.get(i)?, &logits)?, right));
+                }
+                knowing::fit(&prototypes, &judged, self.options.keep)?
+            }
+        };
+        if let Some(config) = knowing {
+            model.config.knowing = Some(config);
+            model.weights.0.insert("knowing.prototypes".into(), prototypes.labels);
+            if let (Some(_), Some(rows)) = (config.background, prototypes.background) {
+                model.weights.0.insert("knowing.background".into(), rows);
+            }
+        }
+        Ok(knowing)
     }
 
     /// In a refit, how many epochs `stage` takes: as many as it was trained for the first time, or
@@ -117,7 +176,8 @@ impl<'a> Run<'a> {
 
     /// The features of the training and validation clips by the CNN of `model`, `[windows, T', D]` each.
     fn features(&mut self, model: &ModelFolder) -> Result<Features> {
-        let clips: Vec<PathBuf> = samples(self.data).map(|s| s.path.clone()).collect();
+        let clips: Vec<PathBuf> =
+            samples(self.data).chain(self.data.none.learned()).map(|s| s.path.clone()).collect();
         let classifier = cnn_alone(model, &self.options.device)?;
         let cache = self.options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
         self.observer.features(0, clips.len());
@@ -142,7 +202,8 @@ impl<'a> Run<'a> {
     }
 
     fn balance(&self, train: &Part) -> ClassBalance {
-        let videos = train.samples.iter().map(|sample| (sample.label, sample.group.as_str()));
+        let videos = (train.samples.iter())
+            .flat_map(|sample| sample.labels.iter().map(|&label| (label, sample.group.as_str())));
         ClassBalance::new(self.options.balance, videos, self.classes())
     }
 
@@ -184,6 +245,7 @@ impl<'a> Run<'a> {
         let stage = HeadStage {
             config,
             fixed: &fixed,
+            task: self.data.task,
             classes,
             train: &parts.train.examples,
             validation: &parts.validation.examples,
@@ -213,6 +275,7 @@ impl<'a> Run<'a> {
         let stage = HeadStage {
             config: &config,
             fixed: &Weights::default(),
+            task: self.data.task,
             classes,
             train: &normed(&parts.train.examples)?,
             validation: &normed(&parts.validation.examples)?,
@@ -270,6 +333,7 @@ impl<'a> Run<'a> {
             backbone: &model.config.backbone,
             head: &model.config.head,
             fixed: &fixed,
+            task: self.data.task,
             classes,
             preprocess: &model.preprocess,
             frames,
@@ -307,8 +371,8 @@ fn cnn_alone(model: &ModelFolder, device: &Device) -> Result<Classifier> {
 }
 
 /// Whether the head learned in the end validated better than the one that the CNN was tuned with, if any: by
-/// macro-F1, as one that has seen stronger mixup is less sure of itself, which its loss would hold against it.
+/// macro-F1 or mAP, as one that has seen stronger mixup is less sure of itself, which its loss would hold against it.
 pub(super) fn head_is_better(history: &[Epoch]) -> bool {
     let best = |stage: &str| history.iter().rfind(|row| row.stage == stage && row.best)?.validation;
-    best("finetune").is_none_or(|old| best("head").is_some_and(|new| new.macro_f1 > old.macro_f1))
+    best("finetune").is_none_or(|old| best("head").is_some_and(|new| new.goodness() > old.goodness()))
 }

@@ -18,8 +18,8 @@ const STEPS: usize = 8;
 fn order_of_events(clips: usize, seed: u64) -> Examples {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut values = Vec::new();
-    let labels: Vec<usize> = (0..clips).map(|i| i % 2).collect();
-    for label in &labels {
+    let labels: Vec<Vec<usize>> = (0..clips).map(|i| vec![i % 2]).collect();
+    for label in labels.iter().flatten() {
         for step in 0..STEPS {
             let first_half = step < STEPS / 2;
             let event = usize::from(first_half == (*label == 0));
@@ -67,6 +67,7 @@ impl Run<'_> {
         let stage = HeadStage {
             config: &self.config,
             fixed: &fixed,
+            task: crate::learning::dataset::Task::OneOf,
             classes: 2,
             train: &train,
             validation: &validation,

@@ -9,7 +9,7 @@ use candle_core::Device;
 use super::stages::{Run, head_is_better};
 use super::temper::temper;
 use super::{Balance, Epoch, Observer, TrainOptions};
-use crate::learning::dataset::{Dataset, Problem, Split};
+use crate::learning::dataset::{Dataset, Problem, Split, Task};
 use crate::model::ModelFolder;
 use crate::{Error, Result};
 
@@ -54,7 +54,13 @@ pub fn train(
     base.config.sampling.luma_lag = options.luma_lag.or(base.config.sampling.luma_lag);
     base.keep_backbone();
     base.config.id2label = data.labels.clone();
+    base.config.scores = data.task.scoring();
+    base.config.thresholds = match data.task {
+        Task::OneOf => Vec::new(),
+        Task::AnyOf => vec![0.5; data.labels.len()],
+    };
     base.config.calibration = None;
+    base.config.knowing = None;
     options.check(&base)?;
     if options.temporal_shift {
         base.config.backbone.set_temporal_shift(true)?;
@@ -71,27 +77,31 @@ pub fn train(
         observer,
         chosen: None,
         temperature: None,
+        thresholds: Vec::new(),
         history: Vec::new(),
         problems: Vec::new(),
         warnings: Vec::new(),
     };
-    let (mut folder, features) = run.stages(base.clone())?;
+    let (mut folder, mut features) = run.stages(base.clone())?;
     if run.stopped() && run.history.is_empty() {
         return Err(Error::Interrupted("no epoch is over, so there is no model yet".into()));
     }
-    let mut before_refit = None;
+    let (mut before_refit, mut refit_features) = (None, None);
     if options.refit && !run.stopped() {
         let history = run.history.clone();
         run.chosen = Some(history.clone());
         // A CNN knows its training clips; a head learned after it does best where it meets others, too, so the CNN stays
         // as it is. A head that is as good as it was tuned goes with its CNN: both are trained once more.
         let refitted = match head_is_better(&history) {
-            true => run.heads(folder.clone(), &features),
-            false => run.stages(base).map(|(folder, _)| folder),
+            true => run.heads(folder.clone(), &features).map(|folder| (folder, None)),
+            false => run.stages(base).map(|(folder, features)| (folder, Some(features))),
         };
         // Half a refit is worth less than the model whose choices it follows; its epochs are no part of that.
         match refitted {
-            Ok(refitted) if !run.stopped() => before_refit = Some(std::mem::replace(&mut folder, refitted)),
+            Ok((refitted, seen)) if !run.stopped() => {
+                before_refit = Some(std::mem::replace(&mut folder, refitted));
+                refit_features = seen;
+            }
             Err(error) if !run.stopped() => {
                 run.history = history;
                 run.warnings.push(format!("the refit failed, the model before it is kept: {error}"));
@@ -103,6 +113,17 @@ pub fn train(
         for model in [Some(&mut folder), before_refit.as_mut()].into_iter().flatten() {
             temper(&mut model.weights, temperature)?;
             model.weights = model.weights.rounded(&Device::Cpu)?;
+            model.config.thresholds.clone_from(&run.thresholds);
+        }
+        // The threshold, as the temperature, is one for clips that were not learned: of the model before the refit.
+        let mut knowing = None;
+        if let Some(before) = &mut before_refit {
+            knowing = run.learn_to_doubt(before, &features, false, None)?;
+            features = refit_features.unwrap_or(features);
+        }
+        let refitted = before_refit.is_some();
+        if knowing.is_some() || !refitted {
+            run.learn_to_doubt(&mut folder, &features, refitted, knowing)?;
         }
     }
     let Run { temperature, history, problems, warnings, .. } = run;
@@ -141,6 +162,7 @@ fn digest(base: &ModelFolder, data: &Dataset, options: &TrainOptions) -> Result<
         device: Device::Cpu,
         resume: false,
         refit: false,
+        keep: 0.0,
         ..options.clone()
     };
     let mut hasher = blake3::Hasher::new();
@@ -151,8 +173,13 @@ fn digest(base: &ModelFolder, data: &Dataset, options: &TrainOptions) -> Result<
         let next = groups.len();
         let number = || *groups.entry(&sample.group).or_insert(next);
         let group = (options.balance == Balance::Margins).then(number);
-        let clip = (sample.path.file_name(), sample.label, sample.split, group);
-        hasher.update(format!("{clip:?}").as_bytes());
+        // Of a clip with one label what it always was, so that old checkpoints can be taken up.
+        let name = sample.path.file_name();
+        let clip = match data.task {
+            Task::OneOf => format!("{:?}", (name, sample.label(), sample.split, group)),
+            Task::AnyOf => format!("{:?}", (name, &sample.labels, sample.split, group)),
+        };
+        hasher.update(clip.as_bytes());
     }
     Ok(hasher.finalize().to_hex().to_string())
 }

@@ -18,8 +18,8 @@ use classify_kernels::Numbers;
 
 /// What the loop doesn't know: how a batch becomes a loss.
 pub(super) trait Stage {
-    /// The class of each training clip.
-    fn labels(&self) -> &[usize];
+    /// The labels of each training clip.
+    fn labels(&self) -> &[Vec<usize>];
 
     /// Loss of the training clips `batch`, with what the step's own `rng` makes random.
     fn step(&self, weights: &Weights, batch: &[usize], rng: &mut ChaCha8Rng) -> Result<Step>;
@@ -32,7 +32,7 @@ pub(super) trait Stage {
 pub(super) struct Step {
     /// A scalar with its graph.
     pub loss: Tensor,
-    /// How many of the clips were right ([`Targets::correct`](super::Targets::correct)).
+    /// How many of the clips were right ([`Wanted::correct`](super::Wanted::correct)).
     pub correct: f64,
 }
 
@@ -215,12 +215,14 @@ impl State {
 
 /// The clips of an epoch in their order: each once; or, balanced, as many draws with every class
 /// equally likely.
-fn draw_epoch(labels: &[usize], balanced: bool, rng: &mut ChaCha8Rng) -> Vec<usize> {
+fn draw_epoch(labels: &[Vec<usize>], balanced: bool, rng: &mut ChaCha8Rng) -> Vec<usize> {
     let mut order: Vec<usize> = (0..labels.len()).collect();
     if balanced {
         let mut classes = BTreeMap::<usize, Vec<usize>>::new();
-        for (clip, label) in labels.iter().enumerate() {
-            classes.entry(*label).or_default().push(clip);
+        for (clip, labels) in labels.iter().enumerate() {
+            // Clips that show none of the labels are drawn as often as those of one.
+            let own = if labels.is_empty() { &[usize::MAX] } else { labels.as_slice() };
+            own.iter().for_each(|label| classes.entry(*label).or_default().push(clip));
         }
         let classes: Vec<Vec<usize>> = classes.into_values().collect();
         // Clip by clip of its class in a shuffled round, so that a class's clips come equally often.
@@ -245,9 +247,9 @@ mod tests {
 
     #[test]
     fn balanced_draws_even_out_the_classes() {
-        let labels: Vec<usize> = (0..1000).map(|i| usize::from(i % 10 == 0)).collect();
+        let labels: Vec<Vec<usize>> = (0..1000).map(|i| vec![usize::from(i % 10 == 0)]).collect();
         let order = draw_epoch(&labels, true, &mut ChaCha8Rng::seed_from_u64(0));
-        let rare = order.iter().filter(|&&i| labels[i] == 1).count();
+        let rare = order.iter().filter(|&&i| labels[i] == [1]).count();
         assert!((430..570).contains(&rare), "{rare}");
         let mut all = draw_epoch(&labels, false, &mut ChaCha8Rng::seed_from_u64(0));
         all.sort();

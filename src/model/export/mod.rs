@@ -29,9 +29,10 @@ const MOST: usize = i32::MAX as usize;
 ///
 /// - Input `frames`: `f32 [1, T, 3, H, W]`, RGB, normalised as `preprocessor_config.json` says; all
 ///   windows of a clip one after another (`T = windows · frames`).
-/// - Output `logits`: `f32 [1, classes]`, before softmax and calibration.
+/// - Output `logits`: `f32 [1, classes]`, before softmax (or sigmoid, see `scores`) and calibration.
 /// - Metadata: `labels` (JSON list, in the order of the outputs), `sampling`, `preprocessor_config`
-///   and, where the model has one, `calibration` (JSON, as in the model folder).
+///   and, where the model has one, `calibration` (JSON, as in the model folder); where a clip may show several labels,
+///   `scores` (`sigmoid`) and `thresholds` (JSON list: from which score on a label holds).
 ///
 /// # Errors
 /// [`Error::Model`] for weights that don't fit the configuration, for a model without labels, and for one that is
@@ -68,6 +69,7 @@ fn build(folder: &ModelFolder) -> Result<Vec<u8>> {
         BackboneConfig::Vjepa2(config) => transformers::vjepa2(&mut graph, config, clip)?,
         BackboneConfig::Siglip(config) => transformers::siglip(&mut graph, config, clip)?,
         BackboneConfig::Vivit(config) => transformers::vivit(&mut graph, config, clip)?,
+        BackboneConfig::Xclip(config) => transformers::xclip(&mut graph, config, clip)?,
     };
     let logits = match config.head {
         HeadConfig::Lstm(lstm) => heads::lstm(&mut graph, &features, windows * steps, lstm)?,
@@ -113,6 +115,10 @@ fn metadata(folder: &ModelFolder) -> serde_json::Result<Vec<Entry>> {
         entry("sampling", serde_json::to_string(&folder.config.sampling)?),
         entry("preprocessor_config", serde_json::to_string(&folder.preprocess)?),
     ];
+    if !folder.config.scores.is_softmax() {
+        entries.push(entry("scores", "sigmoid".into()));
+        entries.push(entry("thresholds", serde_json::to_string(&folder.config.thresholds)?));
+    }
     if let Some(calibration) = &folder.config.calibration {
         entries.push(entry("calibration", serde_json::to_string(calibration)?));
     }

@@ -5,7 +5,9 @@ use serde_json::{Result, Value};
 
 #[cfg(feature = "words")]
 use crate::model::words::Text;
-use crate::networks::backbones::{BackboneConfig, ClipConfig, Features, VideoMaeConfig, Vjepa2Config};
+use crate::networks::backbones::{
+    BackboneConfig, ClipConfig, Features, VideoMaeConfig, Vjepa2Config, XclipConfig,
+};
 #[cfg(feature = "words")]
 use crate::networks::text::{TextConfig, TextKind};
 #[cfg(feature = "words")]
@@ -149,6 +151,46 @@ pub(super) static FAMILIES: &[Family] = &[
         // Kinetics: 4 × 3 views of 32 frames, every second.
         sampling: |frames| strided(4, frames, 2),
     },
+    Family {
+        model_type: "xclip",
+        backbone: |keys| {
+            let (vision, activation) = (keys.part("vision_config")?, Activation::QuickGelu);
+            let projection_dim = keys.or("projection_dim", 512)?;
+            let width: usize = vision.or("mit_hidden_size", 512)?;
+            if width != projection_dim {
+                let reason = format!(
+                    "mit_hidden_size is {width}, projection_dim {projection_dim}: they must be equal"
+                );
+                return Err(Error::custom(reason));
+            }
+            Ok(BackboneConfig::Xclip(XclipConfig {
+                vit: vision.vit(Vit { frames: 8, epsilon: 1e-5, activation, patch: 32 })?,
+                projection_dim,
+                mit_intermediate_size: vision.or("mit_intermediate_size", 2048)?,
+                mit_num_hidden_layers: vision.or("mit_num_hidden_layers", 1)?,
+                mit_num_attention_heads: vision.or("mit_num_attention_heads", 8)?,
+                prompt_layers: keys.or("prompt_layers", 2)?,
+                prompt_num_attention_heads: keys.or("prompt_num_attention_heads", 8)?,
+                prompt_hidden_act: keys.or("prompt_hidden_act", activation)?,
+                text_layer_norm_eps: keys.part("text_config")?.or("layer_norm_eps", 1e-5)?,
+            }))
+        },
+        names: &[
+            // Whole numbers that count up.
+            ("vision_model.embeddings.position_ids", ""),
+            ("text_model.embeddings.position_ids", ""),
+            ("vision_model.", "backbone."),
+            ("visual_projection.", "backbone.visual_projection."),
+            ("mit.", "backbone.mit."),
+            ("prompts_visual_", "backbone.pooled.prompts_visual_"),
+            ("prompts_generator.", "text.prompts_generator."),
+            ("text_model.", "text."),
+            ("text_projection.", "text.projection."),
+            ("logit_", "text.logit_"),
+        ],
+        // Kinetics: frames all over the clip (4 × 3 views where all were counted).
+        sampling: |frames| Sampling::spread(1, frames),
+    },
 ];
 
 /// Of networks of pictures and texts.
@@ -233,7 +275,7 @@ pub(super) fn unknown(model_type: &str) -> String {
 /// The text tower of the network that a `config.json` of `model_type` describes.
 #[cfg(feature = "words")]
 pub(super) fn text(model_type: &str, keys: Keys) -> Result<Option<Text>> {
-    let clip = model_type == "clip";
+    let clip = matches!(model_type, "clip" | "xclip");
     if !clip && model_type != "siglip" {
         return Ok(None);
     }
@@ -261,5 +303,5 @@ pub(super) fn text(model_type: &str, keys: Keys) -> Result<Option<Text>> {
             text.or("projection_size", hidden)?
         },
     };
-    Ok(Some(Text { config, pad: text.or("pad_token_id", 1)? }))
+    Ok(Some(Text { config, pad: text.or("pad_token_id", 1)?, prompted: model_type == "xclip" }))
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 #[cfg(feature = "words")]
 use super::words::Text;
-use super::{ModelConfig, Tensors};
+use super::{ModelConfig, Scoring, Tensors};
 use crate::error::words;
 use crate::networks::heads::HeadConfig;
 use crate::video::{Preprocess, Sampling};
@@ -91,7 +91,10 @@ pub(super) fn read(dir: &Path, model_type: &str, config: &[u8], card: &str) -> R
         head: HeadConfig::Mean { pool: 1 },
         sampling,
         id2label,
+        scores: Scoring::Softmax,
+        thresholds: Vec::new(),
         calibration: None,
+        knowing: None,
         licence: super::known::licence(card),
     };
     let (preprocess, settings) = processor::read(dir)?;

@@ -22,6 +22,8 @@ pub(in crate::model) struct Text {
     pub config: TextConfig,
     /// What fills up a text that must be full.
     pub pad: u32,
+    /// Clips change texts before they are compared with them.
+    pub prompted: bool,
 }
 
 impl Words {
@@ -31,12 +33,12 @@ impl Words {
     /// Where the model has no text tower, its tokenizer is missing, or they don't belong together.
     pub fn embed(files: &ModelFiles, described: &[Description]) -> Result<Self> {
         let wrong = |reason: String| Error::model(&files.path, reason);
-        let Some(Text { config, pad }) = files.text()? else {
-            let reason = "it has no text tower: --labels needs a folder of CLIP or SigLIP";
+        let Some(Text { config, pad, prompted }) = files.text()? else {
+            let reason = "it has no text tower: --labels needs a folder of CLIP, SigLIP or X-CLIP";
             return Err(wrong(reason.into()));
         };
         let missing = |e: candle_core::Error| wrong(format!("its text tower doesn't fit: {}", in_words(&e)));
-        let tower = Tower::load(files, &config, pad).map_err(missing)?;
+        let tower = Tower::load(files, &config, pad, prompted).map_err(missing)?;
         let (scale, bias) = scale_and_bias(files.tensors()).map_err(missing)?;
         let vectors = described.iter().map(|one| tower.describe(one)).collect::<candle_core::Result<_>>();
         Ok(Self {
@@ -108,15 +110,17 @@ struct Tower {
     tower: TextTower,
     tokens: Tokens,
     kind: TextKind,
+    prompted: bool,
 }
 
 impl Tower {
-    fn load(files: &ModelFiles, config: &TextConfig, pad: u32) -> candle_core::Result<Self> {
+    fn load(files: &ModelFiles, config: &TextConfig, pad: u32, prompted: bool) -> candle_core::Result<Self> {
         let vb = files.tensors().var_builder(&Device::Cpu);
         Ok(Self {
             tower: TextTower::load(vb.pp("text"), config, Precision::F32)?,
             tokens: Tokens::read(files.dir().unwrap_or(&files.path), config.max_tokens, Some(pad))?,
             kind: config.kind,
+            prompted,
         })
     }
 
@@ -125,12 +129,14 @@ impl Tower {
             TextKind::Clip { .. } => self.tokens.of(text)?,
             TextKind::Siglip => self.tokens.filled(text)?,
         };
-        direction(&self.tower.forward(&ids)?)
+        self.tower.forward(&ids)
     }
 
-    /// The direction of one label, the mean over its texts and the templates.
+    /// The direction of one label, the mean over its texts and the templates; the mean of the vectors themselves where
+    /// clips change them.
     fn describe(&self, described: &Description) -> candle_core::Result<Vec<f32>> {
         let templates: &[&str] = match self.kind {
+            _ if self.prompted => &["{}"],
             TextKind::Clip { .. } => &CLIP_TEMPLATES,
             TextKind::Siglip => &SIGLIP_TEMPLATES,
         };
@@ -139,8 +145,11 @@ impl Tower {
             texts => texts,
         };
         let texts = texts.iter().flat_map(|text| templates.iter().map(|t| t.replace("{}", text)));
-        let directions: Vec<Tensor> =
-            texts.map(|text| self.read(&text)).collect::<candle_core::Result<_>>()?;
-        direction(&Tensor::stack(&directions, 0)?.mean(0)?)?.to_vec1::<f32>()
+        let vectors: Vec<Tensor> = texts.map(|text| self.read(&text)).collect::<candle_core::Result<_>>()?;
+        let vectors = Tensor::stack(&vectors, 0)?;
+        if self.prompted {
+            return vectors.mean(0)?.to_vec1::<f32>();
+        }
+        direction(&direction(&vectors)?.mean(0)?)?.to_vec1::<f32>()
     }
 }

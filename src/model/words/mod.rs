@@ -12,10 +12,13 @@ pub(super) use embed::Text;
 #[cfg(all(test, feature = "words"))]
 pub(super) use embed::{Tokens, scale_and_bias};
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
+use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use crate::networks::heads::WordsHead;
+use super::Scoring;
+use crate::networks::backbones::BackboneConfig;
+use crate::networks::heads::{Prompts, WordsHead};
 
 /// Labels, and what they are among pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,10 +34,21 @@ pub struct Words {
 }
 
 impl Words {
-    /// As a head for features of length `dim`.
-    pub(crate) fn head(&self, dim: usize, device: &Device) -> Result<WordsHead> {
+    /// As a head for the features of `backbone`, which have the length `dim`; `vb` holds the model's weights.
+    pub(crate) fn head(&self, backbone: &BackboneConfig, dim: usize, vb: VarBuilder) -> Result<WordsHead> {
         let numbers: Vec<f32> = self.vectors.concat();
-        let texts = Tensor::from_vec(numbers, (self.labels.len(), dim), device)?;
-        WordsHead::new(&texts, self.scale, self.bias, self.alone)
+        let texts = Tensor::from_vec(numbers, (self.labels.len(), dim), vb.device())?;
+        match backbone {
+            BackboneConfig::Xclip(config) => {
+                let prompts = Prompts::load(vb.pp("text.prompts_generator"), config)?;
+                WordsHead::with_prompts(&texts, self.scale, prompts)
+            }
+            _ => WordsHead::new(&texts, self.scale, self.bias),
+        }
+    }
+
+    /// What turns nearness into scores.
+    pub(super) fn scoring(&self) -> Scoring {
+        if self.alone { Scoring::Sigmoid } else { Scoring::Softmax }
     }
 }

@@ -10,6 +10,7 @@ use super::timesformer::TimeSformer;
 use super::videomae::{VideoMae, VideoMaeConfig};
 use super::vivit::Vivit;
 use super::vjepa2::{Vjepa2, Vjepa2Config};
+use super::xclip::{Xclip, XclipConfig};
 use super::{
     Backbone, EfficientNetLite, Features, I3d, LiteVariant, TrainOptions, TrainableEfficientNetLite,
 };
@@ -50,6 +51,9 @@ pub enum BackboneConfig {
     /// Vision transformer on tubelets with a class token.
     #[serde(rename = "vivit")]
     Vivit(VitConfig),
+    /// Vision transformer on frames that exchange messages, learned with texts.
+    #[serde(rename = "xclip")]
+    Xclip(XclipConfig),
 }
 
 /// How an EfficientNet-Lite looks at a window of frames.
@@ -82,6 +86,7 @@ impl BackboneConfig {
             Self::Vjepa2(config) => Box::new(Vjepa2::load(vb, config, precision)?),
             Self::Siglip(config) => Box::new(Siglip::load(vb, config, precision)?),
             Self::Vivit(config) => Box::new(Vivit::load(vb, config, precision)?),
+            Self::Xclip(config) => Box::new(Xclip::load(vb, config, precision)?),
             _ => Box::new(I3d::load(vb)?),
         })
     }
@@ -92,6 +97,7 @@ impl BackboneConfig {
             Self::VideoMae(VideoMaeConfig { vit, .. })
             | Self::Clip(ClipConfig { vit, .. })
             | Self::Vjepa2(Vjepa2Config { vit, .. })
+            | Self::Xclip(XclipConfig { vit, .. })
             | Self::TimeSformer(vit)
             | Self::Siglip(vit)
             | Self::Vivit(vit) => Some(vit),
@@ -165,6 +171,7 @@ impl BackboneConfig {
             Self::Vjepa2(_) => "vjepa2",
             Self::Siglip(_) => "siglip",
             Self::Vivit(_) => "vivit",
+            Self::Xclip(_) => "xclip",
         }
     }
 }

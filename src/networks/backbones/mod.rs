@@ -10,6 +10,7 @@ mod timesformer;
 pub(crate) mod videomae;
 mod vivit;
 pub(crate) mod vjepa2;
+pub(crate) mod xclip;
 
 pub use clip::ClipConfig;
 pub use config::{BackboneConfig, LiteConfig};
@@ -17,6 +18,7 @@ pub use efficientnet_lite::{EfficientNetLite, LiteVariant, TrainOptions, Trainab
 pub use i3d::I3d;
 pub use videomae::VideoMaeConfig;
 pub use vjepa2::Vjepa2Config;
+pub use xclip::XclipConfig;
 
 use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};

@@ -5,6 +5,7 @@ mod dropout;
 mod lstm;
 mod lstm_head;
 mod mean;
+mod prompts;
 mod words;
 
 pub use config::HeadConfig;
@@ -13,6 +14,7 @@ pub use lstm::Lstm;
 pub use lstm_head::LstmConfig;
 pub(crate) use lstm_head::LstmHead;
 pub(crate) use mean::MeanHead;
+pub(crate) use prompts::Prompts;
 pub use words::WordsHead;
 #[cfg(any(test, feature = "words"))]
 pub(crate) use words::direction;
@@ -41,11 +43,6 @@ impl Head {
             Self::Mean(head) => head.forward(features),
             Self::Words(head) => head.forward(features),
         }
-    }
-
-    /// Whether each score stands for itself instead of sharing in what there is.
-    pub fn scores_stand_alone(&self) -> bool {
-        matches!(self, Self::Words(head) if head.scores_stand_alone())
     }
 
     /// `features`: `[B, T, D]`, padded behind each clip's own `lengths`. Returns logits `[B, classes]`.

@@ -1,35 +1,50 @@
-//! A head that wasn't trained: how near a clip's frames are to texts.
+//! A head that wasn't trained: how near a clip is to texts.
 
 use candle_core::{D, Result, Tensor};
 
-/// Frames and texts are vectors in one space; the score of a text is the cosine between it and the mean of the frames'
-/// directions, times the scale that the towers were trained with.
-#[derive(Debug, Clone)]
+use super::Prompts;
+
+/// Clips and texts are vectors in one space; the score of a text is the cosine between it and the clip, times the scale
+/// that the towers were trained with.
 pub struct WordsHead {
-    /// `[classes, D]`, each of length 1.
+    /// `[classes, D]`, each of length 1 but where clips change them.
     texts: Tensor,
     scale: f64,
     bias: f64,
-    alone: bool,
+    prompts: Option<Prompts>,
 }
 
 impl WordsHead {
-    /// `texts`: `[classes, D]`. `alone`: each score stands for itself (SigLIP's sigmoid), else they share what there is
-    /// (CLIP's softmax).
-    pub(crate) fn new(texts: &Tensor, scale: f64, bias: f64, alone: bool) -> Result<Self> {
-        Ok(Self { texts: direction(texts)?, scale, bias, alone })
+    /// `texts`: `[classes, D]`.
+    pub(crate) fn new(texts: &Tensor, scale: f64, bias: f64) -> Result<Self> {
+        Ok(Self { texts: direction(texts)?, scale, bias, prompts: None })
     }
 
-    /// `features`: `[windows, T', D]`. Returns the clip's logits `[classes]`.
+    /// The same for texts that each clip changes.
+    pub(crate) fn with_prompts(texts: &Tensor, scale: f64, prompts: Prompts) -> Result<Self> {
+        Ok(Self { texts: texts.clone(), scale, bias: 0.0, prompts: Some(prompts) })
+    }
+
+    /// `features`: `[windows, T', D]`, vectors of frames whose directions are averaged, or with prompts that of the
+    /// window, and behind it those of places. Returns the clip's logits `[classes]`.
     pub(crate) fn forward(&self, features: &Tensor) -> Result<Tensor> {
-        let clip = direction(&direction(&features.flatten(0, 1)?)?.mean_keepdim(0)?)?;
-        let cosines = clip.matmul(&self.texts.t()?)?.squeeze(0)?;
-        cosines.affine(self.scale, self.bias)
-    }
-
-    /// Whether each score stands for itself.
-    pub(crate) fn scores_stand_alone(&self) -> bool {
-        self.alone
+        let cosines = match &self.prompts {
+            None => {
+                let clip = direction(&direction(&features.flatten(0, 1)?)?.mean_keepdim(0)?)?;
+                clip.matmul(&self.texts.t()?)?
+            }
+            Some(prompts) => {
+                let (windows, steps, _) = features.dims3()?;
+                let of_window = |window| {
+                    let features = features.get(window)?;
+                    let texts = prompts.forward(&self.texts, &features.narrow(0, 1, steps - 1)?)?;
+                    direction(&features.narrow(0, 0, 1)?)?.matmul(&direction(&texts)?.t()?)
+                };
+                let windows: Vec<Tensor> = (0..windows).map(of_window).collect::<Result<_>>()?;
+                Tensor::cat(&windows, 0)?.mean_keepdim(0)?
+            }
+        };
+        cosines.squeeze(0)?.affine(self.scale, self.bias)
     }
 }
 

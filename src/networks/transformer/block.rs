@@ -111,7 +111,18 @@ impl Block {
         self.forward_turned(x, Ok)
     }
 
-    /// The same, with `turn` applied to queries and to keys `[B, T, hidden]` (rotary positions).
+    /// The same where each of the batch sees `beside [B, 1, hidden]` as one more token, of which nothing is kept.
+    pub(crate) fn forward_beside(&self, x: &Tensor, beside: &Tensor) -> Result<Tensor> {
+        let all = Tensor::cat(&[x, beside], 1)?;
+        let between = self.attention.forward_add(&self.norm_before.forward(&all)?, Ok, &all)?;
+        let between = between.narrow(1, 0, x.dim(1)?)?.contiguous()?;
+        let y = self.perceptron.forward_add(&self.norm_after.forward(&between)?, &between)?;
+        #[cfg(test)]
+        super::trace::tell(x, &y);
+        Ok(y)
+    }
+
+    /// [`Self::forward`] with `turn` applied to queries and to keys `[B, T, hidden]` (rotary positions).
     pub(crate) fn forward_turned(
         &self,
         x: &Tensor,

@@ -71,6 +71,7 @@ mod tests {
         let count = windows * per_window;
         let frames = Frames {
             pixels: (0..count).flat_map(|i| vec![i as u8 * 10 + 30; height * width * 3]).collect(),
+            natural: None,
             windows,
             per_window,
             height,

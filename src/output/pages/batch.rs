@@ -4,7 +4,7 @@ use std::path::Path;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::{count, page, percent, seconds, section, tile};
+use super::{Picture, count, how_to_look, page, percent, seconds, section, tile};
 use crate::output::Row;
 use crate::{ClipLabels, Label};
 
@@ -15,8 +15,8 @@ pub(crate) struct BatchReport<'a> {
     /// The model's name.
     pub model: &'a str,
     pub rows: &'a [Row],
-    /// Where the page finds a clip's filmstrip; `None` where there is none.
-    pub strip: &'a dyn Fn(&Path) -> Option<String>,
+    /// A clip's filmstrip; `None` where there is none.
+    pub strip: &'a dyn Fn(&Path) -> Option<Picture>,
 }
 
 /// A labelled clip.
@@ -24,6 +24,7 @@ struct Found<'a> {
     path: &'a Path,
     clip: &'a ClipLabels,
     best: &'a Label,
+    strip: Option<Picture>,
 }
 
 /// A label and its clips.
@@ -46,6 +47,7 @@ impl BatchReport<'_> {
         let body = html! {
             (self.tiles(&groups, failed.len()))
             (find(&groups))
+            @if groups.iter().flat_map(|group| &group.clips).any(shows_both) { (how_to_look()) }
             @if groups.len() > 1 {
                 (section("Labels", "How many clips show each, and the mean of their scores.", overview(&groups)))
             }
@@ -53,7 +55,7 @@ impl BatchReport<'_> {
                 section data-group id={ "label-" (n) } {
                     h2 { (group.label) }
                     p.note { (count(group.clips.len(), "clip")) ", the least sure first" }
-                    ul.clips { @for found in &group.clips { (self.card(found)) } }
+                    ul.clips { @for found in &group.clips { (card(group.label, found)) } }
                 }
             }
             @if !failed.is_empty() {
@@ -74,68 +76,95 @@ impl BatchReport<'_> {
         page(self.title, lead, include_str!("batch.css"), body)
     }
 
-    /// Labels by falling number of clips.
+    /// Labels by falling number of clips, with each clip under every label that it shows.
     fn groups(&self) -> Vec<Group<'_>> {
         let mut groups: std::collections::BTreeMap<&str, Vec<Found>> = Default::default();
         for row in self.rows {
             let Ok(clip) = &row.outcome else { continue };
-            let Some(best) = clip.labels.first() else { continue };
-            groups.entry(&best.label).or_default().push(Found { path: &row.path, clip, best });
+            for (group, best) in places(clip) {
+                let strip = (self.strip)(&row.path);
+                groups.entry(group).or_default().push(Found { path: &row.path, clip, best, strip });
+            }
         }
         let mut groups: Vec<Group> =
             groups.into_iter().map(|(label, clips)| Group { label, clips }).collect();
         for group in &mut groups {
             group.clips.sort_by(|a, b| a.best.score.total_cmp(&b.best.score));
         }
-        groups.sort_by_key(|group| std::cmp::Reverse(group.clips.len()));
+        groups.sort_by_key(|group| (group.label == NOTHING, std::cmp::Reverse(group.clips.len())));
         groups
     }
 
     fn tiles(&self, groups: &[Group], failed: usize) -> Markup {
         let clips = || groups.iter().flat_map(|group| &group.clips);
-        let labelled = clips().count();
-        let time: f64 = clips().map(|found| found.clip.duration_s).sum();
+        let labelled = || self.rows.iter().filter_map(|row| row.outcome.as_ref().ok());
+        let time: f64 = labelled().map(|clip| clip.duration_s).sum();
+        let nothing = labelled().filter(|clip| clip.shown().is_some_and(<[Label]>::is_empty)).count();
+        let several = labelled().any(|clip| clip.shown().is_some());
+        let (labelled, found) = (labelled().count(), clips().count());
         let knows_doubt = clips().any(|found| found.clip.confident.is_some());
         let unsure = clips().filter(|found| found.clip.confident == Some(false)).count();
         html! {
             div.tiles {
                 (tile("Labelled", &count(labelled, "clip"), &format!("{} of video", seconds(time))))
-                (tile("Labels", &groups.len().to_string(), "seen in at least one clip"))
-                @if labelled > 0 {
-                    (tile("Mean score", &percent(clips().map(score).sum::<f64>() / labelled as f64), "of the best labels"))
+                (tile("Labels", &groups.iter().filter(|group| group.label != NOTHING).count().to_string(), "seen in at least one clip"))
+                @if found > 0 && !several {
+                    (tile("Mean score", &percent(clips().map(score).sum::<f64>() / found as f64), "of the best labels"))
                 }
+                @if several { (tile("Nothing known", &count(nothing, "clip"), "no label reaches its threshold")) }
                 @if knows_doubt { (tile("Not sure", &count(unsure, "clip"), "below the model's threshold")) }
                 (tile("Not labelled", &count(failed, "clip"), if failed > 0 { "listed at the end" } else { "all could be read" }))
             }
         }
     }
+}
 
-    fn card(&self, found: &Found) -> Markup {
-        let path = found.path.to_string_lossy();
-        let name = found.path.file_name().unwrap_or_default().to_string_lossy();
-        let unsure = found.clip.confident == Some(false);
-        html! {
-            li.clip.unsure[unsure] data-name={ (path) " " (found.best.label) } data-label=(found.best.label) {
-                @if let Some(source) = (self.strip)(found.path) {
-                    img.strip src=(source) alt={ "Frames of " (name) } loading="lazy";
-                }
-                p.score {
-                    (percent(score(found)))
-                    i { b style={ "width:" (format!("{:.0}%", 100.0 * score(found))) } {} }
-                    @if unsure { em { "not sure" } }
-                }
-                p {
-                    a href=(link(found.path)) title=(path) { (name) }
-                    small {
-                        " · " (seconds(found.clip.duration_s))
-                        @if let Some(second) = found.clip.labels.get(1) {
+fn card(label: &str, found: &Found) -> Markup {
+    let path = found.path.to_string_lossy();
+    let name = found.path.file_name().unwrap_or_default().to_string_lossy();
+    let unsure = found.clip.confident == Some(false);
+    html! {
+        li.clip.unsure[unsure] data-name={ (path) " " (label) } data-label=(label) {
+            @if let Some(strip) = &found.strip { (strip.html(&format!("frames of {name}"), "")) }
+            p.score {
+                (percent(score(found)))
+                i { b style={ "width:" (format!("{:.0}%", 100.0 * score(found))) } {} }
+                @if unsure { em { "not sure" } }
+            }
+            p {
+                a href=(link(found.path)) title=(path) { (name) }
+                small {
+                    " · " (seconds(found.clip.duration_s))
+                    @match found.clip.shown() {
+                        None => @if let Some(second) = found.clip.labels.get(1) {
                             " · else " (second.label) " " (percent(f64::from(second.score)))
-                        }
-                        @for warning in &found.clip.warnings { " · " (warning) }
+                        },
+                        Some([]) => { " · nearest is " (found.best.label) }
+                        Some(shown) => @for other in shown.iter().filter(|other| other.label != label) {
+                            " · also " (other.label) " " (percent(f64::from(other.score)))
+                        },
                     }
+                    @for warning in &found.clip.warnings { " · " (warning) }
                 }
             }
         }
+    }
+}
+
+fn shows_both(found: &Found) -> bool {
+    found.strip.as_ref().is_some_and(Picture::shows_both)
+}
+
+/// The group of clips that show none of the labels, where they may show several.
+const NOTHING: &str = "nothing it knows";
+
+/// The labels that a clip belongs under, and what it scores there.
+fn places(clip: &ClipLabels) -> Vec<(&str, &Label)> {
+    match (clip.shown(), clip.labels.first()) {
+        (_, None) => Vec::new(),
+        (None, Some(best)) => vec![(&best.label, best)],
+        (Some([]), Some(best)) => vec![(NOTHING, best)],
+        (Some(shown), _) => shown.iter().map(|label| (label.label.as_str(), label)).collect(),
     }
 }
 
@@ -199,7 +228,7 @@ mod tests {
     use crate::Timings;
 
     fn row(name: &str, best: &str, score: f32, confident: Option<bool>) -> Row {
-        let label = |label: &str, score| Label { label: label.into(), score };
+        let label = |label: &str, score| Label { label: label.into(), score, above: None };
         let clip = ClipLabels {
             path: name.into(),
             labels: vec![label(best, score), label("other", 0.01)],
@@ -224,6 +253,31 @@ mod tests {
         let at = |text: &str| page.find(&format!("data-name=\"{text}")).unwrap();
         assert!(at("c3 A") < at("c2 A") && at("c2 A") < at("c1 B"));
         assert!(!page.contains("Not sure") && !page.contains("<h2>Not labelled"));
+    }
+
+    #[test]
+    fn a_clip_stands_under_each_label_that_it_shows() {
+        let several = |name: &str, above: [bool; 2]| {
+            let mut row = row(name, "A", 0.6, None);
+            if let Ok(clip) = &mut row.outcome {
+                clip.labels[1].label = "B".into();
+                clip.labels.iter_mut().zip(above).for_each(|(label, above)| label.above = Some(above));
+            }
+            row
+        };
+        let page = html(&[
+            several("both", [true, true]),
+            several("one", [true, false]),
+            several("none", [false; 2]),
+        ]);
+        for card in ["both A", "both B", "one A", "none nothing it knows"] {
+            assert!(page.contains(&format!("data-name=\"{card}\"")), "{card} in {page}");
+        }
+        assert!(
+            !page.contains("one B") && page.contains("· also B 1.0") && page.contains("· nearest is A"),
+            "{page}"
+        );
+        assert!(page.contains("3 clips") && page.contains("Nothing known"), "{page}");
     }
 
     #[test]

@@ -6,5 +6,5 @@ mod filmstrip;
 mod page;
 
 pub(crate) use batch::BatchReport;
-pub(crate) use filmstrip::{Filmstrip, data_url};
+pub(crate) use filmstrip::{Filmstrip, Picture, how_to_look};
 pub(crate) use page::{count, page, percent, seconds, section, tile};

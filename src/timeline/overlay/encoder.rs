@@ -13,6 +13,18 @@ use crate::video::Shown;
 /// Ticks a second: all usual frame rates come out even, and MPEG-4 takes no more than 65,535.
 const TICKS: i32 = 60_000;
 
+/// Encoders of WebM and of all other containers, by FFmpeg's names, the better ones first. The distributions'
+/// FFmpeg has libx264; one that is LGPL, as in the portable program, has not.
+const WEBM: &[&str] = &["libvpx-vp9", "libvpx"];
+const OTHERS: &[&str] = &[H264, "mpeg4"];
+const H264: &str = "libx264";
+
+/// The encoders that this FFmpeg has, of those that videos are written with.
+pub(crate) fn encoders() -> Vec<&'static str> {
+    let all = [WEBM, OTHERS].into_iter().flatten().copied();
+    all.filter(|name| encoder::find_by_name(name).is_some()).collect()
+}
+
 pub(super) struct Encoder {
     output: context::Output,
     encoder: encoder::Video,
@@ -38,9 +50,8 @@ impl Encoder {
         path.to_str().ok_or(Error::InvalidData)?;
         let mut output = format::output(path)?;
         let webm = output.format().name() == "webm";
-        let wanted: &[&str] = if webm { &["libvpx-vp9", "libvpx"] } else { &["libx264", "mpeg4"] };
-        let codec =
-            wanted.iter().find_map(|name| encoder::find_by_name(name)).ok_or(Error::EncoderNotFound)?;
+        let mut wanted = if webm { WEBM } else { OTHERS }.iter();
+        let codec = wanted.find_map(|name| encoder::find_by_name(name)).ok_or(Error::EncoderNotFound)?;
         let mut context = codec::Context::new_with_codec(codec);
         context.set_threading(codec::threading::Config::count(threads));
         let mut video = context.encoder().video()?;
@@ -59,7 +70,7 @@ impl Encoder {
         }
         let mut options = Dictionary::new();
         match codec.name() {
-            "libx264" => {
+            H264 => {
                 options.set("crf", "20");
                 options.set("preset", "veryfast");
             }
@@ -92,6 +103,11 @@ impl Encoder {
             length: 0,
             has_sound: sound.is_some(),
         })
+    }
+
+    /// Whether it writes MPEG-4 for want of an H.264 encoder: larger files, which browsers don't play.
+    pub(super) fn is_makeshift(&self) -> bool {
+        self.encoder.id() == codec::Id::MPEG4
     }
 
     /// The next picture, `u8 [height, width, 3]`.

@@ -11,11 +11,13 @@ use crate::video::{CropSize, DecodeOptions, Preprocess, Shown, Size, Walk, probe
 use crate::{Error, Result};
 
 use encoder::Encoder;
+pub(crate) use encoder::encoders;
 use sound::Sound;
 
 /// Renders the video at `film` anew into `output`, whose ending names the container, with the label of
 /// the segment that each picture is in at its lower edge. Sound is passed on as it is where the
-/// container takes it. Ends early, without an output, once `go_on` gives false. Returns what was lost.
+/// container takes it. Ends early, without an output, once `go_on` gives false. Returns what was lost, and
+/// whether a lesser codec had to do.
 ///
 /// # Errors
 /// [`Error::Clip`] where the video can't be read, [`Error::Io`] and [`Error::Usage`] where `output` can't
@@ -60,19 +62,28 @@ pub(crate) fn render(
         }
         Err(error) => return Err(refuse(output, &error)),
     };
+    if encoder.is_makeshift() {
+        lost.push(format!(
+            "{}: written as MPEG-4, as the FFmpeg in this program has no H.264 encoder; name a .webm to get VP9",
+            output.display()
+        ));
+    }
     let mut rgb = vec![0; width * height * 3];
-    let mut segment = 0;
+    let mut begun = 0;
     while let Some(shown) = walk.step()? {
         if !go_on(shown) {
             return Ok(lost);
         }
         walk.convert(&mut rgb);
-        while segments.get(segment).is_some_and(|s| s.end <= shown.start) {
-            segment += 1;
+        while segments.get(begun).is_some_and(|s| s.end <= shown.start) {
+            begun += 1;
         }
         let mut picture = rgb.clone();
-        if let Some(Segment { label: Some(label), score, .. }) = segments.get(segment) {
-            text::write(&mut picture, width, &format!("{label}  {:.0} %", 100.0 * score));
+        let now = segments[begun..].iter().filter(|s| s.start <= shown.start && shown.start < s.end);
+        let said = |s: &Segment| Some(format!("{}  {:.0} %", s.label.as_ref()?, 100.0 * s.score));
+        let said: Vec<String> = now.filter_map(said).collect();
+        if !said.is_empty() {
+            text::write(&mut picture, width, &said.join("   "));
         }
         encoder.picture(&picture, shown).map_err(|e| refuse(output, &e))?;
         if let Some(sound) = &mut sound {

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use super::super::{Dataset, Grouping, Options, Sample, Warning};
+use super::super::{Dataset, Grouping, Options, Sample, Task, Warning};
 use super::Split;
+use super::iterative::deal;
 use crate::{Error, Result};
 
 /// How a validation part was cut from the training clips.
@@ -44,13 +45,14 @@ impl Dataset {
         let counts = counts(&self.samples, &train, self.labels.len());
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
         let units = self.units(&train, cut, &mut rng);
-        let mut chosen = choose(&units, &counts, options.share);
+        let mut chosen = self.choose(&units, &counts, options.share);
         let mut missing = self.not_validated(&chosen, &counts);
         if cut == Cut::ByGroup && !missing.is_empty() {
-            let clips: Vec<usize> =
-                (train.iter().copied()).filter(|&i| missing.contains(&self.samples[i].label)).collect();
+            let clips: Vec<usize> = (train.iter().copied())
+                .filter(|&i| self.samples[i].labels.iter().any(|l| missing.contains(l)))
+                .collect();
             let units = self.units(&clips, Cut::ByClip, &mut rng);
-            chosen.extend(choose(&units, &counts, options.share));
+            chosen.extend(self.choose(&units, &counts, options.share));
             let still = self.not_validated(&chosen, &counts);
             missing.retain(|label| !still.contains(label));
             if !missing.is_empty() {
@@ -105,12 +107,15 @@ impl Dataset {
             let text = format!("--cross-validate {k}: wanted 2 to {}, the number of groups", units.len());
             return Err(Error::Usage(text));
         }
-        // The largest first: small ones then even out what those left uneven.
-        units.sort_by_key(|u| std::cmp::Reverse(u.samples.len()));
         let mut fold_of = vec![0; self.samples.len()];
         let mut load = vec![vec![0.0; self.labels.len()]; k];
         let mut clips_in = vec![0; k];
-        for unit in &units {
+        if self.task == Task::OneOf {
+            // The largest first: small ones then even out what those left uneven.
+            units.sort_by_key(|u| std::cmp::Reverse(u.samples.len()));
+        }
+        let dealt = (self.task == Task::AnyOf).then(|| dealt(&units, counts.len(), &vec![1.0 / k as f64; k]));
+        for (number, unit) in units.iter().enumerate() {
             // Growth of the sum of squared class shares: least where the fold lacks these classes.
             let growth = |fold: &usize| -> f64 {
                 let add = |&(class, n): &(usize, f64)| {
@@ -121,7 +126,10 @@ impl Dataset {
             };
             let order =
                 |a: &usize, b: &usize| growth(a).total_cmp(&growth(b)).then(clips_in[*a].cmp(&clips_in[*b]));
-            let best = (0..k).min_by(order).unwrap_or(0);
+            let best = match &dealt {
+                Some(fold_of) => fold_of[number],
+                None => (0..k).min_by(order).unwrap_or(0),
+            };
             unit.samples.iter().for_each(|&i| fold_of[i] = best);
             unit.classes.iter().for_each(|&(c, n)| load[best][c] += n);
             clips_in[best] += unit.samples.len();
@@ -161,13 +169,29 @@ impl Dataset {
         let unit = |clips: Vec<usize>| {
             let mut classes = BTreeMap::new();
             for &i in &clips {
-                *classes.entry(self.samples[i].label).or_insert(0.0) += 1.0;
+                self.samples[i].labels.iter().for_each(|&l| *classes.entry(l).or_insert(0.0) += 1.0);
             }
             Unit { samples: clips, classes: classes.into_iter().collect() }
         };
         let mut units: Vec<Unit> = members.into_values().map(unit).collect();
         units.shuffle(rng);
         units
+    }
+
+    /// The clips of about `share` of the `units`.
+    fn choose(&self, units: &[Unit], counts: &[f64], share: f64) -> Vec<usize> {
+        match self.task {
+            Task::OneOf => choose(units, counts, share),
+            Task::AnyOf => {
+                let mut taken: Vec<bool> = dealt(units, counts.len(), &[share, 1.0 - share])
+                    .into_iter()
+                    .map(|part| part == 0)
+                    .collect();
+                take_missing(units, counts, &mut taken);
+                let taken = units.iter().zip(taken).filter(|(_, taken)| *taken);
+                taken.flat_map(|(unit, _)| unit.samples.iter().copied()).collect()
+            }
+        }
     }
 
     fn of(&self, parts: &[Split]) -> Vec<usize> {
@@ -181,7 +205,8 @@ impl Dataset {
 
     /// Classes with training clips of which none is in `chosen`.
     fn not_validated(&self, chosen: &[usize], counts: &[f64]) -> Vec<usize> {
-        let has: HashSet<usize> = chosen.iter().map(|&i| self.samples[i].label).collect();
+        let has: HashSet<usize> =
+            chosen.iter().flat_map(|&i| self.samples[i].labels.iter().copied()).collect();
         (0..counts.len()).filter(|c| counts[*c] > 0.0 && !has.contains(c)).collect()
     }
 }
@@ -189,8 +214,38 @@ impl Dataset {
 /// How many of the clips `of` each class has.
 fn counts(samples: &[Sample], of: &[usize], classes: usize) -> Vec<f64> {
     let mut counts = vec![0.0; classes];
-    of.iter().for_each(|&i| counts[samples[i].label] += 1.0);
+    of.iter().flat_map(|&i| &samples[i].labels).for_each(|&label| counts[label] += 1.0);
     counts
+}
+
+/// Takes the smallest unit of each label that is in none of the taken ones, unless nothing of some label would be left.
+fn take_missing(units: &[Unit], counts: &[f64], taken: &mut [bool]) {
+    for label in 0..counts.len() {
+        let of = |label: usize, taken: &[bool]| -> f64 {
+            let units = units.iter().zip(taken).filter(|(_, taken)| **taken);
+            units.flat_map(|(unit, _)| &unit.classes).filter(|(l, _)| *l == label).map(|(_, n)| n).sum()
+        };
+        if of(label, taken) > 0.0 {
+            continue;
+        }
+        let fits = |unit: &Unit| {
+            let mut classes = unit.classes.iter();
+            unit.classes.iter().any(|(l, _)| *l == label)
+                && classes.all(|&(l, n)| of(l, taken) + n < counts[l])
+        };
+        let best = (0..units.len())
+            .filter(|&i| !taken[i] && fits(&units[i]))
+            .min_by_key(|&i| units[i].samples.len());
+        if let Some(best) = best {
+            taken[best] = true;
+        }
+    }
+}
+
+/// Each unit's part, see [`deal`].
+fn dealt(units: &[Unit], labels: usize, shares: &[f64]) -> Vec<usize> {
+    let units: Vec<_> = units.iter().map(|unit| (unit.samples.len(), unit.classes.as_slice())).collect();
+    deal(&units, labels, shares)
 }
 
 /// Units that together hold about `share` of each class, and never all of a class.

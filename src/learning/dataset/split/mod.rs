@@ -1,6 +1,7 @@
 //! Parts of the data, and how they are cut.
 
 mod cut;
+mod iterative;
 
 pub use cut::Cut;
 

@@ -8,8 +8,10 @@ mod tests;
 use candle_core::{Device, Result};
 
 use super::graph::{Graph, Value};
-use crate::model::{ClipConfig, Features, VideoMaeConfig, VitConfig, Vjepa2Config};
-use crate::networks::backbones::{videomae as videomae_network, vjepa2 as vjepa2_network};
+use crate::model::{ClipConfig, Features, VideoMaeConfig, VitConfig, Vjepa2Config, XclipConfig};
+use crate::networks::backbones::{
+    videomae as videomae_network, vjepa2 as vjepa2_network, xclip as xclip_network,
+};
 use crate::networks::transformer::{Names, Qkv};
 use layers::{Blocks, Turn};
 
@@ -118,6 +120,63 @@ pub(super) fn clip(graph: &mut Graph, config: &ClipConfig, [windows, frames]: Cl
     let class = graph.norm(&class, "backbone.post_layernorm", epsilon)?;
     let projection = graph.stored("backbone.visual_projection.weight")?;
     Ok(graph.gemm(&class, &projection, None))
+}
+
+/// Of heads that were trained; texts need the program.
+pub(super) fn xclip(graph: &mut Graph, config: &XclipConfig, [windows, frames]: Clip) -> Result<String> {
+    let (vit, sizes, pictures) = (&config.vit, config.vit.sizes(), windows * frames);
+    let (hidden, epsilon) = (vit.hidden_size, vit.layer_norm_eps);
+    let tokens = 1 + vit.grid(1)?.iter().product::<usize>();
+    let x = patches(graph, "backbone.embeddings.patch_embedding", vit, pictures)?;
+    let x = graph.reshape(&x, &[pictures, tokens - 1, hidden]);
+    let class = graph.stored("backbone.embeddings.class_embedding")?;
+    let x = with_class(graph, &class, &x, [pictures, hidden]);
+    let positions = graph.stored("backbone.embeddings.position_embedding.weight")?;
+    let x = graph.node("Add", &[&x, &positions], &[]);
+    let x = graph.reshape(&x, &[pictures * tokens, hidden]);
+    let x = graph.norm(&x, "backbone.pre_layernorm", epsilon)?;
+    let mut x = graph.reshape(&x, &[pictures, tokens, hidden]);
+    for i in 0..vit.num_hidden_layers {
+        let layer = format!("backbone.encoder.layers.{i}");
+        let name = |part: &str| format!("{layer}.{part}");
+        // Each frame's class token writes a message, and they read one another's.
+        let class = first(graph, &x, [pictures, hidden]);
+        let message = graph.linear(&class, &name("message_fc"))?;
+        let seen = graph.norm(&message, &name("message_ln"), epsilon)?;
+        let seen =
+            graph.attention(&seen, &layer, xclip_network::MESSAGE, (sizes, [windows, frames]), None)?;
+        let message = graph.node("Add", &[&message, &seen], &[]);
+        let message = graph.reshape(&message, &[pictures, 1, hidden]);
+        let all = graph.node("Concat", &[&x, &message], &[("axis", Value::Int(1))]);
+        let all = graph.reshape(&all, &[pictures * (tokens + 1), hidden]);
+        let seen = graph.norm(&all, &name(Names::CLIP.norm_before), epsilon)?;
+        let layers = (Names::CLIP.qkv, Names::CLIP.out);
+        let seen = graph.attention(&seen, &layer, layers, (sizes, [pictures, tokens + 1]), None)?;
+        let between = graph.node("Add", &[&all, &seen], &[]);
+        let between = graph.reshape(&between, &[pictures, tokens + 1, hidden]);
+        let between = graph.slice(&between, 1, [0, tokens]);
+        let between = graph.reshape(&between, &[pictures * tokens, hidden]);
+        let [up, down] = Names::CLIP.perceptron.map(name);
+        x = graph.perceive(&between, &name(Names::CLIP.norm_after), [&up, &down], sizes)?;
+        x = graph.reshape(&x, &[pictures, tokens, hidden]);
+    }
+    let class = first(graph, &x, [pictures, hidden]);
+    let class = graph.norm(&class, "backbone.post_layernorm", epsilon)?;
+    let projection = graph.stored("backbone.visual_projection.weight")?;
+    let of_frames = graph.gemm(&class, &projection, None);
+    let moments = graph.stored("backbone.mit.position_embedding")?;
+    let y = graph.reshape(&of_frames, &[windows, frames, config.projection_dim]);
+    let y = graph.node("Add", &[&y, &moments], &[]);
+    let y = graph.reshape(&y, &[pictures, config.projection_dim]);
+    let blocks = Blocks {
+        name: "backbone.mit.encoder.layers",
+        names: &Names::CLIP,
+        sizes: config.mit_sizes(),
+        count: config.mit_num_hidden_layers,
+        turn: None,
+    };
+    let y = blocks.draw(graph, y, [windows, frames])?;
+    Ok(graph.node("Add", &[&y, &of_frames], &[]))
 }
 
 pub(super) fn siglip(graph: &mut Graph, vit: &VitConfig, [windows, frames]: Clip) -> Result<String> {

@@ -10,7 +10,7 @@ use crate::model::{HeadConfig, ModelFolder};
 
 const WITH_CLASSIFIER: [&str; 6] =
     ["videomae", "videomae-v5", "videomae-first-token", "timesformer", "vjepa2", "vivit"];
-const TOWERS: [&str; 2] = ["clip", "siglip"];
+const TOWERS: [&str; 3] = ["clip", "siglip", "xclip"];
 
 /// The folder as transformers wrote it, looking at `windows` windows.
 fn published(case: &str, windows: usize) -> ModelFolder {
