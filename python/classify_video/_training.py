@@ -26,9 +26,11 @@ class Validation:
     loss: float
     """Mean cross-entropy in nats."""
     accuracy: float
-    """Share of the clips that are right."""
+    """Share of the clips that are right, in all labels where they show several."""
     macro_f1: float
     """Mean of the classes' F1."""
+    mean_average_precision: float | None = None
+    """Where clips show several labels."""
 
 
 @dataclass(frozen=True)
