@@ -1,5 +1,5 @@
 # make demo: label a real clip.  make test: every check, cheapest first.
-# make dist: what is passed on (a portable program, a .deb), on Debian 12.  make test-dist: that in bare roots, as root.
+# make dist: what is passed on (a portable program, a .deb, a wheel), on Debian 12.  make test-dist: that in bare roots, as root.
 # make test-reference: what Hugging Face transformers answers, against what is recorded of it (5 GB of packages).
 
 CARGO_TARGET_DIR ?= target
@@ -8,7 +8,7 @@ export CARGO_TARGET_DIR
 CLASSIFY := $(CARGO_TARGET_DIR)/release/classify
 CLIP := samples/jumping_jacks.mp4
 
-.PHONY: demo test test-reference build packages test-packages dist test-dist
+.PHONY: demo test test-python test-reference build packages test-packages dist test-dist
 
 demo: build
 	@echo
@@ -27,6 +27,11 @@ test: test-packages
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 	cargo clippy --release --locked --lib --no-default-features -- -D warnings
 	cargo test --release --locked --workspace
+	scripts/python.sh
+
+# The Python package alone.
+test-python: test-packages
+	scripts/python.sh
 
 test-reference:
 	tests/reference/transformers/check.sh $(CARGO_TARGET_DIR)/reference-venv

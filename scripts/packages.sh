@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that the build needs, where one is missing.
-# `packages.sh test`: those of the tests too, which make videos with the command ffmpeg and skip what they can't make.
-# `packages.sh dist`: those that `make dist` builds FFmpeg and the .deb with.
+# `packages.sh test`: those of the tests too, which make videos with the command ffmpeg and put the Python package into a
+# virtual environment; they skip what they can't make.
+# `packages.sh dist`: those that `make dist` builds FFmpeg, the .deb and the wheel with.
 set -euo pipefail
 
 packages=(libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libclang-dev clang pkg-config)
-[[ ${1:-} != test ]] || packages+=(ffmpeg)
-[[ ${1:-} != dist ]] || packages+=(build-essential dpkg-dev meson nasm ninja-build xz-utils)
+[[ ${1:-} != test ]] || packages+=(ffmpeg python3-venv)
+[[ ${1:-} != dist ]] || packages+=(build-essential dpkg-dev meson nasm ninja-build python3-venv xz-utils)
 
 if ! command -v cargo >/dev/null; then
     echo "cargo isn't there: install Rust first, see https://rustup.rs" >&2

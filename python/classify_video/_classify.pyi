@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import NoReturn, final
 
+__all__ = ["Ticket", "Workers", "__version__", "main", "serve", "start_by", "tell"]
 __version__: str
 
 @final

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import IO, Any, Protocol, Union
+from typing import IO, TYPE_CHECKING, Any, Protocol, Union
+
+if TYPE_CHECKING:
+    import numpy.typing
 
 
 class Reads(Protocol):
@@ -55,7 +58,7 @@ class Memory:
         self.file: IO[bytes] = os.fdopen(os.memfd_create("classify"), "w+b")
         self.path = f"/proc/{os.getpid()}/fd/{self.file.fileno()}"
 
-    def numbers(self, shape: list[int], kind: str) -> Any:
+    def numbers(self, shape: list[int], kind: str) -> numpy.typing.NDArray[Any]:
         """What was written to it, as an array."""
         import numpy
 

@@ -142,7 +142,7 @@ class Model:
 
         Returns:
             The table without `bytes`, and with the columns `label`, `score`, `confident`, `duration_s`, `frames`,
-            `model`, `labels` (a list of `label` and `score`, best first), `warnings` and `error`, which is null where
+            `model`, `labels` (a list of `label`, `score` and `above`, best first), `warnings` and `error`, which is null where
             the clip was labelled. Figures are rounded as the program writes them.
 
         Raises:
@@ -203,7 +203,7 @@ class Model:
             except (ClipError, FileNotFoundError):
                 return None
 
-    def _numbers(self, clip: Clip, ask: Any, kind: str) -> Any:
+    def _numbers(self, clip: Clip, ask: Any, kind: str) -> numpy.typing.NDArray[Any]:
         given, memory = Given(clip), Memory()
         answer = json.loads(ask(given.path, given.name, memory.path).wait())
         for warning in answer["warnings"]:
@@ -240,7 +240,7 @@ class Model:
         answer = json.loads(ticket.wait())
         return ClipLabels(
             path=given.name,
-            labels=tuple(Label(one["label"], single(one["score"])) for one in answer["labels"]),
+            labels=tuple(Label(one["label"], single(one["score"]), one.get("above")) for one in answer["labels"]),
             confident=answer["confident"],
             duration=answer["duration_s"],
             frames=answer["frames"],

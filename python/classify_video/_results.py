@@ -34,6 +34,13 @@ class Label:
 
     label: str
     score: float
+    above: bool | None = None
+    """Whether the score reaches the label's own threshold; `None` where the model names one label a clip."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in the row that `classify --format json` writes."""
+        told: dict[str, Any] = {"label": self.label, "score": rounded(self.score, 6)}
+        return told if self.above is None else told | {"above": self.above}
 
 
 @dataclass(frozen=True)
@@ -43,9 +50,9 @@ class ClipLabels:
     path: str
     """The clip as it was named; `<bytes>` for bytes."""
     labels: tuple[Label, ...]
-    """The best labels, best first."""
+    """The best labels, best first; where the clip may show several, those that it shows come first and are all there."""
     confident: bool | None
-    """Whether the best score reaches the model's threshold; `None` where the model has none."""
+    """Whether the model knows such clips well enough; `None` where it has no threshold."""
     duration: float
     """Seconds."""
     frames: int
@@ -67,6 +74,13 @@ class ClipLabels:
         return self.labels[0].score
 
     @property
+    def shown(self) -> tuple[Label, ...] | None:
+        """The labels that the clip shows, by a model that names several; `None` by one that names one."""
+        if self.labels[0].above is None:
+            return None
+        return tuple(one for one in self.labels if one.above)
+
+    @property
     def error(self) -> None:
         """Nothing: see `FailedClip`."""
         return None
@@ -75,7 +89,7 @@ class ClipLabels:
         """The row that `classify --format json` writes."""
         row = {
             "path": told(self.path),
-            "labels": [{"label": one.label, "score": rounded(one.score, 6)} for one in self.labels],
+            "labels": [one.to_dict() for one in self.labels],
             "duration_s": rounded(self.duration, 3),
             "frames": self.frames,
             "model": self.model,
@@ -137,7 +151,7 @@ class Timeline:
     path: str
     """The film as it was named."""
     segments: tuple[Segment, ...]
-    """In order of time, without gaps."""
+    """In order of time; by a model that names several labels, they may overlap and leave gaps."""
     duration: float
     """Seconds."""
     warnings: tuple[str, ...]

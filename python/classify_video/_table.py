@@ -14,7 +14,7 @@ from ._results import ClipLabels, FailedClip, rounded
 if TYPE_CHECKING:
     from ._model import Model
 
-LABEL = pyarrow.struct([("label", pyarrow.string()), ("score", pyarrow.float64())])
+LABEL = pyarrow.struct([("label", pyarrow.string()), ("score", pyarrow.float64()), ("above", pyarrow.bool_())])
 
 ADDED = pyarrow.schema(
     [
@@ -73,7 +73,7 @@ def row(clip: ClipLabels | FailedClip) -> dict[str, Any]:
         "duration_s": rounded(clip.duration, 3),
         "frames": clip.frames,
         "model": clip.model,
-        "labels": [{"label": one.label, "score": rounded(one.score, 6)} for one in clip.labels],
+        "labels": [one.to_dict() for one in clip.labels],
         "warnings": list(clip.warnings),
         "error": None,
     }

@@ -26,9 +26,11 @@ class Validation:
     loss: float
     """Mean cross-entropy in nats."""
     accuracy: float
-    """Share of the clips that are right."""
+    """Share of the clips that are right, in all labels where they show several."""
     macro_f1: float
     """Mean of the classes' F1."""
+    mean_average_precision: float | None = None
+    """Where clips show several labels."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,14 @@ class Evaluation:
     errors: int
     """How many of them couldn't be read."""
     accuracy: float
-    """Share of the clips whose best label is right."""
-    accuracy_interval: tuple[float, float]
-    """Its 95 % interval (Wilson)."""
-    top5: float
-    """Share of the clips with the right label among the best five."""
+    """Share of the clips whose best label is right; of a model that names several labels, share of the clips with no label
+    too many or too few."""
+    accuracy_interval: tuple[float, float] | None
+    """Its 95 % interval (Wilson), of a model that names one label a clip."""
+    top5: float | None
+    """Share of the clips with the right label among the best five, of a model that names one label a clip."""
+    mean_average_precision: float | None
+    """Mean over the labels of the area under precision over recall, of a model that names several labels a clip."""
     macro_f1: float
     """Mean of the classes' F1."""
     calibration_error: float
@@ -98,7 +103,7 @@ class Training:
 
     @property
     def accuracy(self) -> float:
-        """Share of the clips whose best label is right."""
+        """See `Evaluation.accuracy`."""
         return self.evaluation.accuracy
 
     @property
@@ -211,7 +216,7 @@ def run(
         warnings = tuple(line[len("warning: ") :].rstrip() for line in said if line.startswith("warning: "))
     if "error" in last:
         raise getattr(_errors, last["error"])(last["path"], last["reason"])
-    if "accuracy" not in last:
+    if "macro_f1" not in last:
         how = f"signal {-child.returncode}" if child.returncode < 0 else f"status {child.returncode}"
         raise ClassifyError(os.fspath(data), f"the {command} process ended without an answer: {how}")
     return Evaluation(
@@ -219,9 +224,10 @@ def run(
         split=last["split"],
         clips=last["clips"],
         errors=last["errors"],
-        accuracy=last["accuracy"],
-        accuracy_interval=(last["accuracy_interval"][0], last["accuracy_interval"][1]),
-        top5=last["top5"],
+        accuracy=last["accuracy"] if "accuracy" in last else last["exact"],
+        accuracy_interval=tuple(last["accuracy_interval"]) if "accuracy_interval" in last else None,
+        top5=last.get("top5"),
+        mean_average_precision=last.get("mean_average_precision"),
         macro_f1=last["macro_f1"],
         calibration_error=last["calibration_error"],
         warnings=warnings,

@@ -7,7 +7,7 @@ import sys
 
 sys.path.append(__file__.rpartition("/")[0])
 
-import _classify  # type: ignore[import-not-found]  # noqa: E402
+import _classify  # noqa: E402
 
 if sys.argv[1:] == ["__worker"]:
     _classify.serve()

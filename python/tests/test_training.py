@@ -25,6 +25,7 @@ def test_a_model_is_trained_measured_and_used(labelled, tmp_path, samples):
 
     measured = classify_video.evaluate(model, labelled, split="all")
     assert (measured.clips, measured.errors, measured.model) == (8, 0, "model")
+    assert measured.mean_average_precision is None
     assert measured.accuracy_interval[0] <= measured.accuracy <= measured.accuracy_interval[1]
     assert measured.to_dict()["per_class"][0]["label"] == "beam"
     assert classify_video.evaluate(tmp_path / "model", labelled, split="all").accuracy == measured.accuracy

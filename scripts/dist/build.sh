@@ -2,7 +2,7 @@
 # `make dist`: what is passed on to people without Rust, into $CARGO_TARGET_DIR/dist:
 #   classify-VERSION-x86_64-linux.tar.gz   a portable program, FFmpeg inside
 #   classify_VERSION-1_amd64.deb           for Debian 12, on its FFmpeg
-#   classify_video-….whl                   for Python, on the same static FFmpeg (where python/ is there)
+#   classify_video-….whl                   for Python, on the same static FFmpeg
 # Needs Debian 12: its compilers, its FFmpeg, its source packages.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -77,6 +77,7 @@ strange=$(ldd "$dist/$name/classify" | awk '{ print $1 }' |
 needs=$(objdump -T "$dist/$name/classify" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1)
 [[ $needs == "GLIBC_$glibc" ]] || { echo "the portable program needs $needs" >&2; exit 1; }
 
-# The wheel: python/ adds its build here, with PKG_CONFIG_LIBDIR as above.
+echo "the wheel" >&2
+scripts/dist/wheel.sh "$ffmpeg" "$zig" "$dist"
 
 (cd "$dist" && du -b --apparent-size -- *.tar.gz *.deb $(ls -- *.whl 2>/dev/null) | awk '{ printf "%6.1f MB  %s\n", $1 / 1e6, $2 }')
