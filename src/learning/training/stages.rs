@@ -212,7 +212,7 @@ impl<'a> Run<'a> {
         let (mean, std) = normalisation(&parts.train.examples)?;
         let normed = |examples: &Examples| -> Result<Examples> {
             let features = examples.features.broadcast_sub(&mean)?.broadcast_div(&std)?;
-            Ok(Examples { features, labels: examples.labels.clone() })
+            Ok(Examples { features, ..examples.clone() })
         };
         let balance = self.balance(&parts.train);
         let config = HeadConfig::Mean { pool: 1 };
