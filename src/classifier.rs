@@ -8,9 +8,9 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::error::words;
-use crate::model::{self, KnowingConfig, ModelConfig, ModelFiles, ModelFolder, Prototypes, Words};
+use crate::model::{self, KnowingConfig, ModelConfig, ModelFiles, ModelFolder, Prototypes, Scoring, Words};
 use crate::networks::backbones::Backbone;
-use crate::networks::heads::{Head, MeanHead};
+use crate::networks::heads::{Head, MeanHead, any_window};
 use crate::video::{self, DecodeOptions, Frames, Preprocess};
 use crate::{Error, Result};
 use classify_kernels::{Kernels, Precision};
@@ -194,14 +194,22 @@ impl Classifier {
         self.backbone.needs_whole_windows()
     }
 
-    /// The head's logits of a clip's features: `f32 [classes]`.
+    /// The head's logits of a clip's features: `f32 [classes]`. Where the clip may show several labels, the highest that
+    /// one of its windows gives.
     pub fn logits(&self, features: &Tensor) -> Result<Tensor> {
-        Ok(self.head.forward(features)?)
+        Ok(match self.config.scores {
+            Scoring::Softmax => self.head.forward(features)?,
+            Scoring::Sigmoid => self.head.forward_any(features)?,
+        })
     }
 
     /// The logits of the mean-over-time head that was trained beside the model's own, if any.
     pub fn baseline_logits(&self, features: &Tensor) -> Result<Option<Tensor>> {
-        Ok(self.baseline.as_ref().map(|head| head.forward(features)).transpose()?)
+        let logits = |head: &MeanHead| match self.config.scores {
+            Scoring::Softmax => head.forward(features),
+            Scoring::Sigmoid => any_window(features, |window| head.forward(window)),
+        };
+        Ok(self.baseline.as_ref().map(logits).transpose()?)
     }
 
     /// Whether a mean-over-time head was trained beside the model's own.

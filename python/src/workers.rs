@@ -108,7 +108,7 @@ impl Workers {
 
     /// Has the clip at `path`, which the caller knows as `name`, labelled.
     fn label(&self, py: Python<'_>, path: PathBuf, name: Py<PyString>, alone: bool) -> PyResult<Ticket> {
-        self.ask(py, path, name, alone, self.timeout, |path| Request::label(path))
+        self.ask(py, path, name, alone, self.timeout, Request::label)
     }
 
     /// Has its filmstrip saved in the file `to`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use crate::learning::dataset::{self, Dataset, Problem, Sample, Split, Task};
-use crate::learning::evaluation::measure;
+use crate::learning::evaluation::{Clips, measure};
 use crate::learning::report::TrainingReport;
 use crate::model::Scoring;
 use crate::{Classifier, Error, Result, bulk, files};
@@ -79,7 +79,8 @@ impl Args {
                 console.step(0);
             }
         };
-        let evaluation = measure(&classifier, &samples, &unreadable, &none, None, threads, &stop, &progress)?;
+        let clips = Clips { samples: &samples, unreadable: &unreadable, none: &none };
+        let evaluation = measure(&classifier, clips, None, threads, &stop, &progress)?;
         console.end_progress();
         if stop.load(Ordering::Relaxed) {
             console.note("interrupted");

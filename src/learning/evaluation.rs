@@ -38,20 +38,28 @@ pub struct Evaluation {
     pub seconds: f64,
 }
 
-/// Labels `samples`, whose classes are indices into the model's own labels; `threads` at a time.
-///
-/// The clips of `none` show none of the labels. `unreadable` clips, which the data set left out already, count as errors beside those found here.
+/// The clips that a model is measured on; their labels are indices into the model's own.
+#[derive(Debug, Clone, Copy)]
+pub struct Clips<'a> {
+    /// Those that show what the data says.
+    pub samples: &'a [&'a Sample],
+    /// Those that the data set left out already; they count as errors beside those found here.
+    pub unreadable: &'a [&'a Problem],
+    /// Those that show none of the labels.
+    pub none: &'a [&'a Sample],
+}
+
+/// Labels `clips`, `threads` at a time.
 pub fn evaluate(
     classifier: &Classifier,
-    samples: &[&Sample],
-    unreadable: &[&Problem],
-    none: &[&Sample],
+    clips: Clips,
     cache: Option<&FeatureCache>,
     threads: usize,
     stop: &AtomicBool,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Evaluation> {
     let start = Instant::now();
+    let Clips { samples, unreadable, none } = clips;
     let clips: Vec<_> = samples.iter().chain(none).map(|s| s.path.clone()).collect();
     let mut judged = Judged::default();
     let mut answers = Vec::with_capacity(samples.len());

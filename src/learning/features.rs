@@ -68,6 +68,8 @@ impl FeatureCache {
 pub(crate) struct Examples {
     /// `f32 [clips, steps, D]`, the steps of all windows one after the other.
     pub features: Tensor,
+    /// How many windows the steps are of.
+    pub windows: usize,
     /// The labels of each clip.
     pub labels: Vec<Vec<usize>>,
 }

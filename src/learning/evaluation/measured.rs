@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use super::{Doubt, Evaluation, SeveralEvaluation, evaluate, evaluate_several};
+use super::{Clips, Doubt, Evaluation, SeveralEvaluation, evaluate, evaluate_several};
 use crate::learning::dataset::{Dataset, Problem, Sample};
 use crate::learning::features::FeatureCache;
 use crate::learning::report::{Mistake, SeveralMistake};
@@ -25,20 +25,17 @@ pub(crate) enum Mistakes {
 /// [`evaluate`] or [`evaluate_several`], as the model's scores are.
 pub fn measure(
     classifier: &Classifier,
-    samples: &[&Sample],
-    unreadable: &[&Problem],
-    none: &[&Sample],
+    clips: Clips,
     cache: Option<&FeatureCache>,
     threads: usize,
     stop: &AtomicBool,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Measured> {
     Ok(match classifier.config().scores.is_softmax() {
-        true => {
-            Measured::OneOf(evaluate(classifier, samples, unreadable, none, cache, threads, stop, progress)?)
-        }
+        true => Measured::OneOf(evaluate(classifier, clips, cache, threads, stop, progress)?),
         false => {
-            let all: Vec<&Sample> = samples.iter().chain(none).copied().collect();
+            let all: Vec<&Sample> = clips.samples.iter().chain(clips.none).copied().collect();
+            let unreadable = clips.unreadable;
             Measured::AnyOf(evaluate_several(classifier, &all, unreadable, cache, threads, stop, progress)?)
         }
     })

@@ -9,7 +9,7 @@ use candle_core::Device;
 
 use super::{Balance, Epoch, Finetune, FinetuneDepth, Recipe, TrainOptions, TrainOutcome};
 use crate::learning::dataset::{Dataset, Problem, Sample, Split, Task};
-use crate::learning::evaluation::{Evaluation, Measured, Mistakes, SeveralEvaluation, measure};
+use crate::learning::evaluation::{Clips, Evaluation, Measured, Mistakes, SeveralEvaluation, measure};
 use crate::learning::features::FeatureCache;
 use crate::learning::report::{EpochPoint, SeveralResults, TrainingReport};
 use crate::model::{HeadConfig, LstmConfig, ModelFolder};
@@ -52,10 +52,8 @@ pub fn finish(
         let classifier = Classifier::new(model, &Device::Cpu)?;
         let cache = options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
         let (cache, never) = (cache.as_ref(), AtomicBool::new(false));
-        let evaluation =
-            measure(&classifier, &samples, &unreadable, &none, cache, options.threads, &never, &|_| {
-                measured()
-            })?;
+        let clips = Clips { samples: &samples, unreadable: &unreadable, none: &none };
+        let evaluation = measure(&classifier, clips, cache, options.threads, &never, &|_| measured())?;
         Ok((classifier, evaluation))
     };
     // A refitted model has learned the validation clips: their figures are of the model before.

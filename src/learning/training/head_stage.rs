@@ -75,19 +75,29 @@ impl Stage for HeadStage<'_> {
     }
 
     fn validate(&self, weights: &Weights) -> Result<Validation> {
-        let logits = all_logits(&self.head(weights)?, self.validation, self.device)?;
+        let logits = all_logits(self.task, &self.head(weights)?, self.validation, self.device)?;
         objective::validation(self.task, &logits, &self.validation.labels, self.classes)
     }
 }
 
-/// The logits `[clips, classes]` of whole clips, some hundreds at a time.
-pub(super) fn all_logits(head: &Head, clips: &Examples, device: &Device) -> Result<Tensor> {
-    let (count, steps, _) = clips.features.dims3()?;
+/// The logits `[clips, classes]` of whole clips, some hundreds at a time; as the model's are, see
+/// [`Classifier::logits`](crate::Classifier::logits).
+pub(super) fn all_logits(task: Task, head: &Head, clips: &Examples, device: &Device) -> Result<Tensor> {
+    let (count, steps, dim) = clips.features.dims3()?;
     let mut logits = Vec::new();
     for start in (0..count).step_by(256) {
         let batch = 256.min(count - start);
         let x = clips.features.narrow(0, start, batch)?.to_device(device)?;
-        logits.push(head.forward_batch(&x, &vec![steps; batch], None)?.detach());
+        let of_batch = match task {
+            Task::OneOf => head.forward_batch(&x, &vec![steps; batch], None)?,
+            Task::AnyOf => {
+                let rows = batch * clips.windows;
+                let windows = x.reshape((rows, steps / clips.windows, dim))?;
+                let each = head.forward_batch(&windows, &vec![steps / clips.windows; rows], None)?;
+                each.reshape((batch, clips.windows, ()))?.max(1)?
+            }
+        };
+        logits.push(of_batch.detach());
     }
     Ok(Tensor::cat(&logits, 0)?)
 }

@@ -43,7 +43,7 @@ impl<'a> Parts<'a> {
                     let trains = !validates || refit;
                     for (part, _) in parts.iter_mut().zip([trains, validates]).filter(|(_, takes)| *takes) {
                         part.0.push(sample);
-                        part.1.push(features.flatten_to(1)?);
+                        part.1.push(features.clone());
                     }
                 }
                 Err(e) => problems.push(Problem::new(sample, e)),
@@ -58,7 +58,10 @@ impl<'a> Parts<'a> {
                 return Err(Error::data(&data.path, format!("no usable {name} clip{why}")));
             }
             let labels = samples.iter().map(|sample| sample.labels.clone()).collect();
-            Ok(Part { samples, examples: Examples { features: Tensor::stack(&features, 0)?, labels } })
+            // Each is [windows, T', D].
+            let features = Tensor::stack(&features, 0)?;
+            let (windows, features) = (features.dim(1)?, features.flatten(1, 2)?);
+            Ok(Part { samples, examples: Examples { features, windows, labels } })
         };
         let parts = Self { train: part(train, "training")?, validation: part(validation, "validation")? };
         Ok((parts, problems))

@@ -138,7 +138,7 @@ impl<'a> Run<'a> {
                 let clips = &parts.validation.examples;
                 let vb = model.weights.var_builder(&Device::Cpu).pp("head");
                 let head = model.config.head.load(clips.features.dim(2)?, self.classes(), vb)?;
-                let logits = all_logits(&head, clips, &Device::Cpu)?;
+                let logits = all_logits(self.data.task, &head, clips, &Device::Cpu)?;
                 let mut judged = Vec::new();
                 for (i, labels) in clips.labels.iter().enumerate() {
                     let logits = logits.get(i)?;
@@ -268,7 +268,7 @@ impl<'a> Run<'a> {
         let (mean, std) = normalisation(&parts.train.examples)?;
         let normed = |examples: &Examples| -> Result<Examples> {
             let features = examples.features.broadcast_sub(&mean)?.broadcast_div(&std)?;
-            Ok(Examples { features, labels: examples.labels.clone() })
+            Ok(Examples { features, ..examples.clone() })
         };
         let balance = self.balance(&parts.train);
         let config = HeadConfig::Mean { pool: 1 };

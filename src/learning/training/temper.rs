@@ -31,7 +31,7 @@ pub(super) fn calibration(
     clips: &Examples,
 ) -> Result<Fitted> {
     let head = head.load(clips.features.dim(2)?, classes, weights.var_builder(&Device::Cpu).pp("head"))?;
-    let logits = all_logits(&head, clips, &Device::Cpu)?.to_vec2::<f32>()?;
+    let logits = all_logits(task, &head, clips, &Device::Cpu)?.to_vec2::<f32>()?;
     // A few clips that are all right don't say that every clip will be.
     let doubt = 1.0 / (logits.len() + 2) as f64;
     match task {
@@ -77,7 +77,11 @@ mod tests {
                 .into(),
         );
         let features = Tensor::ones((400, 2, 1), candle_core::DType::F32, device).unwrap();
-        let clips = Examples { features, labels: (0..400).map(|i| vec![usize::from(i % 4 == 3)]).collect() };
+        let clips = Examples {
+            features,
+            windows: 1,
+            labels: (0..400).map(|i| vec![usize::from(i % 4 == 3)]).collect(),
+        };
         let score = |weights: &Weights| {
             let known = calibration(Task::OneOf, &config, weights, 2, &clips).unwrap().temperature;
             let head = config.load(1, 2, weights.var_builder(device).pp("head")).unwrap();

@@ -29,7 +29,7 @@ fn order_of_events(clips: usize, seed: u64) -> Examples {
         }
     }
     let features = Tensor::from_vec(values, (clips, STEPS, DIM), &Device::Cpu).unwrap();
-    Examples { features, labels }
+    Examples { features, windows: 1, labels }
 }
 
 fn recipe(epochs: usize) -> Recipe {

@@ -71,9 +71,21 @@ fn build(folder: &ModelFolder) -> Result<Vec<u8>> {
         BackboneConfig::Vivit(config) => transformers::vivit(&mut graph, config, clip)?,
         BackboneConfig::Xclip(config) => transformers::xclip(&mut graph, config, clip)?,
     };
-    let logits = match config.head {
-        HeadConfig::Lstm(lstm) => heads::lstm(&mut graph, &features, windows * steps, lstm)?,
-        HeadConfig::Mean { pool } => heads::mean(&mut graph, &features, windows, steps, pool)?,
+    // The windows that the head reads together.
+    let together = if config.scores.is_softmax() { windows } else { 1 };
+    let head = |graph: &mut Graph, features: &str| match config.head {
+        HeadConfig::Lstm(lstm) => heads::lstm(graph, features, together * steps, lstm),
+        HeadConfig::Mean { pool } => heads::mean(graph, features, together, steps, pool),
+    };
+    let logits = if together == windows {
+        head(&mut graph, &features)?
+    } else {
+        let each = (0..windows).map(|w| {
+            let part = graph.slice(&features, 0, [w * steps, (w + 1) * steps]);
+            head(&mut graph, &part)
+        });
+        let each = each.collect::<Result<Vec<_>>>()?;
+        graph.node("Max", &each.iter().map(String::as_str).collect::<Vec<_>>(), &[])
     };
     let input = ("frames", vec![1, windows * frames, 3, size[0], size[1]]);
     let output = (logits.as_str(), "logits", vec![1, classes]);

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use tract_onnx::prelude::*;
 
 use super::onnx;
-use crate::model::{BackboneConfig, HeadConfig, LiteConfig, LstmConfig, ModelFolder};
+use crate::model::{BackboneConfig, HeadConfig, LiteConfig, LstmConfig, ModelFolder, Scoring};
 use crate::video::{Preprocess, Sampling};
 use candle_core::{DType, Device, Tensor};
 use rand::{Rng, SeedableRng};
@@ -83,7 +83,11 @@ fn ours(folder: &ModelFolder) -> (Tensor, Vec<f32>) {
         folder.config.head.load(backbone.feature_dim(), folder.config.id2label.len(), vb.pp("head")).unwrap();
     let features: Vec<Tensor> =
         (0..windows).map(|w| backbone.forward(&clip.get(w).unwrap()).unwrap()).collect();
-    let logits = head.forward(&Tensor::stack(&features, 0).unwrap()).unwrap();
+    let features = Tensor::stack(&features, 0).unwrap();
+    let logits = match folder.config.scores {
+        Scoring::Softmax => head.forward(&features).unwrap(),
+        Scoring::Sigmoid => head.forward_any(&features).unwrap(),
+    };
     (clip, logits.to_vec1().unwrap())
 }
 
@@ -128,6 +132,17 @@ fn tract_gives_lite_with_lstm_the_same_logits() {
 #[test]
 fn tract_gives_lite_with_mean_head_the_same_logits() {
     check_tract(&model("imagenet-lite0", 64, Sampling::spread(1, 3), HeadConfig::Mean { pool: 2 }));
+}
+
+#[test]
+fn tract_gives_labels_that_stand_for_themselves_the_same_logits() {
+    let mut folder = model("imagenet-lite0", 64, Sampling::spread(3, 2), lstm(1, false, true));
+    folder.config.scores = Scoring::Sigmoid;
+    folder.config.thresholds = vec![0.5; CLASSES];
+    check_tract(&folder);
+    folder = model("imagenet-lite0", 64, Sampling::spread(2, 2), HeadConfig::Mean { pool: 2 });
+    folder.config.scores = Scoring::Sigmoid;
+    check_tract(&folder);
 }
 
 #[test]

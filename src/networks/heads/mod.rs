@@ -45,6 +45,16 @@ impl Head {
         }
     }
 
+    /// The same for labels that stand for themselves: what any of the windows shows the clip shows, so that each is read
+    /// alone, and a label has the highest of their logits. In a mean over all, what only a part of the clip shows would
+    /// drown. Texts are compared with the whole clip in any case.
+    pub fn forward_any(&self, features: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Words(_) => self.forward(features),
+            _ => any_window(features, |window| self.forward(window)),
+        }
+    }
+
     /// `features`: `[B, T, D]`, padded behind each clip's own `lengths`. Returns logits `[B, classes]`.
     ///
     /// `dropout` is given in training only.
@@ -60,6 +70,12 @@ impl Head {
             Self::Words(_) => bail!("a head of texts isn't trained"),
         }
     }
+}
+
+/// The highest logit of each label, `[classes]`, that `logits` gives one of the windows of `features` `[windows, T', D]`.
+pub(crate) fn any_window(features: &Tensor, logits: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    let windows = (0..features.dim(0)?).map(|window| logits(&features.narrow(0, window, 1)?));
+    Tensor::stack(&windows.collect::<Result<Vec<_>>>()?, 0)?.max(0)
 }
 
 /// `[B, T, 1]`: 1 where step `t` belongs to the clip, 0 where it is padding.

@@ -65,7 +65,7 @@ mod tests {
             (0..30).filter(|&unit| parts[unit] == part && has(unit)).count()
         };
         let with = |label: usize| {
-            move |unit: usize| unit < 24 && [1, 3, 8][label] != 0 && unit % [1, 3, 8][label] == 0
+            move |unit: usize| unit < 24 && [1, 3, 8][label] != 0 && unit.is_multiple_of([1, 3, 8][label])
         };
         assert_eq!([count(0, &with(2)), count(1, &with(2))], [1, 2]);
         assert_eq!(count(0, &with(0)), 8);
