@@ -10,7 +10,7 @@ use candle_core::{D, Tensor};
 use candle_nn::ops::softmax;
 
 use crate::learning::dataset::{Dataset, Problem, Sample};
-use crate::learning::features::{FeatureCache, extract};
+use crate::learning::features::{FeatureCache, Look, extract};
 use crate::learning::knowing;
 use crate::learning::metrics::{Answer, Metrics};
 use crate::learning::report::Mistake;
@@ -65,7 +65,7 @@ pub fn evaluate(
     let mut answers = Vec::with_capacity(samples.len());
     let mut baseline_answers = Vec::new();
     let mut problems: Vec<Problem> = unreadable.iter().map(|&p| p.clone()).collect();
-    let mut features = extract(classifier, &clips, cache, threads, stop, progress);
+    let mut features = extract(classifier, &clips, Look::Clip, cache, threads, stop, progress);
     for (&sample, features) in std::iter::zip(none, features.split_off(samples.len())) {
         match features {
             Ok(features) => judged.none.push(judge(classifier, &features)?),

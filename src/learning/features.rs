@@ -37,13 +37,17 @@ impl FeatureCache {
         Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("classify").join("features"))
     }
 
-    fn file(&self, clip: &Path) -> Result<PathBuf> {
+    fn file(&self, clip: &Path, look: Look) -> Result<PathBuf> {
         let mut hasher = blake3::Hasher::new();
         hasher
             .update_reader(std::fs::File::open(clip).map_err(|e| Error::io(clip, e))?)
             .map_err(|e| Error::io(clip, e))?;
         let clip = hasher.finalize().to_hex();
-        Ok(self.folder.join(format!("{}.safetensors", &clip[..32])))
+        let what = match look {
+            Look::Clip => "",
+            Look::Still => ".still",
+        };
+        Ok(self.folder.join(format!("{}{what}.safetensors", &clip[..32])))
     }
 
     /// The features kept for a clip, `None` where there are none that can be used.
@@ -61,6 +65,15 @@ impl FeatureCache {
         let bytes = safetensors::serialize(tensor, None).map_err(|e| Error::data(file, e))?;
         files::write_atomically(file, &bytes)
     }
+}
+
+/// What of a clip is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// All of it, as when it is labelled.
+    Clip,
+    /// A window in which its middle frame stands still.
+    Still,
 }
 
 /// Clips with features and classes, as training takes them.
@@ -82,6 +95,7 @@ pub(crate) struct Examples {
 pub(crate) fn extract(
     classifier: &Classifier,
     clips: &[PathBuf],
+    look: Look,
     cache: Option<&FeatureCache>,
     threads: usize,
     stop: &AtomicBool,
@@ -97,7 +111,7 @@ pub(crate) fn extract(
             let Some(clip) = clips.get(index) else { break };
             let result = match &pool {
                 _ if stop.load(Ordering::Relaxed) => Err(Error::Interrupted("not begun".into())),
-                Ok(pool) => pool.install(|| guard(clip, || one(classifier, clip, cache))),
+                Ok(pool) => pool.install(|| guard(clip, || one(classifier, clip, look, cache))),
                 Err(e) => Err(Error::Usage(format!("no thread could be started: {e}"))),
             };
             if let Ok(mut slot) = results[index].lock() {
@@ -115,9 +129,9 @@ pub(crate) fn extract(
     results.into_iter().map(|slot| slot.into_inner().ok().flatten().unwrap_or_else(lost)).collect()
 }
 
-fn one(classifier: &Classifier, clip: &Path, cache: Option<&FeatureCache>) -> Result<Tensor> {
+fn one(classifier: &Classifier, clip: &Path, look: Look, cache: Option<&FeatureCache>) -> Result<Tensor> {
     let file = match cache {
-        Some(cache) => Some(cache.file(clip)?),
+        Some(cache) => Some(cache.file(clip, look)?),
         None => None,
     };
     if let (Some(cache), Some(file)) = (cache, &file)
@@ -126,6 +140,7 @@ fn one(classifier: &Classifier, clip: &Path, cache: Option<&FeatureCache>) -> Re
         return Ok(features);
     }
     let frames = classifier.frames(clip, &DecodeOptions::default())?;
+    let frames = if look == Look::Still { frames.still() } else { frames };
     let features = classifier.features(&frames)?.to_device(&Device::Cpu)?;
     if let (Some(cache), Some(file)) = (cache, &file)
         && let Err(error) = cache.put(file, &features)

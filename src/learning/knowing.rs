@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::features::Examples;
 use crate::Result;
-use crate::model::{BackgroundConfig, KnowingConfig, Parts, Prototypes, Scale};
+use crate::model::{ContrastConfig, KnowingConfig, Parts, Prototypes, Scale};
 
 /// Prototypes of each label.
 const A_CLASS: usize = 4;
@@ -17,8 +17,18 @@ const LEAST_LOGIT: f64 = 0.25;
 /// By how many deviations the threshold is lower where there are too few clips to lose one.
 const FOR_FEW: f64 = 2.0;
 
-/// The prototypes of `clips` of `classes` classes and of `background` clips, each `[T, D]`; as a file holds them.
-pub(super) fn prototypes(clips: &Examples, classes: usize, background: &[Tensor]) -> Result<Prototypes> {
+/// How often a clip has to be told from a still for stills to have a part in the score: for a network that looks at
+/// single frames, they are clips like others.
+const SEES_MOTION: f64 = 0.9;
+
+/// The prototypes of `clips` of `classes` classes, of `stills` of such, and of `background` clips, each `[.., D]`; as a
+/// file holds them.
+pub(super) fn prototypes(
+    clips: &Examples,
+    classes: usize,
+    stills: &[Tensor],
+    background: &[Tensor],
+) -> Result<Prototypes> {
     let means = clips.features.mean(1)?.to_vec2::<f32>()?;
     let mut labels = Vec::new();
     for class in 0..classes {
@@ -27,12 +37,20 @@ pub(super) fn prototypes(clips: &Examples, classes: usize, background: &[Tensor]
         labels.extend(clusters(&vectors, A_CLASS.min(vectors.len() / 4).max(1)));
     }
     let mean = |clip: &Tensor| Ok(direction(&clip.flatten_to(clip.rank() - 2)?.mean(0)?.to_vec1::<f32>()?));
-    let vectors: Vec<Vec<f32>> = background.iter().map(mean).collect::<Result<_>>()?;
-    let background = clusters(&vectors, OF_BACKGROUND);
+    let vectors = |clips: &[Tensor]| clips.iter().map(mean).collect::<Result<Vec<Vec<f32>>>>();
+    let rows = |rows: Vec<Vec<f32>>| if rows.is_empty() { Ok(None) } else { stored(&rows).map(Some) };
     Ok(Prototypes {
         labels: stored(&labels)?,
-        background: if background.is_empty() { None } else { Some(stored(&background)?) },
+        still: rows(vectors(stills)?)?,
+        background: rows(clusters(&vectors(background)?, OF_BACKGROUND))?,
     })
+}
+
+/// Whether the network tells `clips` from `stills` of others like them, by the parts of their scores.
+pub(super) fn sees_motion(clips: &[(Parts, bool)], stills: &[Parts]) -> bool {
+    let clips: Vec<f64> = clips.iter().filter_map(|(parts, _)| parts.still).collect();
+    let stills: Vec<f64> = stills.iter().filter_map(|parts| parts.still).collect();
+    area(&clips, &stills).is_some_and(|area| area >= SEES_MOTION)
 }
 
 /// Scales and threshold, of validation clips' parts of the score and whether the best label is right. Nothing where no
@@ -45,19 +63,19 @@ pub(super) fn fit(
     let scale = |part: fn(&Parts) -> f64, least: f64| {
         Scale::of(clips.iter().map(move |(parts, _)| part(parts)), least)
     };
-    let background = match &prototypes.background {
-        Some(rows) => {
-            let contrast = scale(|parts| parts.contrast.unwrap_or(0.0), LEAST_COSINE);
-            Some(BackgroundConfig { prototypes: rows.dim(0)?, contrast })
-        }
-        None => None,
+    let contrast = |rows: &Option<Tensor>, part: fn(&Parts) -> f64| -> Result<_> {
+        let Some(rows) = rows else { return Ok(None) };
+        Ok(Some(ContrastConfig { prototypes: rows.dim(0)?, contrast: scale(part, LEAST_COSINE) }))
     };
+    let still = contrast(&prototypes.still, |parts| parts.still.unwrap_or(0.0))?;
+    let background = contrast(&prototypes.background, |parts| parts.background.unwrap_or(0.0))?;
     let mut config = KnowingConfig {
         threshold: 0.0,
         keep,
         prototypes: prototypes.labels.dim(0)?,
         nearness: scale(|parts| parts.nearness, LEAST_COSINE),
         logit: scale(|parts| parts.logit, LEAST_LOGIT),
+        still,
         background,
     };
     let right: Vec<f64> =

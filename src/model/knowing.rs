@@ -5,8 +5,9 @@
 //! over time and the nearest of a few prototypes a class (nearest neighbours on normalised features: Sun et al.,
 //! "Out-of-Distribution Detection with Deep Nearest Neighbors", 2022), the logit that of Hendrycks et al., "Scaling
 //! Out-of-Distribution Detection", 2022. Each is measured in deviations from its mean over the validation clips; their
-//! sum is the score. Where background clips were given, a third part is how much nearer a clip is to the labels' clips
-//! than to those.
+//! sum is the score. A third part, where the network sees motion, is how much nearer a clip is to the labels' clips than to
+//! stills of them: what nothing moves in lies near all classes. A fourth is the same of background clips, where such were
+//! given.
 
 use candle_core::{D, Result, Tensor, bail};
 use candle_nn::VarBuilder;
@@ -26,16 +27,19 @@ pub struct KnowingConfig {
     pub nearness: Scale,
     /// Of the best logit.
     pub logit: Scale,
-    /// Where background clips were given.
+    /// What stills add to it, where the network tells them from clips.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub background: Option<BackgroundConfig>,
+    pub still: Option<ContrastConfig>,
+    /// What background clips add to it, where such were given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<ContrastConfig>,
 }
 
-/// What background clips add to it.
+/// What clips that show none of the labels add to it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BackgroundConfig {
-    /// Rows of `knowing.background`.
+pub struct ContrastConfig {
+    /// Rows of `knowing.still` or `knowing.background`.
     pub prototypes: usize,
     /// Of how much nearer a clip is to the labels' prototypes than to these.
     pub contrast: Scale,
@@ -72,10 +76,10 @@ impl Scale {
 impl KnowingConfig {
     /// Checks that the numbers are possible ones.
     pub(super) fn check(&self) -> Result<()> {
-        let contrast = self.background.map_or(self.logit, |background| background.contrast);
-        let rows = self.prototypes.min(self.background.map_or(1, |background| background.prototypes));
-        let scales = [self.nearness, self.logit, contrast];
-        if rows == 0 || !self.threshold.is_finite() || !scales.into_iter().all(Scale::is_possible) {
+        let others = [self.still, self.background].into_iter().flatten();
+        let rows = others.clone().map(|other| other.prototypes).fold(self.prototypes, usize::min);
+        let mut scales = [self.nearness, self.logit].into_iter().chain(others.map(|other| other.contrast));
+        if rows == 0 || !self.threshold.is_finite() || !scales.all(Scale::is_possible) {
             bail!("config.json: knowing wants prototypes, finite numbers and deviations above 0");
         }
         Ok(())
@@ -83,11 +87,13 @@ impl KnowingConfig {
 
     /// The score of a clip of these parts.
     pub fn score(&self, parts: &Parts) -> f64 {
-        let contrast = match (self.background, parts.contrast) {
-            (Some(background), Some(contrast)) => background.contrast.of_value(contrast),
-            _ => 0.0,
+        let contrast = |config: Option<ContrastConfig>, part: Option<f64>| {
+            config.zip(part).map_or(0.0, |(config, part)| config.contrast.of_value(part))
         };
-        self.nearness.of_value(parts.nearness) + self.logit.of_value(parts.logit) + contrast
+        self.nearness.of_value(parts.nearness)
+            + self.logit.of_value(parts.logit)
+            + STILL * contrast(self.still, parts.still)
+            + contrast(self.background, parts.background)
     }
 }
 
@@ -98,38 +104,59 @@ pub struct Parts {
     pub nearness: f64,
     /// The best logit.
     pub logit: f64,
-    /// The nearness less that to the nearest background prototype.
-    pub contrast: Option<f64>,
+    /// The nearness less that to the nearest stills.
+    pub still: Option<f64>,
+    /// The nearness less that to the nearest background prototypes.
+    pub background: Option<f64>,
 }
+
+/// Stills or background prototypes whose cosines are averaged: one may be near by chance.
+const NEAREST: usize = 5;
+/// What the part of stills counts, the others being 1: of 1 and 2 the one that tells stills of validation clips from
+/// clips more often.
+const STILL: f64 = 2.0;
 
 /// The vectors that a clip is held against.
 #[derive(Debug, Clone)]
 pub struct Prototypes {
     /// `f32 [P, D]`, each row of length 1.
     pub labels: Tensor,
+    /// Stills of the labels' clips, `f32 [S, D]`, each row of length 1.
+    pub still: Option<Tensor>,
     /// `f32 [B, D]`, each row of length 1.
     pub background: Option<Tensor>,
 }
 
 impl Prototypes {
-    /// Tensors `prototypes [P, D]` and, where `config` says so, `background [B, D]`.
+    /// Tensors `prototypes [P, D]` and, where `config` says so, `still [S, D]` and `background [B, D]`.
     pub fn load(config: &KnowingConfig, dim: usize, vb: &VarBuilder) -> Result<Self> {
-        let background = config.background.map(|b| vb.get((b.prototypes, dim), "background")).transpose()?;
-        Ok(Self { labels: vb.get((config.prototypes, dim), "prototypes")?, background })
+        let others = |config: Option<ContrastConfig>, name: &str| {
+            config.map(|config| vb.get((config.prototypes, dim), name)).transpose()
+        };
+        Ok(Self {
+            labels: vb.get((config.prototypes, dim), "prototypes")?,
+            still: others(config.still, "still")?,
+            background: others(config.background, "background")?,
+        })
     }
 
     /// Of a clip's features, whose last dimension is `D`, and its logits `[classes]`.
     pub fn parts(&self, features: &Tensor, logits: &Tensor) -> Result<Parts> {
         let mean = features.flatten_to(features.rank() - 2)?.mean(0)?;
         let length = f64::from(mean.sqr()?.sum_all()?.sqrt()?.to_scalar::<f32>()?).max(1e-12);
-        let nearest = |rows: &Tensor| -> Result<f64> {
-            let products = rows.matmul(&mean.unsqueeze(1)?)?.squeeze(D::Minus1)?;
-            Ok(f64::from(products.max(0)?.to_scalar::<f32>()?) / length)
+        // The mean of the `count` highest cosines.
+        let nearest = |rows: &Tensor, count: usize| -> Result<f64> {
+            let mut products = rows.matmul(&mean.unsqueeze(1)?)?.squeeze(D::Minus1)?.to_vec1::<f32>()?;
+            products.sort_by(|a, b| b.total_cmp(a));
+            products.truncate(count);
+            Ok(products.iter().map(|x| f64::from(*x)).sum::<f64>() / products.len() as f64 / length)
         };
-        let nearness = nearest(&self.labels)?;
-        let background = self.background.as_ref().map(nearest).transpose()?;
+        let nearness = nearest(&self.labels, 1)?;
+        let contrast = |rows: &Option<Tensor>| -> Result<Option<f64>> {
+            rows.as_ref().map(|rows| Ok(nearness - nearest(rows, NEAREST)?)).transpose()
+        };
         let logit = f64::from(logits.max(0)?.to_scalar::<f32>()?);
-        Ok(Parts { nearness, logit, contrast: background.map(|background| nearness - background) })
+        Ok(Parts { nearness, logit, still: contrast(&self.still)?, background: contrast(&self.background)? })
     }
 }
 
@@ -141,14 +168,17 @@ mod tests {
     #[test]
     fn the_score_sums_deviations_of_cosine_logit_and_contrast() {
         let rows = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap().reshape(((), 2)).unwrap();
-        let prototypes =
-            Prototypes { labels: rows(&[1.0, 0.0, 0.6, 0.8]), background: Some(rows(&[0.0, 1.0])) };
+        let prototypes = Prototypes {
+            labels: rows(&[1.0, 0.0, 0.6, 0.8]),
+            still: None,
+            background: Some(rows(&[0.0, 1.0])),
+        };
         // The mean over steps is (3, 4): cosines 0.6, 1 and 0.8.
         let features = Tensor::new(&[[[2f32, 8.0], [4.0, 0.0]]], &Device::Cpu).unwrap();
         let logits = Tensor::new(&[-1f32, 5.0], &Device::Cpu).unwrap();
         let parts = prototypes.parts(&features, &logits).unwrap();
         assert!((parts.nearness - 1.0).abs() < 1e-6 && parts.logit == 5.0, "{parts:?}");
-        assert!((parts.contrast.unwrap() - 0.2).abs() < 1e-6, "{parts:?}");
+        assert!((parts.background.unwrap() - 0.2).abs() < 1e-6 && parts.still.is_none(), "{parts:?}");
         let contrast = Scale { mean: 0.1, std: 0.1 };
         let mut config = KnowingConfig {
             threshold: 0.0,
@@ -156,11 +186,18 @@ mod tests {
             prototypes: 2,
             nearness: Scale { mean: 0.8, std: 0.1 },
             logit: Scale { mean: 6.0, std: 2.0 },
-            background: Some(BackgroundConfig { prototypes: 1, contrast }),
+            still: None,
+            background: Some(ContrastConfig { prototypes: 1, contrast }),
         };
         assert!((config.score(&parts) - (2.0 - 0.5 + 1.0)).abs() < 1e-4);
         config.background = None;
         assert!((config.score(&parts) - 1.5).abs() < 1e-4);
+        // Of stills the nearest five count: here cosines of 1 and 0.6.
+        let prototypes = Prototypes { still: Some(rows(&[0.6, 0.8, 1.0, 0.0])), ..prototypes };
+        let parts = prototypes.parts(&features, &logits).unwrap();
+        assert!((parts.still.unwrap() - 0.2).abs() < 1e-6, "{parts:?}");
+        config.still = Some(ContrastConfig { prototypes: 2, contrast });
+        assert!((config.score(&parts) - (1.5 + STILL)).abs() < 1e-4);
         assert!(config.check().is_ok());
         config.logit.std = 0.0;
         assert!(config.check().is_err());

@@ -108,4 +108,21 @@ impl Frames {
         let len = self.per_window * self.height * self.width * 3;
         &self.pixels[index * len..][..len]
     }
+
+    /// One window in which the clip's middle frame stands still.
+    pub(crate) fn still(mut self) -> Self {
+        let len = self.height * self.width * 3;
+        let middle = self.windows * self.per_window / 2;
+        let frame = |pixels: &[u8]| pixels[middle * len..][..len].to_vec();
+        let seen = match &self.natural {
+            // The brightness of one moment three times.
+            Some(natural) => frame(natural).as_chunks().0.iter().flat_map(|rgb| [luma(*rgb); 3]).collect(),
+            None => frame(&self.pixels),
+        };
+        self.natural = self.natural.map(|natural| frame(&natural).repeat(self.per_window));
+        self.pixels = seen.repeat(self.per_window);
+        self.times = vec![self.times[middle]; self.per_window];
+        self.windows = 1;
+        self
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crate::learning::dataset::{Dataset, Problem, Sample};
-use crate::learning::features::{FeatureCache, extract};
+use crate::learning::features::{FeatureCache, Look, extract};
 use crate::learning::metrics::{SeveralAnswer, SeveralMetrics};
 use crate::learning::report::SeveralMistake;
 use crate::model::Scoring;
@@ -43,7 +43,7 @@ pub fn evaluate_several(
     let mut baseline_answers = Vec::new();
     let mut problems: Vec<Problem> = unreadable.iter().map(|&p| p.clone()).collect();
     for (&sample, features) in
-        std::iter::zip(samples, extract(classifier, &clips, cache, threads, stop, progress))
+        std::iter::zip(samples, extract(classifier, &clips, Look::Clip, cache, threads, stop, progress))
     {
         let (mut scores, mut baseline) = (None, None);
         match features {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::head_stage::all_logits;
 use super::parts::{Part, Parts, samples};
@@ -14,11 +14,14 @@ use super::{
     TrainOptions, Trainer, fold_normalisation, init_head, layer_rates, normalisation,
 };
 use crate::learning::dataset::{Dataset, Problem, Sample, Split, Task};
-use crate::learning::features::{Examples, FeatureCache, extract};
+use crate::learning::features::{Examples, FeatureCache, Look, extract};
 use crate::learning::knowing;
-use crate::model::{BackgroundConfig, HeadConfig, KnowingConfig, ModelFolder, Weights};
+use crate::model::{ContrastConfig, HeadConfig, KnowingConfig, ModelFolder, Weights};
 use crate::video::Sampling;
 use crate::{Classifier, Error, Result};
+
+/// Clips of which stills are looked at, one window each: so few cost little.
+const STILLS: usize = 64;
 
 /// Most epochs of the head that the CNN is tuned with.
 const FIRST_EPOCHS: usize = 4;
@@ -124,16 +127,29 @@ impl<'a> Run<'a> {
                 .filter(|(sample, _)| refit || sample.split == Split::Train)
                 .filter_map(|(_, features)| features.as_ref().ok().cloned())
                 .collect();
-        let prototypes = knowing::prototypes(&parts.train.examples, self.classes(), &background)?;
+        let stills = match known {
+            Some(KnowingConfig { still: None, .. }) => Vec::new(),
+            _ => self.stills(model)?,
+        };
+        let (learned, others): (Vec<_>, Vec<_>) =
+            stills.into_iter().partition(|(split, _)| refit || *split == Split::Train);
+        let [learned, others] = [learned, others].map(|stills| stills.into_iter().map(|(_, still)| still));
+        let (learned, others): (Vec<Tensor>, Vec<Tensor>) = (learned.collect(), others.collect());
+        let mut prototypes =
+            knowing::prototypes(&parts.train.examples, self.classes(), &learned, &background)?;
         let knowing = match known {
-            Some(known) => Some(KnowingConfig {
-                prototypes: prototypes.labels.dim(0)?,
-                background: match (known.background, &prototypes.background) {
-                    (Some(known), Some(rows)) => Some(BackgroundConfig { prototypes: rows.dim(0)?, ..known }),
-                    _ => None,
-                },
-                ..known
-            }),
+            Some(known) => {
+                let contrast = |config: Option<ContrastConfig>, rows: &Option<Tensor>| -> Result<_> {
+                    let (Some(config), Some(rows)) = (config, rows) else { return Ok(None) };
+                    Ok(Some(ContrastConfig { prototypes: rows.dim(0)?, ..config }))
+                };
+                Some(KnowingConfig {
+                    prototypes: prototypes.labels.dim(0)?,
+                    still: contrast(known.still, &prototypes.still)?,
+                    background: contrast(known.background, &prototypes.background)?,
+                    ..known
+                })
+            }
             None => {
                 let clips = &parts.validation.examples;
                 let vb = model.weights.var_builder(&Device::Cpu).pp("head");
@@ -145,17 +161,45 @@ impl<'a> Run<'a> {
                     let right = labels.contains(&(logits.argmax(0)?.to_scalar::<u32>()? as usize));
                     judged.push((prototypes.parts(&clips.features.get(i)?, &logits)?, right));
                 }
+                let logits = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
+                let others: Vec<_> = others
+                    .iter()
+                    .map(|still| prototypes.parts(still, &logits))
+                    .collect::<candle_core::Result<_>>()?;
+                if !knowing::sees_motion(&judged, &others) {
+                    prototypes.still = None;
+                }
                 knowing::fit(&prototypes, &judged, self.options.keep)?
             }
         };
         if let Some(config) = knowing {
             model.config.knowing = Some(config);
             model.weights.0.insert("knowing.prototypes".into(), prototypes.labels);
-            if let (Some(_), Some(rows)) = (config.background, prototypes.background) {
-                model.weights.0.insert("knowing.background".into(), rows);
+            for (name, config, rows) in [
+                ("knowing.still", config.still, prototypes.still),
+                ("knowing.background", config.background, prototypes.background),
+            ] {
+                model.weights.0.extend(config.and(rows).map(|rows| (name.to_owned(), rows)));
             }
         }
         Ok(knowing)
+    }
+
+    /// Features of stills of some clips, evenly picked, by the CNN of `model`, and the part that the clip is of. One that
+    /// can't be had is left out.
+    fn stills(&self, model: &ModelFolder) -> Result<Vec<(Split, Tensor)>> {
+        let all: Vec<&Sample> = samples(self.data).collect();
+        let count = STILLS.min(all.len());
+        let picked: Vec<&Sample> = (0..count).map(|i| all[(2 * i + 1) * all.len() / (2 * count)]).collect();
+        let clips: Vec<PathBuf> = picked.iter().map(|sample| sample.path.clone()).collect();
+        let classifier = cnn_alone(model, &self.options.device)?;
+        let cache = self.options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
+        let threads = self.options.threads;
+        let features = extract(&classifier, &clips, Look::Still, cache.as_ref(), threads, self.stop, &|_| ());
+        let split = picked.iter().map(|sample| sample.split);
+        Ok(std::iter::zip(split, features)
+            .filter_map(|(split, features)| Some((split, features.ok()?)))
+            .collect())
     }
 
     /// In a refit, how many epochs `stage` takes: as many as it was trained for the first time, or
@@ -182,8 +226,15 @@ impl<'a> Run<'a> {
         let cache = self.options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
         self.observer.features(0, clips.len());
         let progress = |done| self.observer.features(done, clips.len());
-        let features =
-            extract(&classifier, &clips, cache.as_ref(), self.options.threads, self.stop, &progress);
+        let features = extract(
+            &classifier,
+            &clips,
+            Look::Clip,
+            cache.as_ref(),
+            self.options.threads,
+            self.stop,
+            &progress,
+        );
         if self.stopped() {
             let kept = if cache.is_some() { "; the features so far are kept for the next run" } else { "" };
             return Err(Error::Interrupted(format!("there is no model yet{kept}")));
