@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # `make test-dist`: what `make dist` made, in bare roots of Debian releases, without Rust and FFmpeg: unpack, label a sample,
-# learn from 40 clips; in Debian 12 the .deb by apt as well. As root, by hand: it takes minutes and a Debian mirror.
+# learn from 40 clips; the wheel into a fresh virtual environment, where Python is new enough; in Debian 12 the .deb by apt.
+# As root, by hand: it takes minutes and a Debian mirror.
 #
 # bare_roots.sh [RELEASE...]      [default: bullseye bookworm trixie]
 set -euo pipefail
@@ -39,6 +40,14 @@ for release; do
         echo "skipped: learning ($clips is not there)"
     fi
     [[ $release != bookworm ]] || cp "$dist"/classify_*.deb "$root/try/"
+    # The wheel, where Python is new enough, and what it needs from PyPI.
+    python=
+    case $release in bookworm) python=3.11 ;; trixie) python=3.13 ;; esac
+    if [[ -n $python ]]; then
+        cp "$dist"/classify_video-*.whl "$root/try/"
+        "$dist/tools/zig/bin/pip" download -q --disable-pip-version-check --only-binary=:all: --python-version "$python" \
+            -d "$root/try/wheels" numpy
+    fi
     # A namespace of its own for the mounts, which end with it.
     unshare --mount chroot "$root" /bin/bash -euo pipefail <<'END'
 mount -t proc proc /proc
@@ -57,6 +66,22 @@ $program --timeline --model ucf14-lite0-lstm classify-*-linux/samples/bikes.mp4 
 $program --timeline --model ucf14-lite0-lstm classify-*-linux/samples/bikes.mp4 --overlay out.mp4 2>&1 >/dev/null |
     grep "no H.264 encoder"
 $program check out.webm out.mp4
+if compgen -G 'classify_video-*.whl' >/dev/null; then
+    apt-get update -q >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3-venv >/dev/null
+    rm -rf venv
+    python3 -m venv venv
+    venv/bin/pip install -q --no-index --find-links wheels classify_video-*.whl
+    cmp <(venv/bin/classify --format json --model ucf14-lite0-lstm classify-*-linux/samples) \
+        <($program --format json --model ucf14-lite0-lstm classify-*-linux/samples)
+    venv/bin/python - <<'PYTHON'
+import pathlib
+import classify_video
+print(classify_video.Model("ucf14-lite0-lstm").classify(next(pathlib.Path().glob("classify-*-linux/samples/jumping_jacks.mp4"))))
+if pathlib.Path("clips").is_dir():
+    print(classify_video.train("clips", "by-python", preset="quick"))
+PYTHON
+fi
 if compgen -G 'classify_*.deb' >/dev/null; then
     apt-get update -q >/dev/null
     DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends ./classify_*.deb >/dev/null
