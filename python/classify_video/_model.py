@@ -150,7 +150,7 @@ class Model:
         """
         from ._table import label
 
-        return label(self, table)
+        return label(table, lambda clips: self._many(clips, raises=False))
 
     def frames(self, clip: Clip) -> numpy.typing.NDArray[numpy.uint8]:
         """The frames of a clip that the model sees, upright, RGB: `uint8 [windows, frames, height, width, 3]`.
@@ -246,7 +246,7 @@ class Model:
             frames=answer["frames"],
             model=answer["model"],
             warnings=tuple(answer["warnings"]),
-            _source=None if given.in_memory else self,
+            _filmstrip=None if given.in_memory else self.filmstrip,
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import html
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from ._model import Model
+from typing import Any
 
 
 def rounded(value: float, digits: int) -> float:
@@ -61,7 +59,7 @@ class ClipLabels:
     """The model's name."""
     warnings: tuple[str, ...]
     """What is wrong with the clip without keeping it from being labelled."""
-    _source: Model | None = field(default=None, repr=False, compare=False)
+    _filmstrip: Callable[[str], bytes | None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def label(self) -> str:
@@ -103,7 +101,7 @@ class ClipLabels:
         return f"<ClipLabels {self.path!r}: {self.label} {100 * self.score:.1f} %{unsure}, {self.duration:.1f} s>"
 
     def _repr_html_(self) -> str:
-        strip = self._source.filmstrip(self.path) if self._source else None
+        strip = self._filmstrip(self.path) if self._filmstrip else None
         return page(self, strip)
 
 

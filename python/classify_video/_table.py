@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pyarrow
 
 from ._errors import UsageError
 from ._given import Given
 from ._results import ClipLabels, FailedClip, rounded
-
-if TYPE_CHECKING:
-    from ._model import Model
 
 LABEL = pyarrow.struct([("label", pyarrow.string()), ("score", pyarrow.float64()), ("above", pyarrow.bool_())])
 
@@ -32,15 +29,17 @@ ADDED = pyarrow.schema(
 """The columns that answers are."""
 
 
-def label(model: Model, table: pyarrow.Table) -> pyarrow.Table:
-    """See `Model.label`."""
+def label(
+    table: pyarrow.Table, answers: Callable[[Iterator[Given | FailedClip]], Iterator[ClipLabels | FailedClip]]
+) -> pyarrow.Table:
+    """See `Model.label`; `answers` labels clips, in their order."""
     names = table.column_names
     if "path" not in names:
         raise UsageError(None, f"the table has no column 'path', only {', '.join(names) or 'none at all'}")
     for name in ADDED.names:
         if name in names:
             raise UsageError(None, f"the table has a column '{name}' already, which labels would be written to")
-    rows = [row(clip) for clip in model._many(clips(table), raises=False)]
+    rows = [row(clip) for clip in answers(clips(table))]
     if "bytes" in names:
         table = table.drop_columns(["bytes"]) if hasattr(table, "drop_columns") else table.drop(["bytes"])
     for field in ADDED:

@@ -1,15 +1,13 @@
 //! A head on the features of a CNN that stays as it is.
 
 use candle_core::{D, Device, IndexOp, Tensor};
-use candle_nn::ops::softmax;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{ClassBalance, Mixup, Stage, Step, Targets, Validation, Wanted, cross_entropy, objective};
+use super::{ClassBalance, Mixup, Stage, Step, Validation, Wanted, objective};
 use crate::Result;
 use crate::learning::dataset::Task;
 use crate::learning::features::Examples;
-use crate::learning::metrics::{Answer, Metrics};
 use crate::model::{HeadConfig, Weights};
 use crate::networks::heads::{Dropout, Head};
 
@@ -100,24 +98,6 @@ pub(super) fn all_logits(task: Task, head: &Head, clips: &Examples, device: &Dev
         logits.push(of_batch.detach());
     }
     Ok(Tensor::cat(&logits, 0)?)
-}
-
-/// Scores of `logits` `[clips, classes]` against the true classes.
-pub(super) fn validation(logits: &Tensor, labels: &[usize], classes: usize) -> Result<Validation> {
-    let targets = Targets::new(labels, classes, 0.0, &ClassBalance::even(classes));
-    let loss = f64::from(cross_entropy(logits, &targets)?.to_scalar::<f32>()?);
-    let scores = softmax(logits, D::Minus1)?.to_vec2::<f32>()?;
-    let answers: Vec<Answer> = std::iter::zip(labels, scores)
-        .map(|(&truth, scores)| Answer { truth, scores: Some(scores) })
-        .collect();
-    let names: Vec<String> = (0..classes).map(|class| class.to_string()).collect();
-    let metrics = Metrics::new(&names, &answers);
-    Ok(Validation {
-        loss,
-        accuracy: metrics.accuracy,
-        macro_f1: metrics.macro_f1,
-        mean_average_precision: None,
-    })
 }
 
 /// Mean and standard deviation of each feature over clips and steps: `[D]`, `[D]`.

@@ -1,9 +1,10 @@
 //! What training makes small.
 
 use candle_core::{D, Device, Result, Tensor};
-use candle_nn::ops::log_softmax;
+use candle_nn::ops::{log_softmax, softmax};
 
-use super::ClassBalance;
+use super::{ClassBalance, Validation};
+use crate::learning::metrics::{Answer, Metrics};
 
 /// What a batch shows: each class's share of a clip, `classes` a row, and the row's weight in the loss.
 #[derive(Debug, Clone)]
@@ -68,6 +69,24 @@ pub(super) fn cross_entropy(logits: &Tensor, targets: &Targets) -> Result<Tensor
     let logits = logits.broadcast_add(&Tensor::new(&*targets.offsets, logits.device())?)?;
     let losses = (rows * log_softmax(&logits, D::Minus1)?)?.sum(1)?.neg()?;
     (losses * &weights)?.sum_all()? / f64::from(targets.weights.iter().sum::<f32>().max(f32::MIN_POSITIVE))
+}
+
+/// Scores of `logits` `[clips, classes]` against the true classes.
+pub(super) fn validation(logits: &Tensor, labels: &[usize], classes: usize) -> crate::Result<Validation> {
+    let targets = Targets::new(labels, classes, 0.0, &ClassBalance::even(classes));
+    let loss = f64::from(cross_entropy(logits, &targets)?.to_scalar::<f32>()?);
+    let scores = softmax(logits, D::Minus1)?.to_vec2::<f32>()?;
+    let answers: Vec<Answer> = std::iter::zip(labels, scores)
+        .map(|(&truth, scores)| Answer { truth, scores: Some(scores) })
+        .collect();
+    let names: Vec<String> = (0..classes).map(|class| class.to_string()).collect();
+    let metrics = Metrics::new(&names, &answers);
+    Ok(Validation {
+        loss,
+        accuracy: metrics.accuracy,
+        macro_f1: metrics.macro_f1,
+        mean_average_precision: None,
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::several::{self, SeveralTargets};
-use super::{ClassBalance, Targets, Validation, cross_entropy, head_stage};
+use super::{ClassBalance, Targets, Validation, cross_entropy, loss};
 use crate::learning::dataset::Task;
 
 /// The targets of a batch.
@@ -61,7 +61,7 @@ pub(super) fn validation(
     classes: usize,
 ) -> crate::Result<Validation> {
     match task {
-        Task::OneOf => head_stage::validation(logits, &only(labels), classes),
+        Task::OneOf => loss::validation(logits, &only(labels), classes),
         Task::AnyOf => several::validation(logits, labels, classes),
     }
 }
