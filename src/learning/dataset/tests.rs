@@ -359,7 +359,8 @@ fn lists_of_several_labels_are_read_in_both_forms() {
     let dir = folder(&["1.mp4", "2.mp4", "3.mp4"].map(String::from));
     let joined = "path,labels,split\n1.mp4,run|jump,train\n2.mp4,,train\n3.mp4, jump | jump ,test\n";
     let each = "jump,path,run,split\n1,1.mp4,1,train\n0,2.mp4,0,train\n1,3.mp4,0,test\n";
-    for text in [joined, each] {
+    let none = "path,labels,split\n1.mp4,run|jump,train\n2.mp4,_none_,train\n3.mp4,jump,test\n";
+    for text in [joined, each, none] {
         let options = Options { cut: false, ..Options::default() };
         let data = Dataset::open(list(&dir, "clips.csv", text), &options).unwrap();
         assert_eq!((data.task, &*data.labels), (Task::AnyOf, &["jump".to_string(), "run".into()][..]));
