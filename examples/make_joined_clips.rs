@@ -10,9 +10,10 @@
 //! pieces are of one pool, which is its group: no source is on two sides of any split that keeps groups whole. Needs the
 //! tools `ffmpeg` and `ffprobe`.
 
+mod pieces;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use clap::{Parser, ValueEnum};
 use classify::learning::dataset::{Dataset, Options, Sample, Split};
@@ -20,6 +21,8 @@ use classify::{Error, Result};
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+
+use pieces::{Piece, write_list};
 
 /// Joins pieces of two actions.
 #[derive(Parser)]
@@ -50,13 +53,6 @@ enum Kind {
     Time,
     /// At once, the middle square of each, in a square frame with black above and below.
     Side,
-}
-
-/// Where a piece lies in its clip, in seconds.
-struct Piece {
-    path: PathBuf,
-    start: f64,
-    length: f64,
 }
 
 /// A clip to make.
@@ -92,7 +88,8 @@ fn run(args: &Args) -> Result<()> {
     std::fs::create_dir_all(&args.out).map_err(|e| Error::io(&args.out, e))?;
     jobs.par_iter().try_for_each(|job| join(job, args.kind, &args.out))?;
     let list = args.out.join("list.csv");
-    write_list(&jobs, &list).map_err(|e| Error::data(&list, e))?;
+    let row = |job: &Job| [&job.name, &job.labels, job.split.name(), &job.group].map(String::from);
+    write_list(&list, jobs.iter().map(row), "labels")?;
     println!("{} clips, listed in {}", jobs.len(), list.display());
     Ok(())
 }
@@ -144,7 +141,7 @@ fn draw(
     let length = rng.random_range(seconds);
     let pieces = shown.iter().map(|label| {
         let clip = pools[pool][label].choose(rng).ok_or_else(lacks)?;
-        piece(&clip.path, length, rng)
+        Piece::somewhere(&clip.path, length, rng)
     });
     let pieces = pieces.collect::<Result<Vec<_>>>()?;
     shown.sort_unstable();
@@ -158,24 +155,8 @@ fn draw(
     })
 }
 
-/// So many seconds somewhere in a clip, or all of a shorter one.
-fn piece(path: &Path, length: f64, rng: &mut ChaCha8Rng) -> Result<Piece> {
-    let args = ["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0"];
-    let shown = tool(Command::new("ffprobe").args(args).arg(path), path)?;
-    let duration: f64 =
-        shown.trim().parse().map_err(|_| Error::clip(path, format!("no duration: {shown}")))?;
-    let length = length.min(duration);
-    Ok(Piece { path: path.to_owned(), start: rng.random::<f64>() * (duration - length), length })
-}
-
 /// Cuts, joins and encodes.
 fn join(job: &Job, kind: Kind, out: &Path) -> Result<()> {
-    let mut ffmpeg = Command::new("ffmpeg");
-    // One thread a clip: the clips are made side by side.
-    ffmpeg.args(["-nostdin", "-v", "error", "-y", "-threads", "1"]);
-    for Piece { path, start, length } in &job.pieces {
-        ffmpeg.args(["-ss", &start.to_string(), "-t", &length.to_string(), "-i"]).arg(path);
-    }
     let whole = "scale=320:240,setsar=1,fps=25,format=yuv420p";
     let half = format!("{whole},crop=240:240,scale=160:160");
     let graph = match (kind, job.pieces.len()) {
@@ -186,42 +167,5 @@ fn join(job: &Job, kind: Kind, out: &Path) -> Result<()> {
         (Kind::Side, _) => format!("[0:v]{whole},crop=240:240,scale=320:320"),
         (Kind::Time, _) => format!("[0:v]{whole}"),
     };
-    ffmpeg.args([
-        "-filter_complex",
-        &graph,
-        "-an",
-        "-c:v",
-        "libx264",
-        "-preset",
-        "veryfast",
-        "-crf",
-        "24",
-        "-threads",
-        "1",
-    ]);
-    let path = out.join(&job.name);
-    tool(ffmpeg.arg(&path), &path).map(drop)
-}
-
-/// Runs a tool and returns what it prints.
-fn tool(command: &mut Command, about: &Path) -> Result<String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .stdin(std::process::Stdio::null())
-        .output()
-        .map_err(|e| Error::clip(about, format!("{name} can't be run: {e}; install FFmpeg")))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Error::clip(about, format!("{name} failed: {}", said.trim())));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-fn write_list(jobs: &[Job], path: &Path) -> csv::Result<()> {
-    let mut list = csv::Writer::from_path(path)?;
-    list.write_record(["path", "labels", "split", "group"])?;
-    for job in jobs {
-        list.write_record([&job.name, &job.labels, job.split.name(), &job.group])?;
-    }
-    Ok(list.flush()?)
+    pieces::join(&job.pieces, &graph, &["-preset", "veryfast", "-crf", "24"], &out.join(&job.name))
 }

@@ -11,9 +11,10 @@
 //! training and test share no source, and neither do the groups that validation is cut by.
 //! Needs the tools `ffmpeg` and `ffprobe`.
 
+mod pieces;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use clap::Parser;
 use classify::learning::dataset::{Dataset, Options, Sample, Split};
@@ -21,6 +22,8 @@ use classify::{Error, Result};
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+
+use pieces::{Piece, write_list};
 
 /// Joins pieces of two actions in both orders.
 #[derive(Parser)]
@@ -41,14 +44,6 @@ struct Args {
     combinations: usize,
     #[arg(long, default_value_t = 0)]
     seed: u64,
-}
-
-/// Where a piece lies in its clip, in seconds.
-#[derive(Clone)]
-struct Piece {
-    path: PathBuf,
-    start: f64,
-    length: f64,
 }
 
 /// A clip to make.
@@ -78,7 +73,8 @@ fn run(args: &Args) -> Result<()> {
     std::fs::create_dir_all(&args.out).map_err(|e| Error::io(&args.out, e))?;
     jobs.par_iter().try_for_each(|job| join(job, &args.out))?;
     let list = args.out.join("split.csv");
-    write_list(&jobs, &list).map_err(|e| Error::data(&list, e))?;
+    let row = |job: &Job| [&job.name, &job.label, job.split.name(), &job.group].map(String::from);
+    write_list(&list, jobs.iter().map(row), "label")?;
     println!("{} clips, listed in {}", jobs.len(), list.display());
     Ok(())
 }
@@ -127,48 +123,13 @@ fn groups<'a>(data: &'a Dataset, label: &str, side: Split) -> Vec<Vec<&'a Sample
 /// One and a half to two and a half seconds somewhere in a clip, or all of a shorter one.
 fn piece(path: Option<&Path>, rng: &mut ChaCha8Rng) -> Result<Piece> {
     let path = path.ok_or_else(|| Error::Usage("a group without a clip".into()))?;
-    let args = ["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0"];
-    let shown = tool(Command::new("ffprobe").args(args).arg(path), path)?;
-    let duration: f64 =
-        shown.trim().parse().map_err(|_| Error::clip(path, format!("no duration: {shown}")))?;
-    let length = rng.random_range(1.5..2.5f64).min(duration);
-    Ok(Piece { path: path.to_owned(), start: rng.random::<f64>() * (duration - length), length })
+    let length = rng.random_range(1.5..2.5f64);
+    Piece::somewhere(path, length, rng)
 }
 
 /// Cuts, joins and encodes.
 fn join(job: &Job, out: &Path) -> Result<()> {
-    let mut ffmpeg = Command::new("ffmpeg");
-    // One thread a clip: the clips are made side by side.
-    ffmpeg.args(["-nostdin", "-v", "error", "-y", "-threads", "1"]);
-    for Piece { path, start, length } in &job.pieces {
-        ffmpeg.args(["-ss", &start.to_string(), "-t", &length.to_string(), "-i"]).arg(path);
-    }
     let same = "scale=320:240,setsar=1,fps=25,format=yuv420p";
     let graph = format!("[0:v]{same}[a];[1:v]{same}[b];[a][b]concat=n=2:v=1:a=0");
-    ffmpeg.args(["-filter_complex", &graph, "-an", "-c:v", "libx264", "-crf", "26", "-threads", "1"]);
-    let path = out.join(&job.name);
-    tool(ffmpeg.arg(&path), &path).map(drop)
-}
-
-/// Runs a tool and returns what it prints.
-fn tool(command: &mut Command, about: &Path) -> Result<String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .stdin(std::process::Stdio::null())
-        .output()
-        .map_err(|e| Error::clip(about, format!("{name} can't be run: {e}; install FFmpeg")))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Error::clip(about, format!("{name} failed: {}", said.trim())));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-fn write_list(jobs: &[Job], path: &Path) -> csv::Result<()> {
-    let mut list = csv::Writer::from_path(path)?;
-    list.write_record(["path", "label", "split", "group"])?;
-    for job in jobs {
-        list.write_record([&job.name, &job.label, job.split.name(), &job.group])?;
-    }
-    Ok(list.flush()?)
+    pieces::join(&job.pieces, &graph, &["-crf", "26"], &out.join(&job.name))
 }
