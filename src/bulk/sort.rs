@@ -27,7 +27,8 @@ pub(crate) enum How {
 
 impl SortPlan {
     /// Finds a place below `dir` for each labelled clip of `rows`: the folder of its best label, or
-    /// `not sure`; of each label that it shows where it may show several, or `nothing known`. Clips of one name in one folder are numbered in the order of the rows.
+    /// `not sure`; of each label that it shows where it may show several, or `nothing known`. Clips of one name in one
+    /// folder are numbered in the order of the rows.
     pub(crate) fn new<'a>(dir: &Path, rows: impl IntoIterator<Item = &'a Row>) -> Self {
         let (mut plan, mut given) = (Self::default(), HashSet::new());
         for row in rows {

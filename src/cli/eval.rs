@@ -91,9 +91,9 @@ impl Args {
         }
         let missing = data.none.problems.iter().filter(|problem| part.has(problem.sample.split));
         missing.clone().for_each(|problem| console.error(problem));
-        let clips = samples.len() + unreadable.len() + none.len();
-        if let Some(first) = evaluation.problems().first().filter(|_| evaluation.problems().len() == clips) {
-            let reason = format!("none of the {clips} clips to measure can be read; the first, {first}");
+        let count = samples.len() + unreadable.len() + none.len();
+        if let Some(first) = evaluation.problems().first().filter(|_| evaluation.problems().len() == count) {
+            let reason = format!("none of the {count} clips to measure can be read; the first, {first}");
             return Err(Error::data(&self.data, reason));
         }
         warnings.extend(evaluation.warnings());
@@ -116,7 +116,7 @@ impl Args {
                 problems: evaluation.problems(),
                 mistakes: &[],
             };
-            let page = report.of(&evaluation, &classifier, &samples);
+            let page = report.of(&evaluation, &classifier, clips);
             std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
             let file = dir.join("report.html");
             files::write_atomically(&file, page.as_bytes())?;

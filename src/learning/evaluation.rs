@@ -6,14 +6,16 @@ mod several;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use candle_core::{D, Tensor};
-use candle_nn::ops::softmax;
+use candle_core::Tensor;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::learning::dataset::{Dataset, Problem, Sample};
 use crate::learning::features::{FeatureCache, Look, extract};
 use crate::learning::knowing;
 use crate::learning::metrics::{Answer, Metrics};
 use crate::learning::report::Mistake;
+use crate::model::Scoring;
 use crate::output::pages::Filmstrip;
 use crate::video::DecodeOptions;
 use crate::{Classifier, Result};
@@ -49,6 +51,13 @@ pub struct Clips<'a> {
     pub none: &'a [&'a Sample],
 }
 
+impl<'a> Clips<'a> {
+    /// Those that can be read; the ones that show none of the labels come last.
+    fn all(self) -> Vec<&'a Sample> {
+        self.samples.iter().chain(self.none).copied().collect()
+    }
+}
+
 /// Labels `clips`, `threads` at a time.
 pub fn evaluate(
     classifier: &Classifier,
@@ -60,7 +69,7 @@ pub fn evaluate(
 ) -> Result<Evaluation> {
     let start = Instant::now();
     let Clips { samples, unreadable, none } = clips;
-    let clips: Vec<_> = samples.iter().chain(none).map(|s| s.path.clone()).collect();
+    let clips: Vec<_> = clips.all().iter().map(|s| s.path.clone()).collect();
     let mut judged = Judged::default();
     let mut answers = Vec::with_capacity(samples.len());
     let mut baseline_answers = Vec::new();
@@ -68,7 +77,10 @@ pub fn evaluate(
     let mut features = extract(classifier, &clips, Look::Clip, cache, threads, stop, progress);
     for (&sample, features) in std::iter::zip(none, features.split_off(samples.len())) {
         match features {
-            Ok(features) => judged.none.push(judge(classifier, &features)?),
+            Ok(features) => {
+                let logits = classifier.logits(&features)?;
+                judged.none.push(judge(classifier, &features, &logits)?);
+            }
             Err(e) => problems.push(Problem::new(sample, &e)),
         }
     }
@@ -77,13 +89,14 @@ pub fn evaluate(
         let (mut scores, mut baseline) = (None, None);
         match features {
             Ok(features) => {
-                let found = classifier.scores(&classifier.logits(&features)?)?;
+                let logits = classifier.logits(&features)?;
+                let found = classifier.scores(&logits)?;
                 let best = (0..found.len()).max_by(|&a, &b| found[a].total_cmp(&found[b]));
                 let list = if best == Some(truth) { &mut judged.right } else { &mut judged.wrong };
-                list.push(judge(classifier, &features)?);
+                list.push(judge(classifier, &features, &logits)?);
                 scores = Some(found);
                 if let Some(logits) = classifier.baseline_logits(&features)? {
-                    baseline = Some(probabilities(&logits)?);
+                    baseline = Some(Scoring::Softmax.scores(&logits)?.to_vec1::<f32>()?);
                 }
             }
             Err(e) => problems.push(Problem::new(sample, &e)),
@@ -106,12 +119,27 @@ pub fn evaluate(
     })
 }
 
-fn probabilities(logits: &Tensor) -> Result<Vec<f32>> {
-    Ok(softmax(logits, D::Minus1)?.to_vec1::<f32>()?)
+/// All of a model's figures as one JSON object: the fields of `figures`, then `more`, and the clips that can't be read.
+fn to_json(
+    [model, part]: [&str; 2],
+    figures: &impl Serialize,
+    more: impl IntoIterator<Item = (&'static str, Value)>,
+    problems: &[Problem],
+) -> String {
+    let mut value = json!({ "model": model, "split": part });
+    if let (Some(object), Ok(Value::Object(figures))) = (value.as_object_mut(), serde_json::to_value(figures))
+    {
+        object.extend(figures);
+        object.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        let unreadable =
+            problems.iter().map(|p| json!({ "path": p.sample.path.to_string_lossy(), "error": p.reason }));
+        object.insert("unreadable".into(), unreadable.collect());
+    }
+    value.to_string()
 }
 
 /// How well a model tells clips of its labels from others. A model that always answers keeps all and declines none.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Doubt {
     /// Clips with the right label on top.
     pub right: usize,
@@ -143,8 +171,8 @@ struct Judged {
     none: Vec<Judgement>,
 }
 
-fn judge(classifier: &Classifier, features: &Tensor) -> Result<Judgement> {
-    let score = classifier.knowing(features, &classifier.logits(features)?)?;
+fn judge(classifier: &Classifier, features: &Tensor, logits: &Tensor) -> Result<Judgement> {
+    let score = classifier.knowing(features, logits)?;
     Ok((score, classifier.threshold().zip(score).is_none_or(|(threshold, score)| score >= threshold)))
 }
 
@@ -270,22 +298,12 @@ impl Evaluation {
 
     /// All figures as one JSON object.
     pub fn json(&self, model: &str, part: &str) -> String {
-        let mut value = serde_json::json!({ "model": model, "split": part });
-        let errors: Vec<_> = self
-            .problems
-            .iter()
-            .map(|p| serde_json::json!({ "path": p.sample.path.to_string_lossy(), "error": p.reason }))
-            .collect();
-        if let (Some(object), Ok(serde_json::Value::Object(figures))) =
-            (value.as_object_mut(), serde_json::to_value(&self.metrics))
-        {
-            object.extend(figures);
-            object.insert("baseline".into(), serde_json::to_value(&self.baseline).unwrap_or_default());
-            object.insert("doubt".into(), serde_json::to_value(&self.doubt).unwrap_or_default());
-            object.insert("clips_per_second".into(), self.clips_per_second().into());
-            object.insert("unreadable".into(), errors.into());
-        }
-        value.to_string()
+        let more = [
+            ("baseline", json!(self.baseline)),
+            ("doubt", json!(self.doubt)),
+            ("clips_per_second", json!(self.clips_per_second())),
+        ];
+        to_json([model, part], &self.metrics, more, &self.problems)
     }
 
     /// The `count` clips whose true label got the least, worst first, with `frames` pictures of each.

@@ -110,6 +110,15 @@ fn they_are_learned_and_every_kind_of_result_has_them() {
     let text = eval().run().code(0).stdout();
     assert!(text.contains("mAP 1.000") && text.contains("there is no accuracy of the best one"), "{text}");
 
+    // Measured on clips that show one label or none, of which one is wrongly called none: it is in the report.
+    let single = clips.path().join("single.csv");
+    fs::write(&single, "path,label\nbalance_beam_1.mp4,balance\njumping_jacks_1.mp4,_none_\n").unwrap();
+    let report = models.path().join("single");
+    let run = classify().arg("eval").arg(&single).arg("--model").arg(&model).arg("--report").arg(&report);
+    run.run().code(0).says(&["names one label a clip"]);
+    let page = fs::read_to_string(report.join("report.html")).unwrap();
+    assert!(page.contains("jumping_jacks_1.mp4"), "{page}");
+
     let onnx = models.path().join("model.onnx");
     classify().args(["export", "--onnx"]).arg(&model).arg("-o").arg(&onnx).run().code(0);
     let bytes = fs::read(&onnx).unwrap();

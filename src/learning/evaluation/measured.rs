@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use super::{Clips, Doubt, Evaluation, SeveralEvaluation, evaluate, evaluate_several};
-use crate::learning::dataset::{Dataset, Problem, Sample};
+use crate::learning::dataset::{Dataset, Problem};
 use crate::learning::features::FeatureCache;
 use crate::learning::report::{Mistake, SeveralMistake};
 use crate::{Classifier, Result};
@@ -34,8 +34,7 @@ pub fn measure(
     Ok(match classifier.config().scores.is_softmax() {
         true => Measured::OneOf(evaluate(classifier, clips, cache, threads, stop, progress)?),
         false => {
-            let all: Vec<&Sample> = clips.samples.iter().chain(clips.none).copied().collect();
-            let unreadable = clips.unreadable;
+            let (all, unreadable) = (clips.all(), clips.unreadable);
             Measured::AnyOf(evaluate_several(classifier, &all, unreadable, cache, threads, stop, progress)?)
         }
     })
@@ -107,17 +106,17 @@ impl Measured {
         }
     }
 
-    /// The `count` clips that it was most wrong about, worst first.
+    /// The `count` of the measured `clips` that it was most wrong about, worst first.
     pub(crate) fn mistakes(
         &self,
         classifier: &Classifier,
         data: &Dataset,
-        samples: &[&Sample],
+        clips: Clips,
         count: usize,
     ) -> Mistakes {
         match self {
-            Self::OneOf(e) => Mistakes::OneOf(e.mistakes(classifier, data, samples, count)),
-            Self::AnyOf(e) => Mistakes::AnyOf(e.mistakes(classifier, data, samples, count)),
+            Self::OneOf(e) => Mistakes::OneOf(e.mistakes(classifier, data, clips.samples, count)),
+            Self::AnyOf(e) => Mistakes::AnyOf(e.mistakes(classifier, data, &clips.all(), count)),
         }
     }
 }

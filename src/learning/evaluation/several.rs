@@ -3,6 +3,9 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use serde_json::json;
+
+use super::to_json;
 use crate::learning::dataset::{Dataset, Problem, Sample};
 use crate::learning::features::{FeatureCache, Look, extract};
 use crate::learning::metrics::{SeveralAnswer, SeveralMetrics};
@@ -141,21 +144,8 @@ impl SeveralEvaluation {
 
     /// All figures as one JSON object.
     pub fn json(&self, model: &str, part: &str) -> String {
-        let mut value = serde_json::json!({ "model": model, "split": part });
-        let errors: Vec<_> = self
-            .problems
-            .iter()
-            .map(|p| serde_json::json!({ "path": p.sample.path.to_string_lossy(), "error": p.reason }))
-            .collect();
-        if let (Some(object), Ok(serde_json::Value::Object(figures))) =
-            (value.as_object_mut(), serde_json::to_value(&self.metrics))
-        {
-            object.extend(figures);
-            object.insert("baseline".into(), serde_json::to_value(&self.baseline).unwrap_or_default());
-            object.insert("clips_per_second".into(), self.clips_per_second().into());
-            object.insert("unreadable".into(), errors.into());
-        }
-        value.to_string()
+        let more = [("baseline", json!(self.baseline)), ("clips_per_second", json!(self.clips_per_second()))];
+        to_json([model, part], &self.metrics, more, &self.problems)
     }
 
     /// The `count` clips about a label of which it was most wrong, worst first, with pictures of each.

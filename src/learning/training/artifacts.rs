@@ -91,7 +91,8 @@ pub fn finish(
         problems: &problems(outcome, data, &figures),
         mistakes: &[],
     };
-    let page = report.of(quoted, &classifier, &samples);
+    let clips = Clips { samples: &samples, unreadable: &[], none: &[] };
+    let page = report.of(quoted, &classifier, clips);
     files::write_atomically(&dir.join("report.html"), page.as_bytes())?;
     let rows: Vec<String> =
         outcome.history.iter().filter_map(|row| serde_json::to_string(row).ok()).collect();
@@ -402,9 +403,9 @@ fn precision(
 }
 
 impl TrainingReport<'_> {
-    /// The page with the figures `measured` of the model and the clips that it was most wrong about.
-    pub(crate) fn of(self, measured: &Measured, classifier: &Classifier, samples: &[&Sample]) -> String {
-        match (measured, measured.mistakes(classifier, self.dataset, samples, 24)) {
+    /// The page with the figures `measured` of the model on `clips`, and the clips that it was most wrong about.
+    pub(crate) fn of(self, measured: &Measured, classifier: &Classifier, clips: Clips) -> String {
+        match (measured, measured.mistakes(classifier, self.dataset, clips, 24)) {
             (Measured::OneOf(e), Mistakes::OneOf(mistakes)) => {
                 TrainingReport { results: &e.results(classifier), mistakes: &mistakes, ..self }.to_html()
             }

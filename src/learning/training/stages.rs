@@ -109,11 +109,12 @@ impl<'a> Run<'a> {
     }
 
     /// Gives `model` what it says 'not sure' by: prototypes of the clips that it was trained on, which in a refit are all;
-    /// and scales and threshold, `known` or of the validation clips.
+    /// and scales and threshold, `known` or of the validation clips. `features` and `stills` are by its CNN.
     pub(super) fn learn_to_doubt(
         &self,
         model: &mut ModelFolder,
         features: &[Result<Tensor>],
+        stills: &[(Split, Tensor)],
         refit: bool,
         known: Option<KnowingConfig>,
     ) -> Result<Option<KnowingConfig>> {
@@ -127,16 +128,12 @@ impl<'a> Run<'a> {
                 .filter(|(sample, _)| refit || sample.split == Split::Train)
                 .filter_map(|(_, features)| features.as_ref().ok().cloned())
                 .collect();
-        let stills = match known {
-            Some(KnowingConfig { still: None, .. }) => Vec::new(),
-            _ => self.stills(model)?,
+        let stills = |learned: bool| {
+            let of = stills.iter().filter(move |(split, _)| (refit || *split == Split::Train) == learned);
+            of.map(|(_, still)| still.clone()).collect::<Vec<Tensor>>()
         };
-        let (learned, others): (Vec<_>, Vec<_>) =
-            stills.into_iter().partition(|(split, _)| refit || *split == Split::Train);
-        let [learned, others] = [learned, others].map(|stills| stills.into_iter().map(|(_, still)| still));
-        let (learned, others): (Vec<Tensor>, Vec<Tensor>) = (learned.collect(), others.collect());
         let mut prototypes =
-            knowing::prototypes(&parts.train.examples, self.classes(), &learned, &background)?;
+            knowing::prototypes(&parts.train.examples, self.classes(), &stills(true), &background)?;
         let knowing = match known {
             Some(known) => {
                 let contrast = |config: Option<ContrastConfig>, rows: &Option<Tensor>| -> Result<_> {
@@ -162,7 +159,7 @@ impl<'a> Run<'a> {
                     judged.push((prototypes.parts(&clips.features.get(i)?, &logits)?, right));
                 }
                 let logits = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
-                let others: Vec<_> = others
+                let others: Vec<_> = stills(false)
                     .iter()
                     .map(|still| prototypes.parts(still, &logits))
                     .collect::<candle_core::Result<_>>()?;
@@ -185,9 +182,12 @@ impl<'a> Run<'a> {
         Ok(knowing)
     }
 
-    /// Features of stills of some clips, evenly picked, by the CNN of `model`, and the part that the clip is of. One that
-    /// can't be had is left out.
-    fn stills(&self, model: &ModelFolder) -> Result<Vec<(Split, Tensor)>> {
+    /// Features of stills of some clips, evenly picked, by the CNN of `model`, and the part that the clip is of: what
+    /// [`Self::learn_to_doubt`] wants. One that can't be had is left out.
+    pub(super) fn stills(&self, model: &ModelFolder) -> Result<Vec<(Split, Tensor)>> {
+        if self.data.task == Task::AnyOf {
+            return Ok(Vec::new());
+        }
         let all: Vec<&Sample> = samples(self.data).collect();
         let count = STILLS.min(all.len());
         let picked: Vec<&Sample> = (0..count).map(|i| all[(2 * i + 1) * all.len() / (2 * count)]).collect();

@@ -116,14 +116,17 @@ pub fn train(
             model.config.thresholds.clone_from(&run.thresholds);
         }
         // The threshold, as the temperature, is one for clips that were not learned: of the model before the refit.
+        let mut stills = run.stills(before_refit.as_ref().unwrap_or(&folder))?;
         let mut knowing = None;
         if let Some(before) = &mut before_refit {
-            knowing = run.learn_to_doubt(before, &features, false, None)?;
-            features = refit_features.unwrap_or(features);
+            knowing = run.learn_to_doubt(before, &features, &stills, false, None)?;
+            if let Some(seen) = refit_features {
+                (features, stills) = (seen, run.stills(&folder)?);
+            }
         }
         let refitted = before_refit.is_some();
         if knowing.is_some() || !refitted {
-            run.learn_to_doubt(&mut folder, &features, refitted, knowing)?;
+            run.learn_to_doubt(&mut folder, &features, &stills, refitted, knowing)?;
         }
     }
     let Run { temperature, history, problems, warnings, .. } = run;
