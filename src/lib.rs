@@ -45,6 +45,8 @@ mod networks;
 mod output;
 pub mod timeline;
 mod video;
+#[cfg(feature = "serve")]
+mod web;
 
 pub use candle_core::Device;
 pub use classifier::{Classifier, ClipLabels, Label, Timings};

@@ -7,4 +7,4 @@ mod page;
 
 pub(crate) use batch::BatchReport;
 pub(crate) use filmstrip::{Filmstrip, Picture, how_to_look};
-pub(crate) use page::{count, page, percent, seconds, section, tile};
+pub(crate) use page::{STYLE, count, page, percent, seconds, section, tile};

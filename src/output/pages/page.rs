@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// Colours for light and dark, sizes for phone and desktop.
-const STYLE: &str = include_str!("page.css");
+pub(crate) const STYLE: &str = include_str!("page.css");
 
 /// A whole page. `lead` is the line below the title; `style` is CSS of this page alone.
 pub(crate) fn page(title: &str, lead: Markup, style: &str, body: Markup) -> String {
