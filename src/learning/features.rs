@@ -6,6 +6,7 @@ use std::sync::{Mutex, OnceLock};
 
 use candle_core::{DType, Device, Tensor};
 
+use super::dataset::Sample;
 use crate::error::guard;
 use crate::model::ModelFolder;
 use crate::video::DecodeOptions;
@@ -37,17 +38,19 @@ impl FeatureCache {
         Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("classify").join("features"))
     }
 
-    fn file(&self, clip: &Path, look: Look) -> Result<PathBuf> {
+    fn file(&self, clip: &Sample, look: Look) -> Result<PathBuf> {
+        let path = &clip.path;
         let mut hasher = blake3::Hasher::new();
         hasher
-            .update_reader(std::fs::File::open(clip).map_err(|e| Error::io(clip, e))?)
-            .map_err(|e| Error::io(clip, e))?;
-        let clip = hasher.finalize().to_hex();
+            .update_reader(std::fs::File::open(path).map_err(|e| Error::io(path, e))?)
+            .map_err(|e| Error::io(path, e))?;
+        let content = hasher.finalize().to_hex();
+        let span = clip.span.map_or(String::new(), |span| span.to_string());
         let what = match look {
             Look::Clip => "",
             Look::Still => ".still",
         };
-        Ok(self.folder.join(format!("{}{what}.safetensors", &clip[..32])))
+        Ok(self.folder.join(format!("{}{span}{what}.safetensors", &content[..32])))
     }
 
     /// The features kept for a clip, `None` where there are none that can be used.
@@ -94,7 +97,7 @@ pub(crate) struct Examples {
 /// come back as errors.
 pub(crate) fn extract(
     classifier: &Classifier,
-    clips: &[PathBuf],
+    clips: &[&Sample],
     look: Look,
     cache: Option<&FeatureCache>,
     threads: usize,
@@ -108,10 +111,10 @@ pub(crate) fn extract(
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(clip) = clips.get(index) else { break };
+            let Some(&clip) = clips.get(index) else { break };
             let result = match &pool {
                 _ if stop.load(Ordering::Relaxed) => Err(Error::Interrupted("not begun".into())),
-                Ok(pool) => pool.install(|| guard(clip, || one(classifier, clip, look, cache))),
+                Ok(pool) => pool.install(|| guard(&clip.path, || one(classifier, clip, look, cache))),
                 Err(e) => Err(Error::Usage(format!("no thread could be started: {e}"))),
             };
             if let Ok(mut slot) = results[index].lock() {
@@ -129,7 +132,7 @@ pub(crate) fn extract(
     results.into_iter().map(|slot| slot.into_inner().ok().flatten().unwrap_or_else(lost)).collect()
 }
 
-fn one(classifier: &Classifier, clip: &Path, look: Look, cache: Option<&FeatureCache>) -> Result<Tensor> {
+fn one(classifier: &Classifier, clip: &Sample, look: Look, cache: Option<&FeatureCache>) -> Result<Tensor> {
     let file = match cache {
         Some(cache) => Some(cache.file(clip, look)?),
         None => None,
@@ -139,7 +142,7 @@ fn one(classifier: &Classifier, clip: &Path, look: Look, cache: Option<&FeatureC
     {
         return Ok(features);
     }
-    let frames = classifier.frames(clip, &DecodeOptions::default())?;
+    let frames = classifier.frames(&clip.path, &DecodeOptions::of(clip.span))?;
     let frames = if look == Look::Still { frames.still() } else { frames };
     let features = classifier.features(&frames)?.to_device(&Device::Cpu)?;
     if let (Some(cache), Some(file)) = (cache, &file)

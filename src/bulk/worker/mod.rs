@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::files::paths;
 use crate::model::Changes;
 use crate::timeline::Segment;
+use crate::video::Span;
 
 pub use pool::{Pool, start_by};
 pub(crate) use process::{crashed, too_late};
@@ -72,37 +73,45 @@ pub enum Request {
 impl Request {
     /// Label the clip at `path`.
     pub fn label(path: &Path) -> Self {
-        Self::Label(Clip { path: path.to_owned(), to: None })
+        Self::Label(Clip { path: path.to_owned(), to: None, span: None })
     }
 
     /// Label the clip at `path`, and save its filmstrip at `strip`.
     pub fn label_with_strip(path: &Path, strip: PathBuf) -> Self {
-        Self::Label(Clip { path: path.to_owned(), to: Some(strip) })
+        Self::Label(Clip { path: path.to_owned(), to: Some(strip), span: None })
     }
 
     /// Save the filmstrip of the clip at `path`.
     pub fn strip(path: &Path, strip: PathBuf) -> Self {
-        Self::Strip(Clip { path: path.to_owned(), to: Some(strip) })
+        Self::Strip(Clip { path: path.to_owned(), to: Some(strip), span: None })
     }
 
     /// Decode the clip at `path`.
     pub fn check(path: &Path) -> Self {
-        Self::Check(Clip { path: path.to_owned(), to: None })
+        Self::Check(Clip { path: path.to_owned(), to: None, span: None })
     }
 
     /// Save the frames of the clip at `path` that the model sees, bare numbers, in the file `to`.
     pub fn frames(path: &Path, to: PathBuf) -> Self {
-        Self::Frames(Clip { path: path.to_owned(), to: Some(to) })
+        Self::Frames(Clip { path: path.to_owned(), to: Some(to), span: None })
     }
 
     /// Save the features of the clip at `path`, bare numbers as this machine has them, in the file `to`.
     pub fn features(path: &Path, to: PathBuf) -> Self {
-        Self::Features(Clip { path: path.to_owned(), to: Some(to) })
+        Self::Features(Clip { path: path.to_owned(), to: Some(to), span: None })
     }
 
     /// Say what happens when in the film at `path`; `window` and `cuts` as in [`crate::timeline::Options`].
     pub fn timeline(path: &Path, window: Option<f64>, cuts: bool) -> Self {
         Self::Timeline(Film { path: path.to_owned(), window, cuts })
+    }
+
+    /// The same for a stretch of the clip alone, where it is about frames or features.
+    pub(crate) fn within(mut self, span: Option<Span>) -> Self {
+        if let Self::Frames(clip) | Self::Features(clip) | Self::Strip(clip) = &mut self {
+            clip.span = span;
+        }
+        self
     }
 
     fn path(&self) -> &Path {
@@ -124,6 +133,8 @@ pub struct Clip {
     path: PathBuf,
     /// Where to save what an answer has no room for; when labelling, a picture of some of the frames.
     to: Option<PathBuf>,
+    /// The stretch of the video that it is; all of it without one.
+    span: Option<Span>,
 }
 
 /// The film that a request is about.
