@@ -1,7 +1,7 @@
 //! The stages of a training run: features, heads on them, the CNN with a head.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{DType, Device, Tensor};
