@@ -43,6 +43,7 @@ pub mod learning;
 pub mod model;
 mod networks;
 mod output;
+mod stores;
 pub mod timeline;
 mod video;
 #[cfg(feature = "serve")]

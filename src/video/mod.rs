@@ -22,6 +22,7 @@ mod resample;
 mod sampling;
 mod seeking;
 mod span;
+mod stream;
 mod timeline;
 mod tone;
 mod walk;

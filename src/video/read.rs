@@ -74,7 +74,8 @@ fn read(
     let mut feed = Feed::open(path, options.deadline)?;
     // SAFETY: the stream belongs to the open input.
     let colours = unsafe { coding::warning(feed.input.stream()) };
-    let (packets, all) = read_packets(&mut feed, options.memory)?;
+    let memory = options.memory.min(feed.input.worth_keeping());
+    let (packets, all) = read_packets(&mut feed, memory)?;
     if packets.is_empty() {
         return Err(Error::clip(path, feed.held().end.unwrap_or(End::Clean).without_pictures()));
     }
