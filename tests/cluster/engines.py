@@ -28,6 +28,8 @@ def cluster(engine):
     # Daft's own runner is one process on one machine: across machines it runs on Ray, too.
     from ray.cluster_utils import Cluster
 
+    # Ray's workers stand behind everything else that a machine does, which takes forever on one that is busy.
+    os.environ["RAY_worker_niceness"] = "0"
     # A core for what reads and writes, and one on each of two more machines.
     machine = {"num_cpus": 1, "object_store_memory": MEMORY}
     machines = Cluster(initialize_head=True, head_node_args=machine)
