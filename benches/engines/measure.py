@@ -31,6 +31,8 @@ def main():
     given.add_argument("--clips", type=int, default=1256)
     given.add_argument("--rounds", type=int, default=5)
     given = given.parse_args()
+    if given.clips < 4 * FIRST:
+        sys.exit(f"--clips: at least {4 * FIRST}, so that each actor answers several times")
     from engines import cluster
 
     clips = sorted(given.folder.resolve().rglob("*.mp4"))[: given.clips]
