@@ -1,5 +1,6 @@
 # make demo: label a real clip.  make test: every check, cheapest first.
 # make dist: what is passed on (a portable program, a .deb, a wheel), on Debian 12.  make test-dist: that in bare roots, as root.
+# make test-cluster: the Python package inside Ray, Daft and Spark (5 GB of packages).
 # make test-reference: what Hugging Face transformers answers, against what is recorded of it (5 GB of packages).
 
 CARGO_TARGET_DIR ?= target
@@ -8,7 +9,7 @@ export CARGO_TARGET_DIR
 CLASSIFY := $(CARGO_TARGET_DIR)/release/classify
 CLIP := samples/jumping_jacks.mp4
 
-.PHONY: demo test test-python test-reference build packages test-packages dist test-dist
+.PHONY: demo test test-python test-cluster test-reference build packages test-packages dist test-dist
 
 demo: build
 	@echo
@@ -32,6 +33,10 @@ test: test-packages
 # The Python package alone.
 test-python: test-packages
 	scripts/python.sh
+
+test-cluster:
+	scripts/packages.sh cluster
+	scripts/cluster.sh
 
 test-reference:
 	tests/reference/transformers/check.sh $(CARGO_TARGET_DIR)/reference-venv
