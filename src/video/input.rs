@@ -21,7 +21,10 @@ pub(super) const MAX_PIXELS: i64 = 8192 * 4608;
 
 /// An open container with its video stream chosen.
 pub(super) struct Input {
+    /// The clip's name.
     pub path: PathBuf,
+    /// Where it is read from.
+    pub file: PathBuf,
     context: *mut ffi::AVFormatContext,
     io: *mut ffi::AVIOContext,
     stream: usize,
@@ -65,28 +68,37 @@ pub(super) struct Entry {
 }
 
 impl Input {
-    /// Opens `path` and finds its video. `threads` isn't needed here: only the decoder has threads.
-    pub(super) fn open(path: &Path, deadline: Option<Instant>) -> Result<Self> {
-        reason::check_file(path)?;
-        let url = [b"file:", path.as_os_str().as_encoded_bytes()].concat();
-        let url = CString::new(url).map_err(|_| Error::clip(path, "has a zero byte in its name"))?;
-        // Without the protocol, which some formats' detection would take for a part of the name.
-        Self::open_url(path, &url, "file:".len(), deadline)
+    /// Opens `path`, or the `file` that holds what is called so, and finds its video.
+    pub(super) fn open(path: &Path, file: Option<&Path>, deadline: Option<Instant>) -> Result<Self> {
+        let file = file.unwrap_or(path);
+        reason::check_file(file).map_err(|error| Error::clip(path, error.reason()))?;
+        let text = |before: &[u8], path: &Path| {
+            CString::new([before, path.as_os_str().as_encoded_bytes()].concat())
+                .map_err(|_| Error::clip(path, "has a zero byte in its name"))
+        };
+        // The name without the protocol, which some formats' detection would take for a part of it.
+        Self::open_url([path, file], &text(b"file:", file)?, &text(b"", path)?, deadline)
     }
 
     /// Reads the video on the standard input. A pipe can't go back; a file can, by its other name.
     pub(super) fn standard_input(deadline: Option<Instant>) -> Result<Self> {
         let file = Path::new("/dev/stdin");
         if std::fs::metadata(file).is_ok_and(|meta| meta.is_file()) {
-            return Self::open(file, deadline);
+            return Self::open(file, None, deadline);
         }
-        Self::open_url(Path::new("standard input"), c"pipe:0", 0, deadline)
+        Self::open_url([Path::new("standard input"); 2], c"pipe:0", c"pipe:0", deadline)
     }
 
-    fn open_url(path: &Path, url: &CStr, name: usize, deadline: Option<Instant>) -> Result<Self> {
+    fn open_url(
+        [path, file]: [&Path; 2],
+        url: &CStr,
+        name: &CStr,
+        deadline: Option<Instant>,
+    ) -> Result<Self> {
         silence();
         let mut input = Self {
             path: path.to_owned(),
+            file: file.to_owned(),
             context: ptr::null_mut(),
             io: ptr::null_mut(),
             stream: 0,
@@ -118,7 +130,7 @@ impl Input {
             (*input.context).io_open = Some(refuse_to_open);
             // For formats that open others on their own.
             (*input.context).protocol_whitelist = ffi::av_strdup(c"none".as_ptr());
-            let name = url.as_ptr().add(name);
+            let name = name.as_ptr();
             let code = ffi::avformat_open_input(&mut input.context, name, ptr::null_mut(), ptr::null_mut());
             input.check(code)?;
         }
@@ -158,7 +170,7 @@ impl Input {
     /// # Errors
     /// Where it can't be opened again, or the deadline passed.
     pub(super) fn last_moment(&self) -> Result<f64> {
-        let again = Self::open(&self.path, *self.deadline)?;
+        let again = Self::open(&self.path, Some(&self.file), *self.deadline)?;
         for stream in again.streams() {
             // SAFETY: `stream` comes from the open context.
             unsafe { (*stream).discard = ffi::AVDiscard::AVDISCARD_DEFAULT };
@@ -401,7 +413,7 @@ impl Input {
             return Ok(());
         }
         self.check_deadline()?;
-        Err(Error::clip(&self.path, reason::cannot_open(&self.path, code.into())))
+        Err(Error::clip(&self.path, reason::cannot_open(&self.path, &self.file, code.into())))
     }
 }
 

@@ -25,7 +25,7 @@ mod timeline;
 mod tone;
 mod walk;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use orientation::Orientation;
 use picture::Converter;
@@ -68,11 +68,14 @@ pub struct DecodeOptions {
     pub memory: usize,
     /// When to give up.
     pub deadline: Option<std::time::Instant>,
+    /// The file that holds the clip where it isn't the path itself, as one without a name. The path's ending counts all
+    /// the same: it tells some formats apart.
+    pub file: Option<PathBuf>,
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { threads: 1, memory: 48 << 20, deadline: None }
+        Self { threads: 1, memory: 48 << 20, deadline: None, file: None }
     }
 }
 
