@@ -122,11 +122,8 @@ pub fn watch(
     options: &Options,
     mut tell: impl FnMut(Told) -> Result<bool>,
 ) -> Result<Seen> {
-    let decode = DecodeOptions {
-        threads: options.threads,
-        file: options.file.clone(),
-        ..DecodeOptions::default()
-    };
+    let decode =
+        DecodeOptions { threads: options.threads, file: options.file.clone(), ..DecodeOptions::default() };
     let mut walk = Walk::open(path, classifier.preprocess(), &decode)?;
     let grid = Grid::new(classifier, options.window, walk.rate());
     let claimed = walk.claimed_duration();

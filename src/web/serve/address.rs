@@ -196,7 +196,9 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
     }
     // What is given out to the world at all, less documentation and tunnels, which lead anywhere.
     let global = parts[0] & 0xe000 == 0x2000;
-    let special = parts[0] == 0x2002 || (parts[0] == 0x2001 && (parts[1] < 0x200 || parts[1] == 0xdb8)) || parts[0] == 0x3fff;
+    let special = parts[0] == 0x2002
+        || (parts[0] == 0x2001 && (parts[1] < 0x200 || parts[1] == 0xdb8))
+        || parts[0] == 0x3fff;
     global && !special
 }
 
@@ -212,17 +214,52 @@ mod tests {
     #[test]
     fn private_addresses_are_known() {
         for ip in [
-            "127.0.0.1", "127.8.8.8", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254",
-            "100.64.0.1", "0.0.0.0", "0.1.2.3", "192.0.0.8", "198.18.0.1", "198.19.255.255", "224.0.0.1",
-            "240.0.0.1", "255.255.255.255", "203.0.113.9", "::", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
-            "fe80::1", "fc00::1", "fd12:3456::1", "ff02::1", "2001:db8::1", "2002:7f00:1::", "2001::1", "fec0::1",
-            "64:ff9b::7f00:1", "::7f00:1",
+            "127.0.0.1",
+            "127.8.8.8",
+            "10.1.2.3",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "192.0.0.8",
+            "198.18.0.1",
+            "198.19.255.255",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "203.0.113.9",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "fe80::1",
+            "fc00::1",
+            "fd12:3456::1",
+            "ff02::1",
+            "2001:db8::1",
+            "2002:7f00:1::",
+            "2001::1",
+            "fec0::1",
+            "64:ff9b::7f00:1",
+            "::7f00:1",
         ] {
             assert!(!is_public(ip.parse().unwrap()), "{ip}");
         }
         for ip in [
-            "1.1.1.1", "8.8.8.8", "172.32.0.1", "100.128.0.1", "198.20.0.1", "192.1.0.1", "2606:4700::1111",
-            "2a00:1450::1", "::ffff:8.8.8.8", "64:ff9b::808:808", "2001:4860::1",
+            "1.1.1.1",
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.128.0.1",
+            "198.20.0.1",
+            "192.1.0.1",
+            "2606:4700::1111",
+            "2a00:1450::1",
+            "::ffff:8.8.8.8",
+            "64:ff9b::808:808",
+            "2001:4860::1",
         ] {
             assert!(is_public(ip.parse().unwrap()), "{ip}");
         }
@@ -289,16 +326,24 @@ mod tests {
             _ => with("404 Not Found", "", ""),
         });
         let fetch = Fetch::with(&[format!("localhost:{port}")], SECOND, |_| true).unwrap();
-        let get = |path: &str, limit| fetch.get(&format!("http://localhost:{port}{path}"), &std::env::temp_dir(), limit);
+        let get = |path: &str, limit| {
+            fetch.get(&format!("http://localhost:{port}{path}"), &std::env::temp_dir(), limit)
+        };
         for path in ["/clip.mp4?x=1", "/near"] {
             let mut clip = get(path, 5).unwrap_or_else(|e| panic!("{}", e.reason));
             let mut text = String::new();
             io::Seek::rewind(&mut clip.file).unwrap();
             clip.file.read_to_string(&mut text).unwrap();
-            assert_eq!((text.as_str(), clip.name.to_str()), ("bytes", Some(path.trim_matches('/').split('?').next().unwrap())));
+            assert_eq!(
+                (text.as_str(), clip.name.to_str()),
+                ("bytes", Some(path.trim_matches('/').split('?').next().unwrap()))
+            );
         }
         let status = |path: &str, limit| get(path, limit).err().unwrap().status.as_u16();
         assert_eq!(status("/clip.mp4?x=1", 4), 413);
-        assert_eq!([status("/far", 9), status("/inside", 9), status("/round", 9), status("/none", 9)], [403, 403, 422, 422]);
+        assert_eq!(
+            [status("/far", 9), status("/inside", 9), status("/round", 9), status("/none", 9)],
+            [403, 403, 422, 422]
+        );
     }
 }

@@ -56,7 +56,13 @@ impl From<Filmstrip> for Strip {
     fn from(strip: Filmstrip) -> Self {
         let Filmstrip { jpeg, width, height, times, both } = strip;
         let times = times.into_iter().map(|time| (time * 1e3).round() / 1e3).collect();
-        Self { source: format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)), width, height, times, both }
+        Self {
+            source: format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)),
+            width,
+            height,
+            times,
+            both,
+        }
     }
 }
 

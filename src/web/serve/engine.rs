@@ -13,8 +13,8 @@ use super::metrics::{Metrics, Stage};
 use super::refusal::Refusal;
 use super::upload::{Clip, place};
 use super::wish::Wish;
-use crate::bulk::worker::{Answer, Decoded, Film, Look, Pool, Request, Setup, crashed, too_late};
 use crate::bulk;
+use crate::bulk::worker::{Answer, Decoded, Film, Look, Pool, Request, Setup, crashed, too_late};
 use crate::error::guard;
 use crate::model::Changes;
 use crate::output::pages::Filmstrip;
@@ -93,7 +93,8 @@ impl Engine {
     ) -> Result<Seen, Refusal> {
         let classifier = &self.model(wish.model.as_deref())?.classifier;
         let start = Instant::now();
-        let broken = |e: &io::Error| Refusal::ours(format!("no memory for frames: {}", crate::error::plain(e)));
+        let broken =
+            |e: &io::Error| Refusal::ours(format!("no memory for frames: {}", crate::error::plain(e)));
         let mut memory = memory().map_err(|e| broken(&e))?;
         let request = Request::Decode(Look {
             path: clip.name.clone(),

@@ -27,6 +27,8 @@ pub(super) struct About {
     name: &'static str,
     version: &'static str,
     extensions: [&'static str; 1],
+    /// Their names; the first answers where a request names none.
+    models: Vec<String>,
 }
 
 /// A model.
@@ -96,8 +98,13 @@ pub(super) struct Inferred {
 
 /// The server's name and version
 #[utoipa::path(get, path = "/v2", operation_id = "about", responses((status = 200, body = About)))]
-pub(super) async fn about() -> Json<About> {
-    Json(About { name: "classify", version: env!("CARGO_PKG_VERSION"), extensions: ["binary_tensor_data"] })
+pub(super) async fn about(State(shared): State<Arc<Shared>>) -> Json<About> {
+    Json(About {
+        name: "classify",
+        version: env!("CARGO_PKG_VERSION"),
+        extensions: ["binary_tensor_data"],
+        models: shared.engine.models.iter().map(|model| model.name.clone()).collect(),
+    })
 }
 
 /// What a model takes and gives
@@ -203,7 +210,9 @@ fn understood(request: Value, wish: &mut Wish) -> Result<(Option<String>, Input)
     }
     match (inputs.pop(), inputs.len()) {
         (Some(input), 0)
-            if input.name == "clip" && input.datatype == "BYTES" && input.shape.iter().product::<i64>() == 1 =>
+            if input.name == "clip"
+                && input.datatype == "BYTES"
+                && input.shape.iter().product::<i64>() == 1 =>
         {
             Ok((id, input))
         }
@@ -231,7 +240,8 @@ async fn behind_json(
     shared.metrics.bytes.inc_by(size);
     let temp = shared.limits.temp.clone();
     let (text, file) = apart(move || cut(file, json, size, &temp)).await?;
-    let text = serde_json::from_slice(&text).map_err(|e| Refusal::senseless(format!("not a JSON object: {e}")))?;
+    let text =
+        serde_json::from_slice(&text).map_err(|e| Refusal::senseless(format!("not a JSON object: {e}")))?;
     let (id, _) = understood(text, wish)?;
     Ok((id, Clip { name: "clip".into(), file }))
 }
@@ -243,7 +253,9 @@ fn cut(mut file: File, json: u64, size: u64, temp: &std::path::Path) -> Result<(
     let whole = file.read_exact(&mut length).is_ok();
     let length = u64::from(u32::from_le_bytes(length));
     if !whole || json + 4 + length != size {
-        return Err(Refusal::senseless("behind the JSON must stand 4 bytes with the clip's length, then the clip"));
+        return Err(Refusal::senseless(
+            "behind the JSON must stand 4 bytes with the clip's length, then the clip",
+        ));
     }
     Ok((text, part(file, json + 4, length, temp)?))
 }

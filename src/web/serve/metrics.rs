@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axum::extract::MatchedPath;
 use axum::http::StatusCode;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -34,11 +34,11 @@ struct Answered {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Of {
-    stage: Stage,
+    stage: &'static str,
 }
 
 /// Where a request's time goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Stage {
     /// Until the clip is here.
     Upload,
@@ -48,6 +48,18 @@ pub(super) enum Stage {
     Network,
     /// The whole answer.
     Request,
+}
+
+impl Stage {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Upload => "upload",
+            Self::Wait => "wait",
+            Self::Decode => "decode",
+            Self::Network => "network",
+            Self::Request => "request",
+        }
+    }
 }
 
 /// Seconds, from a small clip's decoding to the default time limit.
@@ -79,7 +91,7 @@ impl Metrics {
 
     /// A `stage` took so long.
     pub(super) fn took(&self, stage: Stage, time: Duration) {
-        self.stages.get_or_create(&Of { stage }).observe(time.as_secs_f64());
+        self.stages.get_or_create(&Of { stage: stage.name() }).observe(time.as_secs_f64());
     }
 
     /// All of them in OpenMetrics' text format.

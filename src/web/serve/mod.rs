@@ -28,12 +28,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use axum::Json;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::Json;
 use tokio::sync::Semaphore;
 
 use super::{Access, Asset, Server, Token, assets};
@@ -126,7 +126,9 @@ pub(crate) fn serve(options: Options, log: Log, started: impl FnOnce(std::net::S
     };
     #[cfg(not(feature = "hub"))]
     if !allow_url.is_empty() {
-        return Err(crate::Error::Usage("--allow-url: this program was built without the feature hub".into()));
+        return Err(crate::Error::Usage(
+            "--allow-url: this program was built without the feature hub".into(),
+        ));
     }
     let server = Server::bind(host, port)?;
     let shared = Arc::new(Shared {
@@ -158,7 +160,9 @@ pub(crate) fn serve(options: Options, log: Log, started: impl FnOnce(std::net::S
         .route("/v2/models/{model}/infer", post(kserve::infer))
         .route("/metrics", get(state::metrics))
         .route("/openapi.json", get(move || async move { Json(document.as_ref().clone()) }))
-        .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "nothing is served there: see /openapi.json") })
+        .fallback(|| async {
+            Refusal::new(StatusCode::NOT_FOUND, "nothing is served there: see /openapi.json")
+        })
         .method_not_allowed_fallback(|| async {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "that is not asked so: see /openapi.json")
         })

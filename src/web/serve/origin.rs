@@ -99,8 +99,11 @@ mod tests {
         };
         let no_browser = headers(&[("host", "localhost:8080")]);
         let page = headers(&[("origin", "http://localhost:8080"), ("host", "localhost:8080")]);
-        let behind_proxy =
-            headers(&[("origin", "https://a.example"), ("host", "127.0.0.1:1"), ("sec-fetch-site", "same-origin")]);
+        let behind_proxy = headers(&[
+            ("origin", "https://a.example"),
+            ("host", "127.0.0.1:1"),
+            ("sec-fetch-site", "same-origin"),
+        ]);
         for request in [&no_browser, &page, &behind_proxy] {
             assert!(own.may(request) && one.may(request) && all.may(request), "{request:?}");
         }

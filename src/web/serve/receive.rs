@@ -113,7 +113,8 @@ async fn form(shared: &Shared, request: Request, wish: &mut Wish) -> Result<Clip
         let text = String::from_utf8(text);
         wish.set(&name, &text.map_err(|_| Refusal::senseless(format!("the field {name} is no text")))?)?;
     }
-    let (called, file) = clip.ok_or_else(|| Refusal::senseless("the form has no field file with the clip"))?;
+    let (called, file) =
+        clip.ok_or_else(|| Refusal::senseless("the form has no field file with the clip"))?;
     let name = wish.name.as_deref().map(file_name).or(called).filter(|name| !name.as_os_str().is_empty());
     Ok(Clip { name: name.unwrap_or_else(|| NAMELESS.into()), file })
 }
@@ -129,15 +130,14 @@ async fn below_root(shared: &Shared, path: String) -> Result<Clip, Refusal> {
 /// The object that a body of JSON is.
 pub(super) async fn json_object(shared: &Shared, body: Body) -> Result<Map<String, Value>, Refusal> {
     let limit = MOST_JSON.min(shared.limits.max_size);
-    let (mut file, size) = keep(body, &shared.limits.temp, limit).await.map_err(|refusal| {
-        match refusal.status {
+    let (mut file, size) =
+        keep(body, &shared.limits.temp, limit).await.map_err(|refusal| match refusal.status {
             StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(
                 refusal.status,
                 format!("JSON of more than {limit} bytes: send the bare file to /classify instead"),
             ),
             _ => refusal,
-        }
-    })?;
+        })?;
     shared.metrics.bytes.inc_by(size);
     apart(move || {
         let mut text = Vec::with_capacity(size as usize);
@@ -148,7 +148,11 @@ pub(super) async fn json_object(shared: &Shared, body: Body) -> Result<Map<Strin
 }
 
 /// The clip that a text holds in base64, with or without `data:…;base64,` before it.
-pub(super) async fn from_base64(shared: &Shared, text: String, name: Option<String>) -> Result<Clip, Refusal> {
+pub(super) async fn from_base64(
+    shared: &Shared,
+    text: String,
+    name: Option<String>,
+) -> Result<Clip, Refusal> {
     let mut file = tempfile::tempfile_in(&shared.limits.temp).map_err(|e| lost(&e))?;
     apart(move || {
         let bytes = match text.split_once(";base64,") {

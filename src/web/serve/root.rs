@@ -52,9 +52,8 @@ impl Root {
         if !meta.is_file() {
             return Err(Refusal::senseless(format!("{path}: is a folder, a pipe or a device, not a clip")));
         }
-        open(Path::new(&link), libc::O_RDONLY).map_err(|e| {
-            Refusal::new(StatusCode::FORBIDDEN, format!("{path}: {}", crate::error::plain(&e)))
-        })
+        open(Path::new(&link), libc::O_RDONLY)
+            .map_err(|e| Refusal::new(StatusCode::FORBIDDEN, format!("{path}: {}", crate::error::plain(&e))))
     }
 }
 

@@ -100,7 +100,11 @@ pub(super) async fn keep(body: Body, temp: &Path, limit: u64) -> Result<(File, u
 }
 
 /// Keeps a form's file.
-pub(super) async fn keep_field(field: &mut Field<'_>, temp: &Path, limit: u64) -> Result<(File, u64), Refusal> {
+pub(super) async fn keep_field(
+    field: &mut Field<'_>,
+    temp: &Path,
+    limit: u64,
+) -> Result<(File, u64), Refusal> {
     let mut spool = Spool::new(temp, limit)?;
     while let Some(chunk) = in_time(field.chunk()).await?.map_err(|e| not_a_form(&e))? {
         spool.push(&chunk).await?;
@@ -156,7 +160,8 @@ impl Stream for Patient {
 impl Drop for Patient {
     fn drop(&mut self) {
         if let (Some(mut stream), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
-            runtime.spawn(timeout(PATIENCE, async move { while let Some(Ok(_)) = next(&mut stream).await {} }));
+            runtime
+                .spawn(timeout(PATIENCE, async move { while let Some(Ok(_)) = next(&mut stream).await {} }));
         }
     }
 }
