@@ -20,12 +20,12 @@ const TOKEN: &str = "CLASSIFY_TOKEN";
 
 /// Label clips for other programs, over HTTP
 ///
-/// POST a clip to /classify: `curl -F file=@clip.mp4 http://127.0.0.1:8080/classify`. A page to drop clips on is at /, what
-/// else there is says /openapi.json. Ctrl-C and SIGTERM end it once the running clips are answered.
+/// POST a clip to /classify: `curl -F file=@clip.mp4 http://127.0.0.1:8080/classify`. A page to drop clips on is at /,
+/// what else there is says /openapi.json. Ctrl-C and SIGTERM end it once the running clips are answered.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A model inside the program or a pulled one (see `classify models`), or a model folder; several times for several
-    /// models, of which requests name one (?model=NAME), else the first answers
+    /// A model inside the program or a pulled one (see `classify models`), or a model folder; several times for
+    /// several models, of which requests name one (?model=NAME), else the first answers
     #[arg(short, long, value_name = "NAME|DIR", default_value = DEFAULT_MODEL)]
     model: Vec<String>,
     /// The address of this machine to listen at; 0.0.0.0 for all
@@ -34,7 +34,8 @@ pub(super) struct Args {
     /// The port to listen at; 0 takes a free one
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// Answer only those who send the token in this file (Authorization: Bearer TOKEN); or in the variable CLASSIFY_TOKEN
+    /// Answer only those who send the token in this file (Authorization: Bearer TOKEN), or in the variable
+    /// CLASSIFY_TOKEN
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Let requests name files below this folder: {"path": "clip.mp4"}

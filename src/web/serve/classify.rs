@@ -109,14 +109,19 @@ pub(super) struct OfRoot {
     post,
     path = "/classify",
     operation_id = "classify",
+    tag = "clips",
     params(
         ("model" = Option<String>, Query, description = "One of the models; the first where none is named"),
         ("top_k" = Option<u32>, Query, description = "How many labels", minimum = 1, example = 5),
         ("threshold" = Option<f32>, Query, description = "The least score of a label", minimum = 0, maximum = 1),
-        ("name" = Option<String>, Query, description = "What the clip is called; its ending tells some formats apart"),
+        ("name" = Option<String>, Query, description = "What it is called; its ending tells formats apart"),
         ("filmstrip" = Option<bool>, Query, description = "Whether a picture of some frames is wanted"),
     ),
-    request_body(content((Form = "multipart/form-data"), (Bytes = "application/octet-stream"), (OfRoot = "application/json"))),
+    request_body(content(
+        (Form = "multipart/form-data"),
+        (Bytes = "application/octet-stream"),
+        (OfRoot = "application/json"),
+    )),
     responses(
         (status = 200, body = Answer, description = "The clip's labels, best first"),
         (status = 400, body = Wrong, description = "The request makes no sense"),

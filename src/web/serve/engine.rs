@@ -122,8 +122,8 @@ impl Engine {
         Ok(Seen { labels, strip })
     }
 
-    /// Watches a long video, in a worker that has a copy of the model and ends with it. Tells each of its segments as a
-    /// line of JSON as soon as it is known, until `tell` gives false or `stop` is true.
+    /// Watches a long video, in a worker that has a copy of the model and ends with it. Tells each of its segments as
+    /// a line of JSON as soon as it is known, until `tell` gives false or `stop` is true.
     ///
     /// # Errors
     /// Why it can't be watched to its end.

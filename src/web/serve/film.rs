@@ -36,19 +36,24 @@ pub(super) struct Line {
 
 /// Watch a long video
 ///
-/// Answers with a line of JSON for each stretch of the video, as soon as its end is known. A video that can't be watched
-/// to its end has a last line with `error`.
+/// Answers with a line of JSON for each stretch of the video, as soon as its end is known. A video that can't be
+/// watched to its end has a last line with `error`.
 #[utoipa::path(
     post,
     path = "/timeline",
     operation_id = "timeline",
+    tag = "clips",
     params(
         ("model" = Option<String>, Query, description = "One of the models; the first where none is named"),
         ("name" = Option<String>, Query, description = "What the video is called"),
         ("window" = Option<f64>, Query, description = "Seconds that are looked at together"),
         ("cuts" = Option<bool>, Query, description = "Whether cuts between scenes end a label"),
     ),
-    request_body(content((Form = "multipart/form-data"), (Bytes = "application/octet-stream"), (OfRoot = "application/json"))),
+    request_body(content(
+        (Form = "multipart/form-data"),
+        (Bytes = "application/octet-stream"),
+        (OfRoot = "application/json"),
+    )),
     responses(
         (status = 200, body = Line, content_type = "application/x-ndjson", description = "A line a stretch"),
         (status = 400, body = Wrong, description = "The request makes no sense"),

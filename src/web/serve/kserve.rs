@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::Shared;
@@ -97,7 +97,13 @@ pub(super) struct Inferred {
 }
 
 /// The server's name and version
-#[utoipa::path(get, path = "/v2", operation_id = "about", responses((status = 200, body = About)))]
+#[utoipa::path(
+    get,
+    path = "/v2",
+    operation_id = "about",
+    tag = "inference",
+    responses((status = 200, body = About, description = "Name, version and models")),
+)]
 pub(super) async fn about(State(shared): State<Arc<Shared>>) -> Json<About> {
     Json(About {
         name: "classify",
@@ -112,8 +118,12 @@ pub(super) async fn about(State(shared): State<Arc<Shared>>) -> Json<About> {
     get,
     path = "/v2/models/{model}",
     operation_id = "model",
+    tag = "inference",
     params(("model" = String, Path, description = "The model's name")),
-    responses((status = 200, body = Metadata), (status = 404, body = Wrong)),
+    responses(
+        (status = 200, body = Metadata, description = "Its tensors"),
+        (status = 404, body = Wrong, description = "No such model"),
+    ),
 )]
 pub(super) async fn model(
     State(shared): State<Arc<Shared>>,
@@ -134,8 +144,12 @@ pub(super) async fn model(
     get,
     path = "/v2/models/{model}/ready",
     operation_id = "model_ready",
+    tag = "inference",
     params(("model" = String, Path, description = "The model's name")),
-    responses((status = 200, description = "It is"), (status = 404, body = Wrong)),
+    responses(
+        (status = 200, description = "It is"),
+        (status = 404, body = Wrong, description = "It isn't"),
+    ),
 )]
 pub(super) async fn ready(
     State(shared): State<Arc<Shared>>,
@@ -152,6 +166,7 @@ pub(super) async fn ready(
     post,
     path = "/v2/models/{model}/infer",
     operation_id = "infer",
+    tag = "inference",
     params(("model" = String, Path, description = "The model's name")),
     request_body(content = Infer),
     responses(
@@ -196,8 +211,11 @@ pub(super) async fn infer(
     labels.shorten(top);
     let names: Vec<&str> = labels.labels.iter().map(|label| label.label.as_str()).collect();
     let scores: Vec<f32> = labels.labels.iter().map(|label| label.score).collect();
-    let tensor = |name: &str, datatype: &str, data: Value| serde_json::json!({"name": name, "datatype": datatype, "shape": [names.len()], "data": data});
-    let outputs = [tensor("labels", "BYTES", names.clone().into()), tensor("scores", "FP32", scores.into())];
+    let shape = [names.len()];
+    let outputs = [
+        json!({"name": "labels", "datatype": "BYTES", "shape": shape, "data": names}),
+        json!({"name": "scores", "datatype": "FP32", "shape": shape, "data": scores}),
+    ];
     Ok(Json(Inferred { model_name: model, model_version: "1", id, outputs }))
 }
 

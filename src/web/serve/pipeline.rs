@@ -35,6 +35,7 @@ pub(super) struct Inputs {
     post,
     path = "/",
     operation_id = "pipeline",
+    tag = "clips",
     request_body(content = Inputs),
     responses(
         (status = 200, body = Vec<Scored>, description = "The clip's labels, best first"),

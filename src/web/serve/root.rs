@@ -27,8 +27,8 @@ impl Root {
 
     /// Opens the file at `path` below the folder.
     ///
-    /// What is checked is where the file is that was opened, not what its path says: no link, and none that is changed
-    /// at that moment, leads elsewhere. Until then nothing was read, and no device was touched.
+    /// What is checked is where the file is that was opened, not what its path says: no link, and none that is
+    /// changed at that moment, leads elsewhere. Until then nothing was read, and no device was touched.
     ///
     /// # Errors
     /// Where it isn't there or is no file. A file elsewhere is not there, whether it exists or not.

@@ -14,6 +14,7 @@ use super::Shared;
     get,
     path = "/v2/health/live",
     operation_id = "live",
+    tag = "state",
     responses((status = 200, description = "It does"))
 )]
 pub(super) async fn live() -> StatusCode {
@@ -25,6 +26,7 @@ pub(super) async fn live() -> StatusCode {
     get,
     path = "/v2/health/ready",
     operation_id = "ready",
+    tag = "state",
     responses((status = 200, description = "It does"), (status = 503, description = "It is ending")),
 )]
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> StatusCode {
@@ -39,7 +41,8 @@ pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> StatusCode {
     get,
     path = "/metrics",
     operation_id = "metrics",
-    responses((status = 200, body = String, content_type = "application/openmetrics-text", description = "OpenMetrics")),
+    tag = "state",
+    responses((status = 200, body = String, content_type = "text/plain", description = "In OpenMetrics' format")),
 )]
 pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> ([(HeaderName, &'static str); 1], String) {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -131,8 +131,8 @@ async fn next(stream: &mut BodyDataStream) -> Option<Result<Bytes, axum::Error>>
     std::future::poll_fn(|context| Pin::new(&mut *stream).poll_next(context)).await
 }
 
-/// A request's body that is read on when nobody wants it any more, for a while. Most clients send all of their request
-/// before they look for an answer, and would never see why they are refused.
+/// A request's body that is read on when nobody wants it any more, for a while. Most clients send all of their
+/// request before they look for an answer, and would never see why they are refused.
 pub(super) struct Patient(Option<BodyDataStream>);
 
 impl Patient {
