@@ -8,8 +8,9 @@
 //!
 //! `benches/peers/serve.py` says how to set up the peer's Python. Both servers get the same clips over connections that
 //! stay open, by 1, 8 and 64 clients, each of which waits for its answer before it asks again; they take turns, so
-//! that a busy moment of the machine hits both. Prints a table in Markdown: medians of `--rounds` rounds; a ratio is the
-//! median of the rounds' ratios, above 1 where we are faster.
+//! that a busy moment of the machine hits both. Prints a table in Markdown: medians of `--rounds` rounds; a ratio is
+//! the median of the rounds' ratios, above 1 where we are faster. On a machine that does other work, too, the ratio of
+//! processor time is the one to look at: more threads get more of what is left.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -91,23 +92,36 @@ impl Server {
         Ok(server)
     }
 
+    /// The fields of `stat` of the server and its workers, from the third on.
+    fn processes(&self) -> Vec<Vec<u64>> {
+        let id = self.child.id().to_string();
+        let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let fields = |process: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(process.path().join("stat")).ok()?;
+            let (before, fields) = stat.rsplit_once(") ")?;
+            let own = before.split(' ').next() == Some(&id) || fields.split(' ').nth(1) == Some(&id);
+            own.then(|| fields.split(' ').map(|field| field.trim().parse().unwrap_or(0)).collect())
+        };
+        all.filter_map(fields).collect()
+    }
+
     /// Resident memory of the server and its workers, in bytes.
     fn memory(&self) -> u64 {
-        let id = self.child.id().to_string();
-        let of = |status: String| {
-            let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-            let ours = field("Pid:") == Some(&id) || field("PPid:") == Some(&id);
-            field("VmRSS:")?.split(' ').next()?.parse::<u64>().ok().filter(|_| ours)
-        };
-        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        let status = |process: std::fs::DirEntry| std::fs::read_to_string(process.path().join("status")).ok();
-        processes.filter_map(|process| of(status(process)?)).sum::<u64>() << 10
+        self.processes().iter().filter_map(|fields| fields.get(21)).sum::<u64>() * 4096
+    }
+
+    /// Seconds of processor time so far. However busy the machine is, a clip takes about as much.
+    fn processor(&self) -> f64 {
+        let own = |fields: &Vec<u64>| fields.get(11..13).map_or(0, |times| times.iter().sum());
+        self.processes().iter().map(own).sum::<u64>() as f64 / 100.0
     }
 }
 
 /// Seconds in all, and each answer's, in order of length.
 struct Round {
     seconds: f64,
+    /// Of processor time, in all.
+    processor: f64,
     answers: Vec<f64>,
 }
 
@@ -172,7 +186,8 @@ fn client(port: u16, forms: &[Vec<u8>], next: &AtomicUsize, requests: usize) -> 
     }
 }
 
-fn round(port: u16, forms: &[Vec<u8>], clients: usize, requests: usize) -> Result<Round> {
+fn round(server: &Server, forms: &[Vec<u8>], clients: usize, requests: usize) -> Result<Round> {
+    let (port, before) = (server.port, server.processor());
     let (next, start) = (AtomicUsize::new(0), Instant::now());
     let answers: Result<Vec<Vec<f64>>> = std::thread::scope(|scope| {
         let work = || client(port, forms, &next, requests);
@@ -181,7 +196,8 @@ fn round(port: u16, forms: &[Vec<u8>], clients: usize, requests: usize) -> Resul
     });
     let mut answers = answers?.concat();
     answers.sort_by(f64::total_cmp);
-    Ok(Round { seconds: start.elapsed().as_secs_f64(), answers })
+    let seconds = start.elapsed().as_secs_f64();
+    Ok(Round { seconds, processor: server.processor() - before, answers })
 }
 
 fn median(numbers: impl IntoIterator<Item = f64>) -> f64 {
@@ -211,28 +227,33 @@ fn main() -> Result<()> {
         servers.push(("FastAPI, a process a core", Server::peer(python, &onnx, cores, 1)?));
     }
     for (name, server) in &servers {
-        let warm = round(server.port, &forms, 4, 16)?;
+        let warm = round(server, &forms, 4, 16)?;
         eprintln!("{name}: warm, {:.1} clips/s, {} MB", 16.0 / warm.seconds, server.memory() >> 20);
     }
-    println!("| clients | server | clips/s | p50 | p99 | ours against it |\n|---|---|---|---|---|---|");
+    println!(
+        "| clients | server | clips/s | p50 | p99 | processor time a clip | ours against it: clips/s, time |"
+    );
+    println!("|---|---|---|---|---|---|---|");
     for &clients in &options.clients {
         let mut rounds: Vec<Vec<Round>> = servers.iter().map(|_| Vec::new()).collect();
         for number in 0..options.rounds {
             for ((name, server), rounds) in servers.iter().zip(&mut rounds) {
-                let done = round(server.port, &forms, clients, options.requests)?;
+                let done = round(server, &forms, clients, options.requests)?;
                 let rate = options.requests as f64 / done.seconds;
                 eprintln!("{clients} clients, round {}, {name}: {rate:.1} clips/s", number + 1);
                 rounds.push(done);
             }
         }
         for ((name, _), its) in servers.iter().zip(&rounds) {
-            let ratios = its.iter().zip(&rounds[0]).map(|(its, ours)| its.seconds / ours.seconds);
+            let pairs = || its.iter().zip(&rounds[0]);
             println!(
-                "| {clients} | {name} | {:.1} | {:.0} ms | {:.0} ms | {:.2} × |",
+                "| {clients} | {name} | {:.1} | {:.0} ms | {:.0} ms | {:.0} ms | {:.2} ×, {:.2} × |",
                 options.requests as f64 / median(its.iter().map(|round| round.seconds)),
                 1e3 * median(its.iter().map(|round| round.quantile(0.5))),
                 1e3 * median(its.iter().map(|round| round.quantile(0.99))),
-                median(ratios),
+                1e3 / options.requests as f64 * median(its.iter().map(|round| round.processor)),
+                median(pairs().map(|(its, ours)| its.seconds / ours.seconds)),
+                median(pairs().map(|(its, ours)| its.processor / ours.processor)),
             );
         }
     }
@@ -249,7 +270,7 @@ fn memory(options: &Options, forms: &[Vec<u8>], requests: usize) -> Result<()> {
     for part in 0..=10 {
         println!("| {} | {:.1} MB |", part * (requests / 10), server.memory() as f64 / f64::from(1 << 20));
         if part < 10 {
-            round(server.port, forms, 8, requests / 10)?;
+            round(&server, forms, 8, requests / 10)?;
         }
     }
     Ok(())

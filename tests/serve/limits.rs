@@ -118,7 +118,9 @@ fn a_clip_that_crashes_its_worker_costs_one_answer() {
     assert_eq!(server.metric("classify_worker_crashes_total"), 1.0);
     server.post("/classify", clip()).status(200);
     // One that dies while it waits costs nothing.
-    signal(server.workers()[0], libc::SIGKILL);
+    let waiting = server.workers()[0];
+    signal(waiting, libc::SIGKILL);
+    server.until("it is dead", |server| !server.workers().contains(&waiting));
     server.post("/classify", clip()).status(200);
     assert_eq!(server.metric("classify_worker_crashes_total"), 1.0);
 }

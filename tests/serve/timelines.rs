@@ -1,7 +1,10 @@
 //! `POST /timeline`: lines while a long video is watched.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::process::Command;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use crate::client::{Answer, Ask};
 use crate::process::{Server, clip, sample};
@@ -40,14 +43,20 @@ fn lines_come_while_it_is_watched_and_end_with_the_client() {
     server.until("its worker has ended", |server| server.workers().len() <= 2);
 }
 
-/// An hour of grey pictures, each two lines of text: what is watched takes far longer than what is sent.
+/// Half an hour of scenes of 1.6 s, chequered and noisy by turns: watching it takes far longer than sending it.
 fn long_film() -> Vec<u8> {
     let mut film = b"YUV4MPEG2 W32 H32 F25:1 Ip A1:1 C420\n".to_vec();
-    let luma = |n: usize| (n / 40 % 2 * 200 + 20) as u8;
-    for picture in 0..25 * 3600 {
-        film.write_all(b"FRAME\n").unwrap();
-        film.extend([luma(picture)].repeat(32 * 32));
-        film.extend([128].repeat(32 * 32 / 2));
+    let mut random = ChaCha8Rng::seed_from_u64(23);
+    for scene in 0..25 * 1800 / 40 {
+        let luma = |place: usize| if (place / 8 + place / 256).is_multiple_of(2) { 200 } else { 30 };
+        let luma: Vec<u8> = match scene % 2 {
+            0 => (0..32 * 32).map(luma).collect(),
+            _ => (0..32 * 32).map(|_| random.random()).collect(),
+        };
+        let chroma = [[128, 60, 200][scene % 3]].repeat(2 * 16 * 16);
+        for _ in 0..40 {
+            film.extend([b"FRAME\n", &luma[..], &chroma].concat());
+        }
     }
     film
 }
