@@ -127,7 +127,7 @@ fn a_clip_is_dropped_and_seen() {
 
         // Another model.
         let choice = page.find(Locator::Css("#model")).await.unwrap();
-        choice.select_by_value("imagenet-lite0").await.unwrap();
+        choice.select_by_label("imagenet-lite0").await.unwrap();
         page.wait()
             .at_most(Duration::from_secs(60))
             .for_element(Locator::XPath("//*[@id='facts'][contains(.,'imagenet-lite0')]"))
