@@ -22,6 +22,8 @@ mod model_args;
 mod models;
 #[cfg(feature = "hub")]
 mod pull;
+#[cfg(all(feature = "serve", target_os = "linux"))]
+mod serve;
 mod shell;
 mod sink;
 mod status;
@@ -81,6 +83,8 @@ enum Command {
     Eval(eval::Args),
     #[cfg(feature = "hub")]
     Pull(pull::Args),
+    #[cfg(all(feature = "serve", target_os = "linux"))]
+    Serve(serve::Args),
     Models(models::Args),
     Frames(frames::Args),
     Check(check::Args),
@@ -140,6 +144,8 @@ impl Cli {
             Some(Command::Eval(args)) => args.run(console),
             #[cfg(feature = "hub")]
             Some(Command::Pull(args)) => args.run(console),
+            #[cfg(all(feature = "serve", target_os = "linux"))]
+            Some(Command::Serve(args)) => args.run(console),
             Some(Command::Models(args)) => args.run(console),
             Some(Command::Frames(args)) => args.run(console),
             Some(Command::Check(args)) => args.run(console),

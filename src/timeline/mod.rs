@@ -13,7 +13,7 @@ mod segments;
 mod shot;
 mod tracks;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use serde::Serialize;
@@ -48,7 +48,7 @@ pub struct Segment {
 }
 
 /// How a video is looked at.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Seconds that the head looks at together; by default what the model was trained on.
     pub window: Option<f64>,
@@ -56,11 +56,13 @@ pub struct Options {
     pub cuts: bool,
     /// Threads of the decoder.
     pub threads: usize,
+    /// See [`DecodeOptions::file`].
+    pub file: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { window: None, cuts: true, threads: 1 }
+        Self { window: None, cuts: true, threads: 1, file: None }
     }
 }
 
@@ -120,7 +122,8 @@ pub fn watch(
     options: &Options,
     mut tell: impl FnMut(Told) -> Result<bool>,
 ) -> Result<Seen> {
-    let decode = DecodeOptions { threads: options.threads, ..DecodeOptions::default() };
+    let decode =
+        DecodeOptions { threads: options.threads, file: options.file.clone(), ..DecodeOptions::default() };
     let mut walk = Walk::open(path, classifier.preprocess(), &decode)?;
     let grid = Grid::new(classifier, options.window, walk.rate());
     let claimed = walk.claimed_duration();

@@ -26,7 +26,10 @@ const LARGE_OBJECT: i64 = 8 << 20;
 
 /// An open container with its video stream chosen.
 pub(super) struct Input {
+    /// The clip's name.
     pub path: PathBuf,
+    /// Where it is read from.
+    pub file: PathBuf,
     context: *mut ffi::AVFormatContext,
     io: *mut ffi::AVIOContext,
     /// Where the bytes come from, if from no file. Boxed: FFmpeg holds its address.
@@ -72,30 +75,34 @@ pub(super) struct Entry {
 }
 
 impl Input {
-    /// Opens `path` and finds its video. `threads` isn't needed here: only the decoder has threads.
-    pub(super) fn open(path: &Path, deadline: Option<Instant>) -> Result<Self> {
-        if stores::is_address(path) {
-            let source = stores::open(path).map_err(|e| Error::clip(path, e))?;
-            return Self::open_source(path, source, deadline);
+    /// Opens `path`, or the `file` that holds what is called so, and finds its video.
+    pub(super) fn open(path: &Path, file: Option<&Path>, deadline: Option<Instant>) -> Result<Self> {
+        let file = file.unwrap_or(path);
+        let text = |before: &[u8], path: &Path| {
+            CString::new([before, path.as_os_str().as_encoded_bytes()].concat())
+                .map_err(|_| Error::clip(path, "has a zero byte in its name"))
+        };
+        // The name without the protocol, which some formats' detection would take for a part of it.
+        let name = text(b"", path)?;
+        if stores::is_address(file) {
+            let source = stores::open(file).map_err(|e| Error::clip(path, e))?;
+            return Self::open_source([path, file], source, &name, deadline);
         }
-        reason::check_file(path)?;
-        let url = [b"file:", path.as_os_str().as_encoded_bytes()].concat();
-        let url = CString::new(url).map_err(|_| Error::clip(path, "has a zero byte in its name"))?;
-        // Without the protocol, which some formats' detection would take for a part of the name.
-        Self::open_url(path, &url, "file:".len(), deadline)
+        reason::check_file(file).map_err(|error| Error::clip(path, error.reason()))?;
+        Self::open_url([path, file], &text(b"file:", file)?, &name, deadline)
     }
 
     /// Reads the video on the standard input. A pipe can't go back; a file can, by its other name.
     pub(super) fn standard_input(deadline: Option<Instant>) -> Result<Self> {
         let file = Path::new("/dev/stdin");
         if std::fs::metadata(file).is_ok_and(|meta| meta.is_file()) {
-            return Self::open(file, deadline);
+            return Self::open(file, None, deadline);
         }
-        Self::open_url(Path::new("standard input"), c"pipe:0", 0, deadline)
+        Self::open_url([Path::new("standard input"); 2], c"pipe:0", c"pipe:0", deadline)
     }
 
-    fn open_url(path: &Path, url: &CStr, name: usize, deadline: Option<Instant>) -> Result<Self> {
-        let mut input = Self::closed(path, deadline);
+    fn open_url(paths: [&Path; 2], url: &CStr, name: &CStr, deadline: Option<Instant>) -> Result<Self> {
+        let mut input = Self::closed(paths, deadline);
         // SAFETY: `io` is null, and freed by `drop`.
         let code = unsafe {
             ffi::avio_open2(
@@ -107,31 +114,33 @@ impl Input {
             )
         };
         input.check(code)?;
-        // SAFETY: `name` is within the text.
-        let name = unsafe { CStr::from_ptr(url.as_ptr().add(name)) };
         input.demux(name)
     }
 
-    /// Reads the video in `source`, which `path` names.
-    fn open_source(path: &Path, source: Box<dyn Source>, deadline: Option<Instant>) -> Result<Self> {
+    /// Reads the video in `source`.
+    fn open_source(
+        paths: [&Path; 2],
+        source: Box<dyn Source>,
+        name: &CStr,
+        deadline: Option<Instant>,
+    ) -> Result<Self> {
         if source.size().is_ok_and(|size| size == 0) {
-            return Err(Error::clip(path, reason::EMPTY));
+            return Err(Error::clip(paths[0], reason::EMPTY));
         }
-        let mut input = Self::closed(path, deadline);
+        let mut input = Self::closed(paths, deadline);
         input.io = input.source.insert(Box::new(Stream::new(source))).context();
         if input.io.is_null() {
-            return Err(Error::clip(path, "out of memory"));
+            return Err(Error::clip(paths[0], "out of memory"));
         }
-        // Some formats are told by their names' endings.
-        let name = CString::new(path.as_os_str().as_encoded_bytes());
-        let name = name.map_err(|_| Error::clip(path, "has a zero byte in its name"))?;
-        input.demux(&name)
+        input.demux(name)
     }
 
-    fn closed(path: &Path, deadline: Option<Instant>) -> Self {
+    /// Nothing is open yet. The clip's name, and where it is read from.
+    fn closed([path, file]: [&Path; 2], deadline: Option<Instant>) -> Self {
         silence();
         Self {
             path: path.to_owned(),
+            file: file.to_owned(),
             context: ptr::null_mut(),
             io: ptr::null_mut(),
             source: None,
@@ -206,7 +215,7 @@ impl Input {
     /// # Errors
     /// Where it can't be opened again, or the deadline passed.
     pub(super) fn last_moment(&self) -> Result<f64> {
-        let again = Self::open(&self.path, *self.deadline)?;
+        let again = Self::open(&self.path, Some(&self.file), *self.deadline)?;
         for stream in again.streams() {
             // SAFETY: `stream` comes from the open context.
             unsafe { (*stream).discard = ffi::AVDiscard::AVDISCARD_DEFAULT };
@@ -472,7 +481,7 @@ impl Input {
         }
         self.check_deadline()?;
         self.check_source()?;
-        Err(Error::clip(&self.path, reason::cannot_open(&self.path, code.into())))
+        Err(Error::clip(&self.path, reason::cannot_open(&self.path, &self.file, code.into())))
     }
 }
 

@@ -27,7 +27,7 @@ mod timeline;
 mod tone;
 mod walk;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use orientation::Orientation;
 use picture::Converter;
@@ -71,8 +71,12 @@ pub struct DecodeOptions {
     pub memory: usize,
     /// When to give up.
     pub deadline: Option<std::time::Instant>,
-    /// The stretch that [`read_frames`] looks at; all of the video without it. The other options don't change which pixels come out.
+    /// The stretch that [`read_frames`] looks at; all of the video without it. The other options don't change which pixels
+    /// come out.
     pub span: Option<Span>,
+    /// The file that holds the clip where it isn't the path itself, as one without a name. The path's ending counts all
+    /// the same: it tells some formats apart.
+    pub file: Option<PathBuf>,
 }
 
 impl DecodeOptions {
@@ -84,7 +88,7 @@ impl DecodeOptions {
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { threads: 1, memory: 48 << 20, deadline: None, span: None }
+        Self { threads: 1, memory: 48 << 20, deadline: None, span: None, file: None }
     }
 }
 

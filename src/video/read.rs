@@ -71,7 +71,7 @@ fn read(
     if sampling.windows == 0 || sampling.frames == 0 {
         return Err(Error::Usage("no frames wanted: ask for at least one".into()));
     }
-    let mut feed = Feed::open(path, options.deadline)?;
+    let mut feed = Feed::open(path, options.file.as_deref(), options.deadline)?;
     // SAFETY: the stream belongs to the open input.
     let colours = unsafe { coding::warning(feed.input.stream()) };
     let memory = options.memory.min(feed.input.worth_keeping());

@@ -22,12 +22,12 @@ pub(super) fn check_file(path: &Path) -> Result<()> {
     }
 }
 
-/// What an error of FFmpeg on opening means.
-pub(super) fn cannot_open(path: &Path, error: FfmpegError) -> String {
+/// What an error of FFmpeg on opening the `file` that is called `path` means.
+pub(super) fn cannot_open(path: &Path, file: &Path, error: FfmpegError) -> String {
     match error {
         FfmpegError::Other { errno: libc::EACCES } => "permission denied".into(),
         FfmpegError::Other { errno: libc::EPERM } => PLAYLIST.into(),
-        _ if is_playlist(path) => PLAYLIST.into(),
+        _ if is_playlist(path, file) => PLAYLIST.into(),
         _ if has_ending(path, "m4s") => {
             "is a piece of a stream; join it behind its first piece: `cat init.m4s chunk*.m4s > clip.mp4`"
                 .into()
@@ -38,7 +38,7 @@ pub(super) fn cannot_open(path: &Path, error: FfmpegError) -> String {
             "asks for more memory than there is; its header is probably damaged".into()
         }
         FfmpegError::Other { errno: libc::EIO } => "can't be read from the disk".into(),
-        _ if mp4_without_index(path) => "truncated: its index (moov) is missing, so no frame can be found; \
+        _ if mp4_without_index(file) => "truncated: its index (moov) is missing, so no frame can be found; \
              the recording or copy didn't finish"
             .into(),
         FfmpegError::Other { errno } => {
@@ -50,9 +50,9 @@ pub(super) fn cannot_open(path: &Path, error: FfmpegError) -> String {
 
 const PLAYLIST: &str = "is a playlist or refers to other files; name the video itself";
 
-fn is_playlist(path: &Path) -> bool {
+fn is_playlist(path: &Path, file: &Path) -> bool {
     let mut head = [0; 8];
-    let read = stores::open(path).and_then(|mut file| read_up_to(file.as_mut(), &mut head));
+    let read = stores::open(file).and_then(|mut file| read_up_to(file.as_mut(), &mut head));
     has_ending(path, "mpd")
         || read.is_ok_and(|n| head[..n].starts_with(b"#EXTM3U") || head[..n].starts_with(b"ffconcat"))
 }

@@ -15,16 +15,19 @@ mod process;
 mod serve;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::files::paths;
 use crate::model::Changes;
+use crate::output::pages::Filmstrip;
 use crate::timeline::Segment;
-use crate::video::Span;
+use crate::video::{Frames, Preprocess, Sampling, Span};
 
+pub(crate) use pool::Answer;
 pub use pool::{Pool, start_by};
-pub(crate) use process::{crashed, too_late};
+pub(crate) use process::{crashed, describe, too_late};
 pub use serve::serve;
 
 /// First argument of a process that is a worker. Never shown to people.
@@ -68,6 +71,9 @@ pub enum Request {
     Features(Clip),
     /// Answered by [`Watched`].
     Timeline(Film),
+    /// Saves the frames that a model sees which the worker doesn't have: `u8 [windows, frames, height, width, 3]`.
+    /// Answered by [`Decoded`].
+    Decode(Look),
 }
 
 impl Request {
@@ -103,7 +109,7 @@ impl Request {
 
     /// Say what happens when in the film at `path`; `window` and `cuts` as in [`crate::timeline::Options`].
     pub fn timeline(path: &Path, window: Option<f64>, cuts: bool) -> Self {
-        Self::Timeline(Film { path: path.to_owned(), window, cuts })
+        Self::Timeline(Film { path: path.to_owned(), window, cuts, file: None, to: None })
     }
 
     /// The same for a stretch of the clip alone, where it is about frames or features.
@@ -117,6 +123,7 @@ impl Request {
     fn path(&self) -> &Path {
         match self {
             Self::Timeline(film) => &film.path,
+            Self::Decode(look) => &look.path,
             Self::Label(clip)
             | Self::Strip(clip)
             | Self::Check(clip)
@@ -141,9 +148,72 @@ pub struct Clip {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Film {
     #[serde(with = "paths::exact")]
-    path: PathBuf,
-    window: Option<f64>,
-    cuts: bool,
+    pub path: PathBuf,
+    pub window: Option<f64>,
+    pub cuts: bool,
+    /// See [`crate::DecodeOptions::file`].
+    pub file: Option<PathBuf>,
+    /// A pipe that each segment is written to as soon as its end is known, a line of JSON; the answer has none then.
+    pub to: Option<PathBuf>,
+}
+
+/// How a model looks at a clip, for a worker that has no model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Look {
+    #[serde(with = "paths::exact")]
+    pub(crate) path: PathBuf,
+    /// See [`crate::DecodeOptions::file`].
+    pub(crate) file: Option<PathBuf>,
+    /// Where to save the frames.
+    pub(crate) to: PathBuf,
+    pub(crate) sampling: Sampling,
+    pub(crate) preprocess: Preprocess,
+    /// Of the decoder.
+    pub(crate) threads: usize,
+    /// Whether a picture of some of the frames is wanted.
+    pub(crate) strip: bool,
+}
+
+/// All of a clip's [`Frames`] but their pixels.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Decoded {
+    windows: usize,
+    per_window: usize,
+    height: usize,
+    width: usize,
+    times: Vec<f64>,
+    duration: f64,
+    warnings: Vec<String>,
+    resizing: Duration,
+    pub strip: Option<Filmstrip>,
+}
+
+impl Decoded {
+    fn of(frames: &Frames, strip: bool) -> Self {
+        Self {
+            windows: frames.windows,
+            per_window: frames.per_window,
+            height: frames.height,
+            width: frames.width,
+            times: frames.times.clone(),
+            duration: frames.duration,
+            warnings: frames.warnings.clone(),
+            resizing: frames.resizing,
+            strip: if strip { Filmstrip::small(frames) } else { None },
+        }
+    }
+
+    /// Bytes of the frames.
+    pub(crate) fn len(&self) -> usize {
+        self.windows * self.per_window * self.height * self.width * 3
+    }
+
+    /// The frames whose pixels these are.
+    pub(crate) fn with(self, pixels: Vec<u8>) -> Frames {
+        let Self { windows, per_window, height, width, times, duration, warnings, resizing, strip: _ } = self;
+        let natural = None;
+        Frames { pixels, natural, windows, per_window, height, width, times, duration, warnings, resizing }
+    }
 }
 
 /// What was saved.

@@ -1,5 +1,6 @@
 //! The worker's own side.
 
+use std::fs::OpenOptions;
 use std::io::{BufRead, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,12 +10,12 @@ use std::time::Instant;
 use candle_core::Device;
 use serde::Serialize;
 
-use super::{Checked, Clip, Film, Request, Saved, Setup, Watched};
+use super::{Checked, Clip, Decoded, Film, Look, Request, Saved, Setup, Watched};
 use crate::error::guard;
 use crate::model::ModelFiles;
 use crate::output::pages::Filmstrip;
-use crate::timeline::{self, Told};
-use crate::video::{DecodeOptions, Frames, Preprocess, Seen, Walk};
+use crate::timeline::{self, TimelineFormat, Told};
+use crate::video::{DecodeOptions, Frames, Preprocess, Seen, Walk, read_frames};
 use crate::{Classifier, ClipLabels, Error, Result, allocator, files};
 
 /// Answers requests on the standard input until it ends.
@@ -80,6 +81,7 @@ impl Worker {
             Request::Frames(clip) => reply(&clip.path, || self.frames(clip)),
             Request::Features(clip) => reply(&clip.path, || self.features(clip)),
             Request::Timeline(film) => reply(&film.path, || self.timeline(film)),
+            Request::Decode(look) => reply(&look.path, || decode(look)),
         }
     }
 
@@ -131,16 +133,34 @@ impl Worker {
     }
 
     fn timeline(&self, film: &Film) -> Result<Watched> {
-        let options = timeline::Options { window: film.window, cuts: film.cuts, threads: self.setup.threads };
-        let mut segments = Vec::new();
+        let (threads, file) = (self.setup.threads, film.file.clone());
+        let options = timeline::Options { window: film.window, cuts: film.cuts, threads, file };
+        let open = |path| OpenOptions::new().write(true).open(path).map_err(|e| Error::io(path, e));
+        let mut pipe = film.to.as_ref().map(open).transpose()?;
+        let (mut segments, mut number) = (Vec::new(), 0);
         let seen = timeline::watch(self.classifier()?, &film.path, &options, |told| {
-            if let Told::Segment(segment) = told {
-                segments.push(segment);
+            match (told, &mut pipe) {
+                (Told::Segment(segment), Some(pipe)) => {
+                    number += 1;
+                    let line = TimelineFormat::Json.segment(&film.path, number, &segment);
+                    // Nobody reads on: nobody wants the rest.
+                    return Ok(pipe.write_all(line.as_bytes()).is_ok());
+                }
+                (Told::Segment(segment), None) => segments.push(segment),
+                (Told::At { .. }, _) => (),
             }
             Ok(true)
         })?;
         Ok(Watched { segments, duration_s: seen.duration, warnings: seen.warnings })
     }
+}
+
+fn decode(look: &Look) -> Result<Decoded> {
+    let file = look.file.clone();
+    let options = DecodeOptions { threads: look.threads, file, ..DecodeOptions::default() };
+    let frames = read_frames(&look.path, &look.sampling, &look.preprocess, &options)?;
+    std::fs::write(&look.to, &frames.pixels).map_err(|e| Error::io(&look.to, e))?;
+    Ok(Decoded::of(&frames, look.strip))
 }
 
 /// Saves `bytes` where the request for `clip` says. The file is its owner's: perhaps one in memory that has no name to
