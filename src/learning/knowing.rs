@@ -8,8 +8,8 @@ use crate::model::{KnowingConfig, Parts, Prototypes, Scale, roots};
 
 /// Prototypes of each label.
 const A_CLASS: usize = 4;
-/// Deviations that count as none: of cosines, …
-const LEAST_COSINE: f64 = 0.01;
+/// Deviations that count as none: of cosines, which for roots lie within some hundredths, …
+const LEAST_COSINE: f64 = 0.001;
 /// … of logits and what is in deviations, …
 const LEAST: f64 = 0.25;
 /// … and of motion, which is about 1 in clips and −1 in stills.
