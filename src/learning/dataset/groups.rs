@@ -150,6 +150,21 @@ fn of_one_stretch(samples: &[Sample], clips: &[usize]) -> Vec<Vec<usize>> {
         .collect()
 }
 
+/// Those of `clips` that are the same stretch of a byte-identical file as one of `others`; one that can't be read is none.
+pub(super) fn shared<'a>(clips: &'a [Sample], others: &[Sample]) -> Vec<&'a Sample> {
+    let size = |sample: &Sample| fs::metadata(&sample.path).map_or(0, |m| m.len());
+    let mut by_size: HashMap<u64, Vec<&Sample>> = HashMap::new();
+    others.iter().for_each(|sample| by_size.entry(size(sample)).or_default().push(sample));
+    let is_shared = |clip: &&Sample| {
+        let Some(same_size) = by_size.get(&size(clip)) else { return false };
+        let Ok(content) = hash(&clip.path) else { return false };
+        same_size
+            .iter()
+            .any(|other| other.span == clip.span && hash(&other.path).is_ok_and(|other| other == content))
+    };
+    clips.iter().filter(is_shared).collect()
+}
+
 /// Gives all samples of group `other` the group `group`.
 fn join(samples: &mut [Sample], group: &str, other: &str) {
     if group != other {

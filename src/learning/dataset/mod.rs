@@ -262,7 +262,7 @@ impl Dataset {
         counts
     }
 
-    /// Puts byte-identical clips into one group and names those under two labels.
+    /// Puts byte-identical clips into one group and names those under two labels, or under one and none.
     fn find_same_content(&mut self) {
         self.twins = groups::same_content(&mut self.samples, &mut self.problems);
         for same in &self.twins {
@@ -275,6 +275,11 @@ impl Dataset {
             if trained && clips.iter().any(|s| s.split == Split::Test) {
                 self.warnings.push(Warning::SameClipInTest(names()));
             }
+        }
+        let both = groups::shared(&self.samples, &self.none.samples);
+        if !both.is_empty() {
+            let names = both.iter().map(|sample| sample.name.clone()).collect();
+            self.warnings.push(Warning::LabelledAndNone(names));
         }
     }
 

@@ -102,6 +102,19 @@ fn videos_beside_the_parts_are_an_error_and_a_train_may_be_a_class() {
 }
 
 #[test]
+fn a_clip_that_is_labelled_and_shows_none_of_the_labels_is_named() {
+    let dir = folder(&ucf(&["a", "b"], 5, 1));
+    let background = folder(&["x.mp4", "y.mp4"].map(String::from));
+    // Folders of these tests hold files whose content is their own path.
+    fs::write(background.path().join("x.mp4"), "a/v_a_g01_c01.avi").unwrap();
+    let options = Options { background: Some(background.path().into()), ..Options::default() };
+    let data = Dataset::open(dir.path(), &options).unwrap();
+    let said = Warning::LabelledAndNone(vec!["a/v_a_g01_c01.avi".into()]);
+    assert!(data.warnings.contains(&said), "{:?}", data.warnings);
+    assert_eq!(data.none.samples.len(), 2);
+}
+
+#[test]
 fn what_is_odd_in_a_folder_is_said() {
     let mut names = ucf(&["a", "b"], 5, 1);
     names.extend(["lone/x.mp4", "b/notes.txt", "readme.md", ".git/x.mp4"].map(String::from));
@@ -117,6 +130,7 @@ fn what_is_odd_in_a_folder_is_said() {
     said(Warning::OtherFiles(2));
     let same = ["a/v_a_g01_c01.avi", "b/v_b_g09_c01.avi"];
     said(Warning::SameClipInClasses(same.map(String::from).into()));
+    assert!(!data.warnings.iter().any(|w| matches!(w, Warning::LabelledAndNone(_))), "{:?}", data.warnings);
     assert_eq!(data.problems.len(), 1);
     assert_eq!(data.problems[0].reason, "the file is empty");
     let group = |name: &str| &data.samples.iter().find(|s| s.name == name).unwrap().group;
