@@ -76,6 +76,8 @@ pub(crate) struct Offer {
     pub id: Id,
     /// As the list calls it.
     pub name: String,
+    /// Seconds, where it is a part of a film.
+    pub span: Option<[f64; 2]>,
     pub why: Why,
     pub guess: Option<Guess>,
     /// What it was called before, where it is to be looked at again.
@@ -111,6 +113,18 @@ pub(crate) enum Standing {
     Broken {
         reason: String,
     },
+}
+
+impl Standing {
+    /// As a [`Query`] names it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Labelled { .. } => "labelled",
+            Self::Skipped => "skipped",
+            Self::Broken { .. } => "broken",
+        }
+    }
 }
 
 /// All that is known of a clip.

@@ -50,6 +50,16 @@ impl FeatureCache {
         Ok(self.folder.join(format!("{}{what}.safetensors", &clip[..32])))
     }
 
+    /// The features `f32 [windows, T', D]` kept for the clip at `path`, `None` where there are none that can be used.
+    pub(crate) fn known(&self, path: &Path) -> Result<Option<Tensor>> {
+        Ok(self.get(&self.file(path, Look::Clip)?))
+    }
+
+    /// Keeps the features `f32 [windows, T', D]` of the clip at `path`.
+    pub(crate) fn keep(&self, path: &Path, features: &Tensor) -> Result<()> {
+        self.put(&self.file(path, Look::Clip)?, features)
+    }
+
     /// The features kept for a clip, `None` where there are none that can be used.
     fn get(&self, file: &Path) -> Option<Tensor> {
         let bytes = std::fs::read(file).ok()?;

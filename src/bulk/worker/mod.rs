@@ -42,12 +42,16 @@ pub struct Setup {
     pub threads: usize,
     /// How many of a clip's best labels are told.
     pub top: usize,
+    /// The CNN alone and as training reads clips, for features that a training will find; at a low priority, as nobody
+    /// waits for them.
+    #[serde(default)]
+    pub training: bool,
 }
 
 impl Setup {
     /// For work that needs no model.
     pub fn without_model(threads: usize) -> Self {
-        Self { model: None, changes: Changes::default(), device: "cpu".into(), threads, top: 0 }
+        Self { model: None, changes: Changes::default(), device: "cpu".into(), threads, top: 0, training: false }
     }
 }
 
@@ -160,11 +164,11 @@ pub struct Preview {
 }
 
 /// What was saved.
-#[derive(Debug, Serialize)]
-struct Saved {
-    shape: Vec<usize>,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Saved {
+    pub shape: Vec<usize>,
     /// What is wrong with the clip.
-    warnings: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 /// A film's segments.

@@ -26,6 +26,9 @@ pub fn serve() -> ExitCode {
     let Some(setup) = lines.recv().ok().and_then(|line| serde_json::from_str::<Setup>(&line).ok()) else {
         return ExitCode::from(2);
     };
+    if setup.training {
+        step_back();
+    }
     // The kernels split their work over the pool that they are called in.
     let pool = match rayon::ThreadPoolBuilder::new().num_threads(setup.threads).build() {
         Ok(pool) => pool,
@@ -60,6 +63,11 @@ struct Worker {
 impl Worker {
     fn load(setup: Setup) -> Result<Self> {
         let classifier = match &setup.model {
+            Some(model) if setup.training => {
+                let mut folder = ModelFiles::named(model)?.changed(&setup.changes).load(&Device::Cpu)?;
+                folder.keep_backbone();
+                Some(Classifier::of_cnn(&folder, &Device::Cpu)?)
+            }
             Some(model) => {
                 let device = match setup.device.as_str() {
                     "cuda" => Device::new_cuda(0)?,
@@ -197,6 +205,15 @@ fn read_lines() -> Receiver<String> {
         std::process::exit(0);
     });
     lines
+}
+
+/// Lets whatever else wants the processor go first; threads that start from here on do the same.
+fn step_back() {
+    #[cfg(unix)]
+    // SAFETY: a plain setting of this process.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, 15);
+    }
 }
 
 /// Ctrl-C goes to the whole group of processes: the owner decides what it means. A clip that takes
