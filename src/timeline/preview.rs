@@ -146,7 +146,9 @@ mod tests {
     #[test]
     fn what_browsers_play_is_told_by_container_codec_and_pixels() {
         assert_eq!([kind("counter.mp4"), kind("odd_size.webm")], [Some(Kind::Mp4), Some(Kind::Webm)]);
-        for name in ["counter.avi", "counter.mkv", "counter.h264", "counter.gif", "ten_bits.mp4", "start100.ts"] {
+        for name in
+            ["counter.avi", "counter.mkv", "counter.h264", "counter.gif", "ten_bits.mp4", "start100.ts"]
+        {
             assert_eq!(kind(name), None, "{name}");
         }
     }
@@ -162,7 +164,8 @@ mod tests {
             let made = copy(&clip(name), span, &to, 1).unwrap();
             assert_eq!(made, Kind::Webm, "{name}");
             let [seen, of] = [&to, &clip(name)].map(|path| {
-                let mut walk = Walk::open(path, &Preprocess::new(64, 127.0, 128.0), &DecodeOptions::default()).unwrap();
+                let mut walk =
+                    Walk::open(path, &Preprocess::new(64, 127.0, 128.0), &DecodeOptions::default()).unwrap();
                 while walk.step().unwrap().is_some() {}
                 walk.seen()
             });
@@ -186,6 +189,9 @@ mod tests {
         let to = folder.path().join("strip");
         let preprocess = Preprocess::new(64, 127.0, 128.0);
         let kind = strip(&clip("counter.avi"), &preprocess, &DecodeOptions::default(), &to).unwrap();
-        assert_eq!((kind, image::guess_format(&std::fs::read(to).unwrap()).unwrap()), (Kind::Jpeg, ImageFormat::Jpeg));
+        assert_eq!(
+            (kind, image::guess_format(&std::fs::read(to).unwrap()).unwrap()),
+            (Kind::Jpeg, ImageFormat::Jpeg)
+        );
     }
 }

@@ -65,7 +65,11 @@ fn pixel_name(format: i32) -> String {
     // SAFETY: any number may be asked about; names are static.
     unsafe {
         let name = pixel_format(format).map_or(std::ptr::null(), |format| ffi::av_get_pix_fmt_name(format));
-        if name.is_null() { String::new() } else { std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned() }
+        if name.is_null() {
+            String::new()
+        } else {
+            std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned()
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! From labels to a model, asked for by the page or by Ctrl-C.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -19,16 +20,27 @@ pub(crate) enum Finishing {
         /// How much of that is done, 0 to 1.
         share: f64,
     },
-    Done(Finished),
+    Done(Done),
     Failed {
         reason: String,
     },
+}
+
+/// A model, and what it is for.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Done {
+    #[serde(flatten)]
+    pub finished: Finished,
+    /// Labels all the clips.
+    pub command: String,
 }
 
 /// The end of a session: it can be come to several times.
 pub(crate) struct Finish {
     /// What the model's card says it was made by.
     command: String,
+    /// The command that labels all clips.
+    rest: String,
     state: Mutex<Finishing>,
     /// The session's version that the last model was made of.
     version: Mutex<Option<u64>>,
@@ -37,9 +49,9 @@ pub(crate) struct Finish {
 }
 
 impl Finish {
-    pub(crate) fn new(command: String) -> Self {
+    pub(crate) fn new(command: String, rest: String) -> Self {
         let state = Mutex::new(Finishing::Idle);
-        Self { command, state, version: Mutex::new(None), turn: Mutex::new(()) }
+        Self { command, rest, state, version: Mutex::new(None), turn: Mutex::new(()) }
     }
 
     pub(crate) fn state(&self) -> Finishing {
@@ -57,10 +69,12 @@ impl Finish {
         }
         self.set(Finishing::Running { doing: "writing the list".into(), share: 0.0 });
         let version = session.status().version;
-        let end = match session.save().and_then(|()| session.finish(&self.command, self)) {
+        // Whoever wants it to end ends the program.
+        let stop = AtomicBool::new(false);
+        let end = match session.finish(&self.command, &stop, self) {
             Ok(finished) => {
                 *lock(&self.version) = Some(version);
-                Finishing::Done(finished)
+                Finishing::Done(Done { finished, command: self.rest.clone() })
             }
             Err(error) => Finishing::Failed { reason: error.to_string() },
         };

@@ -209,6 +209,9 @@ mod tests {
         tidy(folder.path(), 150);
         let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["b"]);
-        assert_eq!((kind_of(&folder.path().join("a")), kind_of(&folder.path().join("b"))), (None, Some(Kind::Webm)));
+        assert_eq!(
+            (kind_of(&folder.path().join("a")), kind_of(&folder.path().join("b"))),
+            (None, Some(Kind::Webm))
+        );
     }
 }
