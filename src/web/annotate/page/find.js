@@ -3,7 +3,7 @@ import * as labels from './labels.js';
 import * as outbox from './outbox.js';
 import * as stage from './stage.js';
 import * as tiles from './tiles.js';
-import { by, count, element, percent, short } from './words.js';
+import { by, count, element, short, whole } from './words.js';
 
 const PAGE = 48;
 const form = by('search');
@@ -59,7 +59,7 @@ function tile(clip) {
 function update(made, clip) {
   made.clip = clip;
   const choice = made.querySelector('select');
-  const guess = clip.guess ? ` (${clip.guess.label} ${percent(clip.guess.score)}?)` : '';
+  const guess = clip.guess ? ` (${clip.guess.label} ${whole(clip.guess.score)}?)` : '';
   labels.fill(choice, ['', 'no label' + (clip.standing === 'open' ? guess : '')], ['new', 'new label …'], ['skip', 'skipped'], ['broken', 'broken']);
   choice.value = { labelled: '=' + clip.label, skipped: 'skip', broken: 'broken' }[clip.standing] ?? '';
   made.dataset.standing = clip.standing;

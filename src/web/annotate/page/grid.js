@@ -3,7 +3,7 @@ import * as labels from './labels.js';
 import * as outbox from './outbox.js';
 import * as stage from './stage.js';
 import * as tiles from './tiles.js';
-import { by, count, element, percent, short } from './words.js';
+import { by, count, element, short, whole } from './words.js';
 
 let grid = null, since = 0;
 // Called when the person is through.
@@ -43,7 +43,7 @@ export function open(found, label) {
 function tile(clip) {
   const made = element('button', { type: 'button', className: 'tile-of-clip', ariaPressed: 'false', title: clip.name, clip },
     tiles.place(), element('span', { className: 'line', textContent: short(clip.name) }),
-    clip.guess ? element('span', { className: 'score', textContent: percent(clip.guess.score) }) : null);
+    clip.guess ? element('span', { className: 'score', textContent: whole(clip.guess.score) }) : null);
   made.setAttribute('aria-label', 'wrong: ' + short(clip.name));
   made.onclick = () => {
     made.ariaPressed = String(made.ariaPressed !== 'true');

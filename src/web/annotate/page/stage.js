@@ -2,7 +2,7 @@
 import * as clips from './clips.js';
 import * as labels from './labels.js';
 import * as outbox from './outbox.js';
-import { by, element, percent, short } from './words.js';
+import { by, element, short, whole } from './words.js';
 
 // Clips that are asked for ahead.
 const AHEAD = 5;
@@ -100,7 +100,7 @@ function caption(offer) {
   why.replaceChildren(offer.why === 'check' && offer.label
     ? `you said ${offer.label}: look again` : WHY[offer.why] ?? '');
   if (offer.guess) {
-    why.append(' \u00b7 ', element('em', { textContent: offer.guess.label }), ' ' + percent(offer.guess.score));
+    why.append(' \u00b7 ', element('em', { textContent: offer.guess.label }), ' ' + whole(offer.guess.score));
   }
 }
 

@@ -2,6 +2,8 @@
 
 export const percent = share => (100 * share).toFixed(1) + '\u202f%';
 
+export const whole = share => Math.round(100 * share) + '\u202f%';
+
 export const count = (n, noun) => n.toLocaleString('en') + ' ' + noun + (n === 1 ? '' : 's');
 
 export function duration(seconds) {
