@@ -11,8 +11,6 @@ const slots = [...document.querySelectorAll('.slot')];
 let on = 0;
 // The clip that is shown first, then those that follow.
 let offers = [];
-// Said by this page; the program may not know yet.
-const said = new Set();
 // What this page did, for undo: the offer that was answered, or what else it was.
 const past = [];
 // Called after each answer: whether something else is to be shown now.
@@ -31,8 +29,7 @@ export async function refill() {
   let found;
   try { found = await outbox.get('next', { reader: outbox.reader, count: AHEAD }); } catch { return; }
   if (outbox.waiting()) return;
-  // The program has heard all that was said: what it offers is open, also where it had an answer before.
-  said.clear();
+  // The program has heard all that was said, so that what it offers is open.
   const [first] = offers;
   const rest = found.filter(offer => offer.id !== first?.id);
   offers = first ? [first, ...rest] : rest;
@@ -111,7 +108,6 @@ export function answer(verdict) {
   since = window.event?.timeStamp ?? performance.now();
   past.push(offer);
   if (past.length > 200) past.shift();
-  said.add(offer.id);
   const text = verdict.label ?? verdict;
   outbox.post('label', { id: offer.id, verdict });
   by('said').textContent = text + ': ' + short(offer.name);
@@ -157,7 +153,6 @@ export async function undo() {
 }
 
 function back(offer) {
-  said.delete(offer.id);
   offers = [offer, ...offers.filter(other => other.id !== offer.id)];
   by('said').textContent = 'undone: ' + short(offer.name);
   flash('undone');
