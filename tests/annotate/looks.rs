@@ -21,7 +21,9 @@ fn nothing_sticks_out_on_phone_or_desktop_in_light_or_dark() {
             page.open(&program.address).await;
             let fits = async |part: &str| {
                 page.shoot(&format!("{part}-{name}")).await;
-                let wide = page.ask("return document.documentElement.scrollWidth - document.documentElement.clientWidth").await;
+                let wide = page
+                    .ask("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+                    .await;
                 assert_eq!(wide.as_i64(), Some(0), "{part} at {name}");
             };
             for _ in 0..9 {
