@@ -1,7 +1,5 @@
 //! What the terminal says while the page is open.
 
-use std::io::IsTerminal;
-
 use crate::annotation::{Method, Status};
 use crate::cli::Console;
 use crate::web::annotate::Finishing;
@@ -22,9 +20,7 @@ impl<'a> Terminal<'a> {
             n => format!(", {n} labelled before"),
         };
         console.note(format!("{} clips{before}; Ctrl-C finishes", status.total));
-        if std::io::stderr().is_terminal() {
-            console.start_progress(status.total, "clips looked at");
-        }
+        console.start_progress(status.total, "clips looked at");
         Self { console, ready: 0, round: status.round, trouble: None, doing: String::new() }
     }
 
