@@ -49,8 +49,6 @@ pub(super) struct Snapshot {
     pub tested: usize,
     /// How many clips a round has.
     pub count: usize,
-    /// Whether clips are drawn instead of chosen.
-    pub random: bool,
     /// Whether the model has stopped changing: from there on it looks for slips, too.
     pub settled: bool,
     /// Whether twins are to be looked for.
@@ -106,7 +104,7 @@ impl Snapshot {
                 false => HashMap::new(),
             };
             lesson.figure = held.or_else(|| self.crossed_figure(learned, &crossed));
-            if self.settled && !self.random {
+            if self.settled {
                 checks = self.checks(learned, &crossed);
             }
         }
@@ -119,10 +117,8 @@ impl Snapshot {
         let mut round = choose()?;
         lesson.reserve = choose()?;
         let clip = |row: usize| self.clips[row];
-        if !self.random {
-            for row in self.draw(&mut rng) {
-                round.insert(rng.random_range(0..=round.len()), (clip(row), Why::Test));
-            }
+        for row in self.draw(&mut rng) {
+            round.insert(rng.random_range(0..=round.len()), (clip(row), Why::Test));
         }
         round.truncate(self.count);
         round.extend(checks.into_iter().take(self.count.div_ceil(4)).map(|row| (clip(row), Why::Check)));
@@ -242,13 +238,6 @@ impl Snapshot {
         rng: &mut ChaCha8Rng,
     ) -> Result<Vec<(usize, Why)>> {
         let count = self.count;
-        if self.random {
-            let mut open: Vec<usize> = self.rows().filter(|&row| open[row]).collect();
-            open.shuffle(rng);
-            open.truncate(count);
-            let why = |row: usize| if self.held_out[row] { Why::Test } else { Why::Typical };
-            return Ok(open.into_iter().map(|row| (row, why(row))).collect());
-        }
         let open: Vec<bool> = self.rows().map(|row| open[row] && !self.held_out[row]).collect();
         let labelled: Vec<bool> =
             self.rows().map(|row| self.labels[row].is_some() && !self.held_out[row]).collect();

@@ -64,10 +64,10 @@ pub(crate) struct Options {
     pub group: Option<String>,
     /// An output of a batch run, whose labels are shown as guesses.
     pub prelabels: Option<PathBuf>,
-    /// Draw the clips in random order instead of choosing them: what choosing is measured against.
-    pub random: bool,
     /// Folder that [`Session::finish`] writes the model to.
     pub model: PathBuf,
+    /// The command that labels further clips with that model, as the end says it.
+    pub rest: String,
     /// Cores for features and training.
     pub threads: usize,
     /// How long the features of a clip may take.
@@ -155,8 +155,7 @@ impl Session {
             add(item, file);
         }
         let groups = groups(&items, &book, &options)?;
-        let asked = (options.random, options.seed);
-        let mut state = State::new(items, files, (journal, book), groups, asked, options.by.clone());
+        let mut state = State::new(items, files, (journal, book), groups, options.seed, options.by.clone());
         broken.into_iter().for_each(|(clip, reason)| state.broken[clip] = Some(reason));
         for (id, guess) in prelabels {
             if let Some(&clip) = state.numbers.get(&id) {
@@ -487,17 +486,17 @@ impl Session {
     /// # Errors
     /// [`Error::Usage`] where one is being written already or the folder has another model, and those of
     /// [`crate::learning::training::train`]; labelling can go on after any.
-    pub(crate) fn finish(&self, command: &str, stop: &AtomicBool, observer: &dyn Observer) -> Result<Finished> {
+    pub(crate) fn finish(&self, command: &str, observer: &dyn Observer) -> Result<Finished> {
         if self.finishing.swap(true, Ordering::AcqRel) {
             return Err(Error::Usage("the model is being written already".into()));
         }
-        let finished = self.make(command, stop, observer);
+        let finished = self.make(command, observer);
         self.finishing.store(false, Ordering::Release);
         finished
     }
 
-    fn make(&self, command: &str, stop: &AtomicBool, observer: &dyn Observer) -> Result<Finished> {
-        let Options { output, model, backbone, changes, cache, threads, .. } = &self.options;
+    fn make(&self, command: &str, observer: &dyn Observer) -> Result<Finished> {
+        let Options { output, model, rest, backbone, changes, cache, threads, .. } = &self.options;
         let folder = model.to_string_lossy().into_owned();
         {
             let mut state = self.state();
@@ -511,8 +510,8 @@ impl Session {
             }
         }
         self.save()?;
-        Making { list: output, folder: model, backbone, changes, cache: cache.as_deref(), threads: *threads, command }
-            .make(stop, observer)
+        let (threads, cache) = (*threads, cache.as_deref());
+        Making { list: output, folder: model, rest, backbone, changes, cache, threads, command }.make(observer)
     }
 }
 
