@@ -138,7 +138,8 @@ fn session(
             "random" => shuffled.pop().ok_or("no clip is left")?,
             _ => desk.next()?,
         };
-        let name = Path::new(&name).file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+        let name =
+            Path::new(&name).file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
         let label = truth.get(&name).ok_or_else(|| format!("{name} is not in the list"))?;
         desk.post("/api/label", &json!({ "id": id, "verdict": { "label": label }, "reader": "simulation" }))?;
         if labels % args.every == 0 {
@@ -326,7 +327,8 @@ fn summary(csv: &Path) -> Result<()> {
             let values = orders.get(order)?;
             Some(values.iter().sum::<f64>() / values.len() as f64)
         };
-        let text = |order: &str| mean(order).map_or("     –".into(), |value| format!("{:5.1} %", 100.0 * value));
+        let text =
+            |order: &str| mean(order).map_or("     –".into(), |value| format!("{:5.1} %", 100.0 * value));
         println!("{labels:>6} {} {}", text("chosen"), text("random"));
         for order in ["chosen", "random"] {
             if mean(order).is_some_and(|value| value >= 0.9) {

@@ -8,7 +8,9 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::error::words;
-use crate::model::{self, HeadConfig, KnowingConfig, ModelConfig, ModelFiles, ModelFolder, Prototypes, Scoring, Words};
+use crate::model::{
+    self, HeadConfig, KnowingConfig, ModelConfig, ModelFiles, ModelFolder, Prototypes, Scoring, Words,
+};
 use crate::networks::backbones::Backbone;
 use crate::networks::heads::{Head, MeanHead, any_window};
 use crate::video::{self, DecodeOptions, Frames, Preprocess};

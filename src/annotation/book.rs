@@ -8,10 +8,7 @@ use super::journal::{Event, Listed, What};
 /// What counts for a clip.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Said {
-    Label {
-        label: String,
-        held_out: bool,
-    },
+    Label { label: String, held_out: bool },
     Skip,
     Broken,
 }
@@ -72,7 +69,10 @@ impl Book {
 
     /// How many of them say something of clips.
     pub(super) fn said(&self) -> usize {
-        self.events.iter().filter(|event| !matches!(event.what, What::Wrote { .. } | What::Model { .. })).count()
+        self.events
+            .iter()
+            .filter(|event| !matches!(event.what, What::Wrote { .. } | What::Model { .. }))
+            .count()
     }
 
     pub(super) fn answer(&self, item: &Item) -> Option<&Answer> {
@@ -108,7 +108,9 @@ impl Book {
     /// The clips that the event of number `event` is about; all with an answer where it is about labels.
     pub(super) fn clips_of(&self, event: usize) -> Vec<Item> {
         match self.events.get(event).map(|event| &event.what) {
-            Some(What::Label { item, .. } | What::Skip { item } | What::Broken { item }) => vec![item.clone()],
+            Some(What::Label { item, .. } | What::Skip { item } | What::Broken { item }) => {
+                vec![item.clone()]
+            }
             Some(What::Grid { right, wrong, .. }) => right.iter().chain(wrong).cloned().collect(),
             Some(What::Rename { .. }) => self.answers().map(|(item, _)| item.clone()).collect(),
             _ => Vec::new(),
@@ -248,7 +250,10 @@ mod tests {
         ] {
             book.add(event(what, reader));
         }
-        assert_eq!((called(&book, "a"), book.labels()), (Some("y"), &["z".into(), "x".into(), "y".into()][..]));
+        assert_eq!(
+            (called(&book, "a"), book.labels()),
+            (Some("y"), &["z".into(), "x".into(), "y".into()][..])
+        );
         assert_eq!(book.last_of("2"), Some(1));
         book.add(event(What::Undo { event: 1 }, "2"));
         assert_eq!((called(&book, "a"), book.last_of("2")), (Some("x"), None));
@@ -280,7 +285,10 @@ mod tests {
     fn a_grid_is_one_event() {
         let mut book = Book::new(Vec::new(), &[]);
         let items = |names: &[&str]| names.iter().map(|n| Item::whole((*n).into())).collect::<Vec<_>>();
-        book.add(event(What::Grid { label: "x".into(), right: items(&["a", "b"]), wrong: items(&["c"]) }, "1"));
+        book.add(event(
+            What::Grid { label: "x".into(), right: items(&["a", "b"]), wrong: items(&["c"]) },
+            "1",
+        ));
         assert_eq!((called(&book, "a"), called(&book, "c")), (Some("x"), None));
         assert_eq!(book.refused(&Item::whole("c".into())), ["x"]);
         assert_eq!(book.clips_of(0).len(), 3);

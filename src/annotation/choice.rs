@@ -200,7 +200,8 @@ mod tests {
     #[test]
     fn typical_clips_are_of_all_classes_and_of_others_than_are_known() {
         let mut field = field(300, 6);
-        let choose = |field: &Field, count| typical(field.rows(), count, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+        let choose =
+            |field: &Field, count| typical(field.rows(), count, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
         let first = choose(&field, 6);
         assert_eq!(first, choose(&field, 6), "the same by the same seed");
         let seen: HashSet<usize> = first.iter().map(|&row| field.classes[row]).collect();
@@ -229,7 +230,8 @@ mod tests {
     fn the_unsure_come_by_how_little_the_best_leads_and_no_class_fills_a_round() {
         let field = field(12, 2);
         let leads = [0.9, 0.1, 0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.95];
-        let scores: Vec<Vec<f32>> = leads.iter().map(|lead| vec![0.5 + lead / 2.0, 0.5 - lead / 2.0]).collect();
+        let scores: Vec<Vec<f32>> =
+            leads.iter().map(|lead| vec![0.5 + lead / 2.0, 0.5 - lead / 2.0]).collect();
         assert_eq!(unsure(field.rows(), &scores, 4), [2, 3, 6, 10]);
         let scores: Vec<Vec<f32>> =
             leads.iter().map(|lead| vec![0.4 + lead / 2.0, 0.4 - lead / 2.0, 0.1, 0.1]).collect();

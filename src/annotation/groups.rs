@@ -166,7 +166,10 @@ mod tests {
         // A label on one side takes the group there; learned wins, so that the test stays honest.
         (said[50], said[60], said[4], said[71]) = (Some(false), Some(true), Some(false), Some(true));
         let held = groups.held_out(&said);
-        assert_eq!([3, 50, 4, 60, 70, 71, 5].map(|clip| held[clip]), [false, false, false, false, true, true, true]);
+        assert_eq!(
+            [3, 50, 4, 60, 70, 71, 5].map(|clip| held[clip]),
+            [false, false, false, false, true, true, true]
+        );
         for clip in 0..100 {
             assert_eq!(held[clip], held[groups.of(clip)]);
         }

@@ -51,9 +51,10 @@ pub(super) fn name_in(folder: &Path, path: &Path) -> Result<String, String> {
     let seen = real.strip_prefix(folder).unwrap_or(&real);
     match seen.to_str() {
         None => Err("its name is not UTF-8, which a list can't hold: rename it".into()),
-        Some(name) if name != name.trim() || name.contains(['\n', '\r']) => {
-            Err("its name begins or ends with a space or has a line break, which a list can't hold: rename it".into())
-        }
+        Some(name) if name != name.trim() || name.contains(['\n', '\r']) => Err(
+            "its name begins or ends with a space or has a line break, which a list can't hold: rename it"
+                .into(),
+        ),
         Some(name) => Ok(name.to_owned()),
     }
 }

@@ -205,9 +205,17 @@ mod tests {
         let row = Listed { item: Item::whole("b".into()), label: "y".into(), held_out: true, group: None };
         let all = [
             label("a.mp4", "x, \"y\"\u{e9}"),
-            Event::now(What::Skip { item: Item { name: "f".into(), span: Some([0.5, 2.0]) } }, None, Some("r")),
+            Event::now(
+                What::Skip { item: Item { name: "f".into(), span: Some([0.5, 2.0]) } },
+                None,
+                Some("r"),
+            ),
             Event::now(What::Broken { item: Item::whole("c".into()) }, None, None),
-            Event::now(What::Grid { label: "x".into(), right: vec![Item::whole("d".into())], wrong: vec![] }, None, None),
+            Event::now(
+                What::Grid { label: "x".into(), right: vec![Item::whole("d".into())], wrong: vec![] },
+                None,
+                None,
+            ),
             Event::now(What::Rename { from: "x".into(), to: "z".into() }, None, None),
             Event::now(What::Undo { event: 1 }, None, None),
             Event::now(What::List { rows: vec![row] }, None, None),

@@ -135,12 +135,14 @@ impl Snapshot {
         let said: Vec<(usize, &String)> = (self.rows().filter(|row| !self.held_out[*row]))
             .filter_map(|row| Some((row, self.labels[row].as_ref()?)))
             .collect();
-        let names: Vec<String> = said.iter().map(|(_, label)| (*label).clone()).collect::<BTreeSet<_>>().into_iter().collect();
+        let names: Vec<String> =
+            said.iter().map(|(_, label)| (*label).clone()).collect::<BTreeSet<_>>().into_iter().collect();
         if names.len() < 2 {
             return Ok(None);
         }
         let number: HashMap<&str, usize> = names.iter().map(String::as_str).zip(0..).collect();
-        let class: HashMap<usize, usize> = said.iter().map(|(row, label)| (*row, number[label.as_str()])).collect();
+        let class: HashMap<usize, usize> =
+            said.iter().map(|(row, label)| (*row, number[label.as_str()])).collect();
         let learned: Vec<usize> = said.iter().map(|(row, _)| *row).collect();
         let classes: Vec<usize> = learned.iter().map(|row| class[row]).collect();
         let scores = Linear::fit(&rows.pick(&learned)?, &classes, names.len())?.scores(rows)?;

@@ -16,7 +16,8 @@ use crate::{Error, Result, files};
 pub(super) fn read(path: &Path, folder: &Path) -> Result<Vec<Listed>> {
     let (rows, task) = read_list(path)?;
     if task == Task::AnyOf {
-        let reason = "its clips may show several labels, and annotate gives each clip one: name another file with -o";
+        let reason =
+            "its clips may show several labels, and annotate gives each clip one: name another file with -o";
         return Err(Error::data(path, reason));
     }
     let listed = |row: crate::learning::dataset::Row| {

@@ -336,7 +336,8 @@ impl Session {
         let groups = state.group_names();
         let text = query.text.as_ref().map(|text| text.to_lowercase());
         let wanted = |clip: &Clip| {
-            let labelled_so = |label: &String| matches!(&clip.standing, Standing::Labelled { label: l, .. } if l == label);
+            let labelled_so =
+                |label: &String| matches!(&clip.standing, Standing::Labelled { label: l, .. } if l == label);
             query.label.as_ref().is_none_or(labelled_so)
                 && query.standing.as_ref().is_none_or(|name| clip.standing.name() == name)
                 && text.as_ref().is_none_or(|text| clip.name.to_lowercase().contains(text))
@@ -502,7 +503,8 @@ impl Session {
             let mut state = self.state();
             let ours = state.book.made(&folder);
             if !ours && model.join("config.json").exists() {
-                let reason = "there is a model already, which wasn't made of these labels: name another folder";
+                let reason =
+                    "there is a model already, which wasn't made of these labels: name another folder";
                 return Err(Error::model(model, reason));
             }
             if !ours {
@@ -511,13 +513,18 @@ impl Session {
         }
         self.save()?;
         let (threads, cache) = (*threads, cache.as_deref());
-        Making { list: output, folder: model, rest, backbone, changes, cache, threads, command }.make(observer)
+        Making { list: output, folder: model, rest, backbone, changes, cache, threads, command }
+            .make(observer)
     }
 }
 
 /// The number of the clip `id`.
 fn number(state: &State, id: Id) -> Result<usize> {
-    state.numbers.get(&id).copied().ok_or_else(|| Error::Usage(format!("there is no clip {id}; load the page anew")))
+    state
+        .numbers
+        .get(&id)
+        .copied()
+        .ok_or_else(|| Error::Usage(format!("there is no clip {id}; load the page anew")))
 }
 
 /// Refuses a label for a clip that the list can't name.

@@ -51,7 +51,8 @@ impl Made {
         let (_, classes) = made_up::clips(clips, CLASSES, 32, 5);
         let session = Session::take_up(options).unwrap();
         let state = session.state();
-        let truth = (0..clips).map(|clip| (state.items[clip].id(), format!("class {}", classes[clip]))).collect();
+        let truth =
+            (0..clips).map(|clip| (state.items[clip].id(), format!("class {}", classes[clip]))).collect();
         drop(state);
         Self { session, truth }
     }
@@ -90,7 +91,8 @@ impl Made {
     /// The share of clips that the model takes for what they are.
     fn right(&self) -> f64 {
         let clips = self.session.find(&Query { count: 10_000, ..Query::default() }).clips;
-        let right = |clip: &&Clip| clip.guess.as_ref().is_some_and(|guess| guess.label == self.truth[&clip.id]);
+        let right =
+            |clip: &&Clip| clip.guess.as_ref().is_some_and(|guess| guess.label == self.truth[&clip.id]);
         clips.iter().filter(right).count() as f64 / clips.len() as f64
     }
 }
@@ -112,7 +114,10 @@ fn it_learns_from_few_labels_and_keeps_an_honest_test() {
     let tested = seen.iter().filter(|offer| offer.why == Why::Test).count();
     assert!((7..=10).contains(&tested) && status.held_out == tested, "{tested} of 84");
     let figure = status.accuracy.unwrap();
-    assert!(figure.method == Method::CrossValidated && figure.worth.contains("Cross-validated"), "{figure:?}");
+    assert!(
+        figure.method == Method::CrossValidated && figure.worth.contains("Cross-validated"),
+        "{figure:?}"
+    );
     assert!(figure.interval[0] <= figure.value && figure.value <= figure.interval[1] && figure.value > 0.6);
     assert!(status.curve.windows(2).all(|two| two[0].labels < two[1].labels) && status.curve.len() >= 4);
 
@@ -160,7 +165,8 @@ fn slips_come_up_again_when_all_is_said() {
     let made = Made::new(folder.path(), 160);
     let seen = made.answer(100);
     let slip = seen.iter().find(|offer| offer.why != Why::Test && offer.label.is_none()).unwrap().id;
-    let wrong = (0..CLASSES).map(|class| format!("class {class}")).find(|label| *label != made.truth[&slip]).unwrap();
+    let wrong =
+        (0..CLASSES).map(|class| format!("class {class}")).find(|label| *label != made.truth[&slip]).unwrap();
     made.say(slip, &wrong);
     // Said twice: that is no slip.
     let seen = made.answer(160);
@@ -214,7 +220,8 @@ fn killed_at_any_moment_no_label_is_lost_or_doubled() {
     let again = Made::without_features(options(folder.path(), 60, named));
     let after = again.session.find(&Query { standing: Some("labelled".into()), ..Query::default() });
     assert_eq!(after.total, 19);
-    let said = |found: &Found| found.clips.iter().map(|clip| (clip.id, clip.standing.clone())).collect::<Vec<_>>();
+    let said =
+        |found: &Found| found.clips.iter().map(|clip| (clip.id, clip.standing.clone())).collect::<Vec<_>>();
     assert_eq!(said(&before), said(&after));
     assert_eq!(again.list().len(), 19);
     // It goes on with the others.
@@ -306,7 +313,8 @@ fn a_list_and_an_earlier_run_are_taken_up() {
     let run = root.join("run.csv");
     let columns = "path,label,score,duration_s,frames,model,error";
     let file = root.join(named(9));
-    std::fs::write(&run, format!("{columns}\n{},z,0.75,1,16,m,\nbad.mp4,,,,,,broken\n", file.display())).unwrap();
+    std::fs::write(&run, format!("{columns}\n{},z,0.75,1,16,m,\nbad.mp4,,,,,,broken\n", file.display()))
+        .unwrap();
     let prelabels = Some(run);
     let made = Made::without_features(Options { prelabels, ..options(root, 40, named) });
     let status = made.session.status();
@@ -318,7 +326,10 @@ fn a_list_and_an_earlier_run_are_taken_up() {
     // Changed by hand later: that counts, and what wasn't touched stays.
     let rows = made.list();
     assert_eq!(rows.len(), 3);
-    assert_eq!(rows.iter().filter(|row| row.held_out).map(|row| row.label.as_str()).collect::<Vec<_>>(), ["y"]);
+    assert_eq!(
+        rows.iter().filter(|row| row.held_out).map(|row| row.label.as_str()).collect::<Vec<_>>(),
+        ["y"]
+    );
     drop(made);
     let text = std::fs::read_to_string(&list_path).unwrap();
     std::fs::write(&list_path, text.replace("gone.mp4,x", "gone.mp4,w")).unwrap();

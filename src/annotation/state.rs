@@ -293,7 +293,8 @@ impl State {
             let counts = |clip: &usize| held_out.is_none_or(|side| held[*clip] == side);
             (0..self.items.len()).filter(counts).filter(|clip| self.label(*clip).is_some()).count()
         };
-        let under_way = |held_out: bool| self.offers.iter().filter(|o| !held_out || o.why == Why::Test).count();
+        let under_way =
+            |held_out: bool| self.offers.iter().filter(|o| !held_out || o.why == Why::Test).count();
         // While few clips are ready, most of them are left to choose from.
         let left = open.iter().filter(|open| **open).count();
         let count = if self.is_seen() { ROUND } else { ROUND.min(left / 3).max(1) };
@@ -345,7 +346,9 @@ impl State {
 
     /// Whether the model takes the clips without a label for the same as it did at two thirds of the labels.
     fn is_settled(&self, labels: usize, took: &HashMap<usize, String>) -> bool {
-        let Some((_, then)) = self.past.iter().rfind(|(then, _)| 3 * then <= 2 * labels) else { return false };
+        let Some((_, then)) = self.past.iter().rfind(|(then, _)| 3 * then <= 2 * labels) else {
+            return false;
+        };
         let both: Vec<bool> = (took.iter())
             .filter(|(clip, _)| self.is_open(**clip))
             .filter_map(|(clip, label)| Some(then.get(clip)? == label))

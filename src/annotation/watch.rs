@@ -62,7 +62,9 @@ impl Watch {
                 let (watch, pool, tell, turns) = &*shared;
                 watch.work(pool, tell, turns);
             };
-            std::thread::Builder::new().spawn(work).map_err(|e| Error::Usage(format!("can't start a thread: {e}")))?;
+            std::thread::Builder::new()
+                .spawn(work)
+                .map_err(|e| Error::Usage(format!("can't start a thread: {e}")))?;
         }
         Ok(())
     }

@@ -51,7 +51,14 @@ pub struct Setup {
 impl Setup {
     /// For work that needs no model.
     pub fn without_model(threads: usize) -> Self {
-        Self { model: None, changes: Changes::default(), device: "cpu".into(), threads, top: 0, training: false }
+        Self {
+            model: None,
+            changes: Changes::default(),
+            device: "cpu".into(),
+            threads,
+            top: 0,
+            training: false,
+        }
     }
 }
 
