@@ -22,16 +22,12 @@ pub(crate) struct Finished {
     pub part: String,
     /// What went wrong without harm to the model.
     pub warnings: Vec<String>,
-    /// Labels further clips with it.
-    pub command: String,
 }
 
 /// What the model is made of.
 pub(super) struct Making<'a> {
     pub list: &'a Path,
     pub folder: &'a Path,
-    /// See [`super::Options::rest`].
-    pub rest: &'a str,
     pub backbone: &'a str,
     pub changes: &'a Changes,
     pub cache: Option<&'a Path>,
@@ -45,11 +41,11 @@ impl Making<'_> {
     ///
     /// # Errors
     /// As of [`Dataset::open`] and [`training::train`].
-    pub(super) fn make(&self, observer: &dyn Observer) -> Result<Finished> {
-        bulk::pool(self.threads)?.install(|| self.train(observer))
+    pub(super) fn make(&self, stop: &AtomicBool, observer: &dyn Observer) -> Result<Finished> {
+        bulk::pool(self.threads)?.install(|| self.train(stop, observer))
     }
 
-    fn train(&self, observer: &dyn Observer) -> Result<Finished> {
+    fn train(&self, stop: &AtomicBool, observer: &dyn Observer) -> Result<Finished> {
         let start = Instant::now();
         let data = Dataset::open(self.list, &dataset::Options::default())?;
         let Changes { windows, frames, size, .. } = *self.changes;
@@ -65,7 +61,7 @@ impl Making<'_> {
         };
         let checkpoints = self.folder.join("checkpoints");
         std::fs::create_dir_all(&checkpoints).map_err(|e| Error::io(&checkpoints, e))?;
-        let outcome = training::train(&data, &options, &checkpoints, &AtomicBool::new(false), observer)?;
+        let outcome = training::train(&data, &options, &checkpoints, stop, observer)?;
         let took = start.elapsed();
         let figures = training::finish(&outcome, &data, &options, self.folder, self.command, took, &|| ())?;
         let mut warnings: Vec<String> = data.warnings.iter().map(ToString::to_string).collect();
@@ -80,7 +76,6 @@ impl Making<'_> {
             summary: quoted.summary(part, data.labels.len()),
             part: part.to_owned(),
             warnings,
-            command: self.rest.to_owned(),
         })
     }
 }

@@ -27,8 +27,9 @@ pub(super) const ENOUGH: usize = 50;
 /// Parts of a cross-validation.
 const FOLDS: usize = 5;
 
-/// How sure the model must be of something else than the person said, for the clip to be shown again.
-const DISAGREES: f32 = 0.8;
+/// The model disagrees with a person where what it takes a clip for is above the first of these scores, and what the
+/// person said is below the second: the clip is shown again.
+const DISAGREES: [f32; 2] = [0.5, 0.1];
 
 /// What is known when a round ends. All lists are by rows: the clips that have features.
 pub(super) struct Snapshot {
@@ -215,7 +216,8 @@ impl Snapshot {
             .filter(|(row, _)| self.said_once[**row])
             .filter_map(|(&row, scores)| {
                 let (class, score, _) = best(scores);
-                (class != learned.class[&row] && score > DISAGREES).then_some((row, score))
+                let disagrees = score > DISAGREES[0] && scores[learned.class[&row]] < DISAGREES[1];
+                (class != learned.class[&row] && disagrees).then_some((row, score))
             })
             .collect();
         doubtful.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));

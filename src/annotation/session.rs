@@ -66,8 +66,6 @@ pub(crate) struct Options {
     pub prelabels: Option<PathBuf>,
     /// Folder that [`Session::finish`] writes the model to.
     pub model: PathBuf,
-    /// The command that labels further clips with that model, as the end says it.
-    pub rest: String,
     /// Cores for features and training.
     pub threads: usize,
     /// How long the features of a clip may take.
@@ -82,8 +80,6 @@ pub(crate) struct Options {
 /// what the page itself did last.
 pub(crate) struct Session {
     options: Options,
-    /// The list's folder, without links.
-    folder: PathBuf,
     state: Mutex<State>,
     /// The model is to learn anew.
     lesson: Condvar,
@@ -164,7 +160,6 @@ impl Session {
         }
         Ok(Self {
             options,
-            folder,
             state: Mutex::new(state),
             lesson: Condvar::new(),
             writing: Mutex::default(),
@@ -234,7 +229,7 @@ impl Session {
             let state = self.state();
             let idle = |state: &mut State| !state.wanted && !self.is_stopped();
             let waited = self.lesson.wait_timeout_while(state, LOOK, idle);
-            let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
             if !state.wanted {
                 let file = state.journal.file();
                 drop(state);
@@ -487,17 +482,22 @@ impl Session {
     /// # Errors
     /// [`Error::Usage`] where one is being written already or the folder has another model, and those of
     /// [`crate::learning::training::train`]; labelling can go on after any.
-    pub(crate) fn finish(&self, command: &str, observer: &dyn Observer) -> Result<Finished> {
+    pub(crate) fn finish(
+        &self,
+        command: &str,
+        stop: &AtomicBool,
+        observer: &dyn Observer,
+    ) -> Result<Finished> {
         if self.finishing.swap(true, Ordering::AcqRel) {
             return Err(Error::Usage("the model is being written already".into()));
         }
-        let finished = self.make(command, observer);
+        let finished = self.make(command, stop, observer);
         self.finishing.store(false, Ordering::Release);
         finished
     }
 
-    fn make(&self, command: &str, observer: &dyn Observer) -> Result<Finished> {
-        let Options { output, model, rest, backbone, changes, cache, threads, .. } = &self.options;
+    fn make(&self, command: &str, stop: &AtomicBool, observer: &dyn Observer) -> Result<Finished> {
+        let Options { output, model, backbone, changes, cache, threads, .. } = &self.options;
         let folder = model.to_string_lossy().into_owned();
         {
             let mut state = self.state();
@@ -512,9 +512,16 @@ impl Session {
             }
         }
         self.save()?;
-        let (threads, cache) = (*threads, cache.as_deref());
-        Making { list: output, folder: model, rest, backbone, changes, cache, threads, command }
-            .make(observer)
+        Making {
+            list: output,
+            folder: model,
+            backbone,
+            changes,
+            cache: cache.as_deref(),
+            threads: *threads,
+            command,
+        }
+        .make(stop, observer)
     }
 }
 

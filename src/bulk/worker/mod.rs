@@ -78,6 +78,8 @@ pub enum Request {
     Features(Clip),
     /// Answered by [`Watched`].
     Timeline(Film),
+    /// Says as what browsers play the clip, if they do, or saves a copy for them. Answered by an optional [`Kind`](crate::timeline::preview::Kind).
+    Preview(Preview),
 }
 
 impl Request {
@@ -116,9 +118,20 @@ impl Request {
         Self::Timeline(Film { path: path.to_owned(), window, cuts })
     }
 
+    /// Say as what browsers play the clip at `path`.
+    pub(crate) fn playable(path: &Path) -> Self {
+        Self::Preview(Preview { path: path.to_owned(), span: None, to: None })
+    }
+
+    /// Save a copy of the clip at `path` for browsers in the file `to`: of its seconds `span`, else of its beginning.
+    pub(crate) fn preview(path: &Path, span: Option<[f64; 2]>, to: PathBuf) -> Self {
+        Self::Preview(Preview { path: path.to_owned(), span, to: Some(to) })
+    }
+
     fn path(&self) -> &Path {
         match self {
             Self::Timeline(film) => &film.path,
+            Self::Preview(preview) => &preview.path,
             Self::Label(clip)
             | Self::Strip(clip)
             | Self::Check(clip)
@@ -144,6 +157,17 @@ pub struct Film {
     path: PathBuf,
     window: Option<f64>,
     cuts: bool,
+}
+
+/// The clip that a browser should play.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Preview {
+    #[serde(with = "paths::exact")]
+    path: PathBuf,
+    /// Seconds from and to, where a copy shows a part of it.
+    span: Option<[f64; 2]>,
+    /// Where a copy is saved; without, it is only said whether browsers play the file itself.
+    to: Option<PathBuf>,
 }
 
 /// What was saved.

@@ -9,12 +9,13 @@ use std::time::Instant;
 use candle_core::Device;
 use serde::Serialize;
 
-use super::{Checked, Clip, Film, Request, Saved, Setup, Watched};
+use super::{Checked, Clip, Film, Preview, Request, Saved, Setup, Watched};
 use crate::error::guard;
 use crate::model::ModelFiles;
 use crate::output::pages::Filmstrip;
+use crate::timeline::preview::{self, Kind};
 use crate::timeline::{self, Told};
-use crate::video::{DecodeOptions, Frames, Preprocess, Seen, Walk};
+use crate::video::{DecodeOptions, Frames, Preprocess, Seen, Walk, probe};
 use crate::{Classifier, ClipLabels, Error, Result, allocator, files};
 
 /// Answers requests on the standard input until it ends.
@@ -88,6 +89,7 @@ impl Worker {
             Request::Frames(clip) => reply(&clip.path, || self.frames(clip)),
             Request::Features(clip) => reply(&clip.path, || self.features(clip)),
             Request::Timeline(film) => reply(&film.path, || self.timeline(film)),
+            Request::Preview(preview) => reply(&preview.path, || self.preview(preview)),
         }
     }
 
@@ -148,6 +150,13 @@ impl Worker {
             Ok(true)
         })?;
         Ok(Watched { segments, duration_s: seen.duration, warnings: seen.warnings })
+    }
+
+    fn preview(&self, Preview { path, span, to }: &Preview) -> Result<Option<Kind>> {
+        match to {
+            Some(to) => preview::copy(path, *span, to, self.setup.threads).map(Some),
+            None => Ok(preview::playable(path, &probe(path)?)),
+        }
     }
 }
 

@@ -1,0 +1,11 @@
+//! `classify annotate` as people use it: its page in a real browser.
+#![cfg(unix)]
+
+mod browser;
+mod clips;
+mod labelling;
+mod looks;
+mod odd;
+mod program;
+mod speed;
+mod together;
