@@ -67,6 +67,14 @@ impl Book {
         self.events.len()
     }
 
+    /// How many of them say something of clips.
+    pub(super) fn said(&self) -> usize {
+        self.events
+            .iter()
+            .filter(|event| !matches!(event.what, What::Wrote { .. } | What::Model { .. }))
+            .count()
+    }
+
     pub(super) fn answer(&self, item: &Item) -> Option<&Answer> {
         self.answers.get(&key(item)).map(|(_, answer)| answer)
     }

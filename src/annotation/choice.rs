@@ -232,7 +232,7 @@ mod tests {
         let leads = [0.9, 0.1, 0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.95];
         let scores: Vec<Vec<f32>> =
             leads.iter().map(|lead| vec![0.5 + lead / 2.0, 0.5 - lead / 2.0]).collect();
-        assert_eq!(unsure(field.rows(), &scores, 4), [2, 3, 6, 10]);
+        assert_eq!(unsure(field.rows(), &scores, 4), [2, 3, 6, 9]);
         let scores: Vec<Vec<f32>> =
             leads.iter().map(|lead| vec![0.4 + lead / 2.0, 0.4 - lead / 2.0, 0.1, 0.1]).collect();
         assert_eq!(unsure(field.rows(), &scores, 4), [2, 3], "two of one class in four of four");

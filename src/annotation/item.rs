@@ -8,7 +8,7 @@ use super::Id;
 
 /// A clip as the list names it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Item {
+pub(super) struct Item {
     /// Its path, seen from the list's folder where it lies in there.
     #[serde(rename = "clip")]
     pub name: String,
@@ -19,11 +19,11 @@ pub(crate) struct Item {
 
 impl Item {
     /// The whole file that the list calls `name`.
-    pub(crate) fn whole(name: String) -> Self {
+    pub(super) fn whole(name: String) -> Self {
         Self { name, span: None }
     }
 
-    pub(crate) fn id(&self) -> Id {
+    pub(super) fn id(&self) -> Id {
         match self.span {
             None => Id::of(&self.name),
             Some([start, end]) => Id::of(&format!("{}#t={start},{end}", self.name)),
@@ -31,7 +31,7 @@ impl Item {
     }
 
     /// Where its file is; `folder` is the list's.
-    pub(crate) fn path(&self, folder: &Path) -> PathBuf {
+    pub(super) fn path(&self, folder: &Path) -> PathBuf {
         folder.join(&self.name)
     }
 }

@@ -27,8 +27,9 @@ pub(super) const ENOUGH: usize = 50;
 /// Parts of a cross-validation.
 const FOLDS: usize = 5;
 
-/// How sure the model must be of something else than the person said, for the clip to be shown again.
-const DISAGREES: f32 = 0.8;
+/// The model disagrees with a person where what it takes a clip for is above the first of these scores, and what the
+/// person said is below the second: the clip is shown again.
+const DISAGREES: [f32; 2] = [0.5, 0.1];
 
 /// What is known when a round ends. All lists are by rows: the clips that have features.
 pub(super) struct Snapshot {
@@ -49,8 +50,6 @@ pub(super) struct Snapshot {
     pub tested: usize,
     /// How many clips a round has.
     pub count: usize,
-    /// Whether clips are drawn instead of chosen.
-    pub random: bool,
     /// Whether the model has stopped changing: from there on it looks for slips, too.
     pub settled: bool,
     /// Whether twins are to be looked for.
@@ -106,7 +105,7 @@ impl Snapshot {
                 false => HashMap::new(),
             };
             lesson.figure = held.or_else(|| self.crossed_figure(learned, &crossed));
-            if self.settled && !self.random {
+            if self.settled {
                 checks = self.checks(learned, &crossed);
             }
         }
@@ -119,10 +118,8 @@ impl Snapshot {
         let mut round = choose()?;
         lesson.reserve = choose()?;
         let clip = |row: usize| self.clips[row];
-        if !self.random {
-            for row in self.draw(&mut rng) {
-                round.insert(rng.random_range(0..=round.len()), (clip(row), Why::Test));
-            }
+        for row in self.draw(&mut rng) {
+            round.insert(rng.random_range(0..=round.len()), (clip(row), Why::Test));
         }
         round.truncate(self.count);
         round.extend(checks.into_iter().take(self.count.div_ceil(4)).map(|row| (clip(row), Why::Check)));
@@ -219,7 +216,8 @@ impl Snapshot {
             .filter(|(row, _)| self.said_once[**row])
             .filter_map(|(&row, scores)| {
                 let (class, score, _) = best(scores);
-                (class != learned.class[&row] && score > DISAGREES).then_some((row, score))
+                let disagrees = score > DISAGREES[0] && scores[learned.class[&row]] < DISAGREES[1];
+                (class != learned.class[&row] && disagrees).then_some((row, score))
             })
             .collect();
         doubtful.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -244,13 +242,6 @@ impl Snapshot {
         rng: &mut ChaCha8Rng,
     ) -> Result<Vec<(usize, Why)>> {
         let count = self.count;
-        if self.random {
-            let mut open: Vec<usize> = self.rows().filter(|&row| open[row]).collect();
-            open.shuffle(rng);
-            open.truncate(count);
-            let why = |row: usize| if self.held_out[row] { Why::Test } else { Why::Typical };
-            return Ok(open.into_iter().map(|row| (row, why(row))).collect());
-        }
         let open: Vec<bool> = self.rows().map(|row| open[row] && !self.held_out[row]).collect();
         let labelled: Vec<bool> =
             self.rows().map(|row| self.labels[row].is_some() && !self.held_out[row]).collect();

@@ -25,6 +25,5 @@ mod watch;
 
 pub(crate) use answers::{Clip, Found, Grid, Guess, Id, Offer, Query, Standing, Verdict, Why};
 pub(crate) use finish::Finished;
-pub(crate) use item::Item;
 pub(crate) use session::{Options, Session};
 pub(crate) use status::{Figure, Method, Point, Status};

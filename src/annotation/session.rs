@@ -64,8 +64,6 @@ pub(crate) struct Options {
     pub group: Option<String>,
     /// An output of a batch run, whose labels are shown as guesses.
     pub prelabels: Option<PathBuf>,
-    /// Draw the clips in random order instead of choosing them: what choosing is measured against.
-    pub random: bool,
     /// Folder that [`Session::finish`] writes the model to.
     pub model: PathBuf,
     /// Cores for features and training.
@@ -82,8 +80,6 @@ pub(crate) struct Options {
 /// what the page itself did last.
 pub(crate) struct Session {
     options: Options,
-    /// The list's folder, without links.
-    folder: PathBuf,
     state: Mutex<State>,
     /// The model is to learn anew.
     lesson: Condvar,
@@ -155,8 +151,7 @@ impl Session {
             add(item, file);
         }
         let groups = groups(&items, &book, &options)?;
-        let asked = (options.random, options.seed);
-        let mut state = State::new(items, files, (journal, book), groups, asked, options.by.clone());
+        let mut state = State::new(items, files, (journal, book), groups, options.seed, options.by.clone());
         broken.into_iter().for_each(|(clip, reason)| state.broken[clip] = Some(reason));
         for (id, guess) in prelabels {
             if let Some(&clip) = state.numbers.get(&id) {
@@ -165,7 +160,6 @@ impl Session {
         }
         Ok(Self {
             options,
-            folder,
             state: Mutex::new(state),
             lesson: Condvar::new(),
             writing: Mutex::default(),
@@ -235,7 +229,7 @@ impl Session {
             let state = self.state();
             let idle = |state: &mut State| !state.wanted && !self.is_stopped();
             let waited = self.lesson.wait_timeout_while(state, LOOK, idle);
-            let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
             if !state.wanted {
                 let file = state.journal.file();
                 drop(state);

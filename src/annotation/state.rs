@@ -69,7 +69,6 @@ pub(super) struct State {
     pub version: u64,
     /// The version at which something was last said of a clip.
     changed: Vec<u64>,
-    pub random: bool,
     pub seed: u64,
     pub by: Option<String>,
 }
@@ -89,7 +88,7 @@ impl State {
         files: Vec<PathBuf>,
         (journal, book): (Journal, Book),
         groups: Groups,
-        (random, seed): (bool, u64),
+        seed: u64,
         by: Option<String>,
     ) -> Self {
         let clips = items.len();
@@ -120,7 +119,6 @@ impl State {
             trouble: None,
             version: 1,
             changed: vec![0; clips],
-            random,
             seed,
             by,
         }
@@ -260,7 +258,7 @@ impl State {
 
     /// Has the model learn anew, where there is something new.
     pub(super) fn want_lesson(&mut self) {
-        let (events, ready) = (self.book.len(), self.ready());
+        let (events, ready) = (self.book.said(), self.ready());
         let (known_events, known_ready) = self.learned;
         let enough = known_ready + (known_ready / 20).max(4);
         self.wanted |= events != known_events || ready >= enough || (ready != known_ready && self.is_seen());
@@ -285,7 +283,7 @@ impl State {
     /// What the next lesson is of.
     pub(super) fn snapshot(&mut self) -> Snapshot {
         let ready = self.ready();
-        self.learned = (self.book.len(), ready);
+        self.learned = (self.book.said(), ready);
         self.wanted = false;
         let held = self.held_out();
         let clips: Vec<usize> = (0..self.items.len()).filter(|&clip| self.means[clip].is_some()).collect();
@@ -311,10 +309,9 @@ impl State {
             given: labelled(None) + under_way(false),
             tested: labelled(Some(true)) + under_way(true),
             count,
-            random: self.random,
             settled: self.settled || left == 0,
             wants_twins,
-            seed: self.seed.wrapping_add(self.book.len() as u64),
+            seed: self.seed.wrapping_add(self.book.said() as u64),
             clips,
         };
         if wants_twins {
@@ -329,9 +326,7 @@ impl State {
         self.groups.join(&lesson.twins);
         let held = self.held_out();
         // A twin of a learned clip is no test any more.
-        let fits = |&(clip, why): &(usize, Why)| {
-            self.random || why == Why::Check || (why == Why::Test) == held[clip]
-        };
+        let fits = |&(clip, why): &(usize, Why)| why == Why::Check || (why == Why::Test) == held[clip];
         self.round = lesson.round.into_iter().filter(fits).collect();
         self.reserve = lesson.reserve.into_iter().filter(fits).collect();
         if !lesson.guesses.is_empty() {

@@ -109,9 +109,6 @@ struct NetworkArgs {
     /// Decides what is held out for the test, and every other draw
     #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true)]
     seed: u64,
-    /// Show clips in random order instead of choosing them
-    #[arg(long, hide_short_help = true)]
-    random: bool,
     /// Where features and small copies of clips are kept [default: the user's cache folder]
     #[arg(long, value_name = "DIR", hide_short_help = true)]
     cache: Option<PathBuf>,
@@ -200,7 +197,6 @@ impl Args {
             seed: network.seed,
             group: self.group.clone(),
             prelabels: self.guesses.clone(),
-            random: network.random,
             model: self.model(),
             threads: network.threads.map_or_else(bulk::available_threads, |n| n as usize),
             timeout: network.timeout,
