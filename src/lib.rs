@@ -53,7 +53,7 @@ mod web;
 pub use candle_core::Device;
 pub use classifier::{Classifier, ClipLabels, Label, Timings};
 pub use error::{Error, Result};
-pub use video::{DecodeOptions, Frames};
+pub use video::{DecodeOptions, Frames, Span};
 
 /// The examples of the page on the library.
 #[cfg(doctest)]

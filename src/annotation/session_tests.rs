@@ -16,6 +16,7 @@ const CLASSES: usize = 5;
 fn options(folder: &Path, clips: usize, name: impl Fn(usize) -> String) -> Options {
     Options {
         clips: (0..clips).map(|i| folder.join(name(i))).collect(),
+        parts: HashMap::new(),
         output: folder.join("labels.csv"),
         labels: Vec::new(),
         backbone: "imagenet-lite0".into(),

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::files::paths;
 use crate::model::Changes;
 use crate::timeline::Segment;
+use crate::video::Span;
 
 pub use pool::{Pool, start_by};
 pub(crate) use process::{crashed, too_late};
@@ -72,6 +73,8 @@ pub enum Request {
     Strip(Clip),
     /// Decodes every picture. Answered by [`Checked`].
     Check(Clip),
+    /// Answered by how many seconds of video the container tells, if it does.
+    Length(Clip),
     /// Saves the frames that the model sees: `u8 [windows, frames, height, width, 3]`. Answered by [`Saved`].
     Frames(Clip),
     /// Saves what the CNN makes of them: `f32 [windows, T', D]`. Answered by [`Saved`].
@@ -85,32 +88,37 @@ pub enum Request {
 impl Request {
     /// Label the clip at `path`.
     pub fn label(path: &Path) -> Self {
-        Self::Label(Clip { path: path.to_owned(), to: None })
+        Self::Label(Clip { path: path.to_owned(), to: None, span: None })
     }
 
     /// Label the clip at `path`, and save its filmstrip at `strip`.
     pub fn label_with_strip(path: &Path, strip: PathBuf) -> Self {
-        Self::Label(Clip { path: path.to_owned(), to: Some(strip) })
+        Self::Label(Clip { path: path.to_owned(), to: Some(strip), span: None })
     }
 
     /// Save the filmstrip of the clip at `path`.
     pub fn strip(path: &Path, strip: PathBuf) -> Self {
-        Self::Strip(Clip { path: path.to_owned(), to: Some(strip) })
+        Self::Strip(Clip { path: path.to_owned(), to: Some(strip), span: None })
     }
 
     /// Decode the clip at `path`.
     pub fn check(path: &Path) -> Self {
-        Self::Check(Clip { path: path.to_owned(), to: None })
+        Self::Check(Clip { path: path.to_owned(), to: None, span: None })
+    }
+
+    /// Say how long the clip at `path` is.
+    pub(crate) fn length(path: &Path) -> Self {
+        Self::Length(Clip { path: path.to_owned(), to: None, span: None })
     }
 
     /// Save the frames of the clip at `path` that the model sees, bare numbers, in the file `to`.
     pub fn frames(path: &Path, to: PathBuf) -> Self {
-        Self::Frames(Clip { path: path.to_owned(), to: Some(to) })
+        Self::Frames(Clip { path: path.to_owned(), to: Some(to), span: None })
     }
 
     /// Save the features of the clip at `path`, bare numbers as this machine has them, in the file `to`.
     pub fn features(path: &Path, to: PathBuf) -> Self {
-        Self::Features(Clip { path: path.to_owned(), to: Some(to) })
+        Self::Features(Clip { path: path.to_owned(), to: Some(to), span: None })
     }
 
     /// Say what happens when in the film at `path`; `window` and `cuts` as in [`crate::timeline::Options`].
@@ -123,9 +131,17 @@ impl Request {
         Self::Preview(Preview { path: path.to_owned(), span: None, to: None })
     }
 
-    /// Save a copy of the clip at `path` for browsers in the file `to`: of its seconds `span`, else of its beginning.
-    pub(crate) fn preview(path: &Path, span: Option<[f64; 2]>, to: PathBuf) -> Self {
+    /// Save a copy of the clip at `path` for browsers in the file `to`: of its part `span`, else of its beginning.
+    pub(crate) fn preview(path: &Path, span: Option<Span>, to: PathBuf) -> Self {
         Self::Preview(Preview { path: path.to_owned(), span, to: Some(to) })
+    }
+
+    /// The same for a stretch of the clip alone, where it is about frames or features.
+    pub(crate) fn within(mut self, span: Option<Span>) -> Self {
+        if let Self::Frames(clip) | Self::Features(clip) | Self::Strip(clip) = &mut self {
+            clip.span = span;
+        }
+        self
     }
 
     fn path(&self) -> &Path {
@@ -135,6 +151,7 @@ impl Request {
             Self::Label(clip)
             | Self::Strip(clip)
             | Self::Check(clip)
+            | Self::Length(clip)
             | Self::Frames(clip)
             | Self::Features(clip) => &clip.path,
         }
@@ -148,6 +165,8 @@ pub struct Clip {
     path: PathBuf,
     /// Where to save what an answer has no room for; when labelling, a picture of some of the frames.
     to: Option<PathBuf>,
+    /// The stretch of the video that it is; all of it without one.
+    span: Option<Span>,
 }
 
 /// The film that a request is about.
@@ -164,8 +183,8 @@ pub struct Film {
 pub struct Preview {
     #[serde(with = "paths::exact")]
     path: PathBuf,
-    /// Seconds from and to, where a copy shows a part of it.
-    span: Option<[f64; 2]>,
+    /// The part of it that a copy shows.
+    span: Option<Span>,
     /// Where a copy is saved; without, it is only said whether browsers play the file itself.
     to: Option<PathBuf>,
 }

@@ -86,6 +86,7 @@ impl Worker {
             Request::Label(clip) => reply(&clip.path, || self.label(clip)),
             Request::Strip(clip) => reply(&clip.path, || self.strip(clip)),
             Request::Check(clip) => reply(&clip.path, || self.check(clip)),
+            Request::Length(clip) => reply(&clip.path, || Ok(probe(&clip.path)?.duration)),
             Request::Frames(clip) => reply(&clip.path, || self.frames(clip)),
             Request::Features(clip) => reply(&clip.path, || self.features(clip)),
             Request::Timeline(film) => reply(&film.path, || self.timeline(film)),
@@ -93,8 +94,8 @@ impl Worker {
         }
     }
 
-    fn options(&self) -> DecodeOptions {
-        DecodeOptions { threads: self.setup.threads, ..DecodeOptions::default() }
+    fn options(&self, clip: &Clip) -> DecodeOptions {
+        DecodeOptions { threads: self.setup.threads, ..DecodeOptions::of(clip.span) }
     }
 
     fn classifier(&self) -> Result<&Classifier> {
@@ -103,7 +104,7 @@ impl Worker {
 
     fn label(&self, clip: &Clip) -> Result<ClipLabels> {
         let (classifier, start) = (self.classifier()?, Instant::now());
-        let frames = classifier.frames(&clip.path, &self.options())?;
+        let frames = classifier.frames(&clip.path, &self.options(clip))?;
         let decoded = start.elapsed();
         if let Some(strip) = &clip.to {
             save_strip(&frames, strip)?;
@@ -114,26 +115,26 @@ impl Worker {
     }
 
     fn strip(&self, clip: &Clip) -> Result<()> {
-        let frames = self.classifier()?.frames(&clip.path, &self.options())?;
+        let frames = self.classifier()?.frames(&clip.path, &self.options(clip))?;
         clip.to.as_ref().map_or(Ok(()), |strip| save_strip(&frames, strip))
     }
 
     fn check(&self, clip: &Clip) -> Result<Checked> {
-        let mut walk = Walk::open(&clip.path, &Preprocess::new(64, 127.0, 128.0), &self.options())?;
+        let mut walk = Walk::open(&clip.path, &Preprocess::new(64, 127.0, 128.0), &self.options(clip))?;
         while walk.step()?.is_some() {}
         let Seen { pictures, duration, warnings } = walk.seen();
         Ok(Checked { pictures, duration_s: (duration * 1e3).round() / 1e3, warnings })
     }
 
     fn frames(&self, clip: &Clip) -> Result<Saved> {
-        let frames = self.classifier()?.frames(&clip.path, &self.options())?;
+        let frames = self.classifier()?.frames(&clip.path, &self.options(clip))?;
         let Frames { windows, per_window, height, width, .. } = frames;
         save(&frames.pixels, vec![windows, per_window, height, width, 3], frames.warnings, clip)
     }
 
     fn features(&self, clip: &Clip) -> Result<Saved> {
         let classifier = self.classifier()?;
-        let frames = classifier.frames(&clip.path, &self.options())?;
+        let frames = classifier.frames(&clip.path, &self.options(clip))?;
         let features = classifier.features(&frames)?;
         let numbers = features.flatten_all()?.to_vec1::<f32>()?;
         let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_ne_bytes()).collect();

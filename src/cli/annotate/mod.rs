@@ -1,6 +1,7 @@
 //! `classify annotate CLIPS… -o labels.csv`: labels by hand, on a page in the browser.
 
 mod browser;
+mod segments;
 mod terminal;
 
 use std::ffi::OsString;
@@ -56,6 +57,9 @@ pub(super) struct Args {
     /// Regular expression with one capture: a clip's group (its source video, camera or person)
     #[arg(long, value_name = "REGEX")]
     group: Option<String>,
+    /// Label long videos in parts of so many seconds, each on its own: the list has columns start and end
+    #[arg(long, value_name = "SECONDS", value_parser = timeout)]
+    segments: Option<Duration>,
     /// Results of `classify` on these clips (.csv, .jsonl, .parquet): its labels are shown as guesses
     #[arg(long, value_name = "FILE")]
     guesses: Option<PathBuf>,
@@ -186,8 +190,11 @@ impl Args {
         let [windows, frames, size] =
             [network.windows, network.frames, network.size].map(|n| n.map(|n| n as usize));
         let cache = network.cache.clone().or(TrainOptions::default().cache);
+        let clips = self.inputs.find(&self.clips)?.clips;
+        let parts = self.segments.map(|long| segments::parts(&clips, long.as_secs_f64(), network.timeout));
         Ok(Options {
-            clips: self.inputs.find(&self.clips)?.clips,
+            clips,
+            parts: parts.transpose()?.unwrap_or_default(),
             output: self.output.clone(),
             labels: self.labels.iter().map(|label| label.trim().to_owned()).collect(),
             backbone: network.backbone.clone(),

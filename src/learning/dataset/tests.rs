@@ -244,6 +244,42 @@ fn what_can_not_be_used_is_an_error_that_says_why() {
 }
 
 #[test]
+fn stretches_of_one_video_are_clips_of_one_group() {
+    let dir = folder(&["film.mp4", "other.mp4", "clip.mp4"].map(String::from));
+    fs::write(dir.path().join("film.mp4"), "the same").unwrap();
+    fs::write(dir.path().join("copy.mp4"), "the same").unwrap();
+    let text = "path,start,end,label\nfilm.mp4,0,2.5,run\nfilm.mp4,2.5,5,sit\nfilm.mp4,5,,run\nother.mp4,,4,sit\n\
+                copy.mp4,2.5,5,run\nclip.mp4,,,sit\nfilm.mp4,0,2.5,run\n";
+    let path = list(&dir, "list.csv", text);
+    let data = open(&path);
+    let names: Vec<&str> = data.samples.iter().map(|s| s.name.as_str()).collect();
+    let wanted = [
+        "film.mp4#t=0,2.5",
+        "film.mp4#t=2.5,5",
+        "film.mp4#t=5",
+        "other.mp4#t=0,4",
+        "copy.mp4#t=2.5,5",
+        "clip.mp4",
+    ];
+    assert_eq!(names, wanted);
+    let group = |i: usize| data.samples[i].group.as_str();
+    assert!(group(0) == group(1) && group(1) == group(2) && group(0) == group(4));
+    assert!(group(0) != group(3) && group(0) != group(5));
+    assert!(data.warnings.contains(&Warning::RepeatedRows(1)));
+    let twins = ["film.mp4#t=2.5,5", "copy.mp4#t=2.5,5"].map(String::from).to_vec();
+    assert!(data.warnings.contains(&Warning::SameClipInClasses(twins)), "{:?}", data.warnings);
+    for (row, part) in [
+        ("film.mp4,3,2,a", "line 2: its end, 2 s, is not behind its start, 3 s"),
+        ("film.mp4,x,2,a", "line 2: start is 'x'"),
+        ("film.mp4,-1,2,a", "line 2: start and end are seconds"),
+    ] {
+        let path = list(&dir, "bad.csv", &format!("path,start,end,label\n{row}\n"));
+        let error = Dataset::open(&path, &Options::default()).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
 fn a_pattern_groups_and_too_few_groups_fall_back_to_clips() {
     let names: Vec<String> =
         (0..12).flat_map(|i| [format!("a/cam{}-{i}.mp4", i % 4), format!("b/cam9-{i}.mp4")]).collect();

@@ -1,7 +1,7 @@
 //! The stages of a training run: features, heads on them, the CNN with a head.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{DType, Device, Tensor};
@@ -191,11 +191,11 @@ impl<'a> Run<'a> {
         let all: Vec<&Sample> = samples(self.data).collect();
         let count = STILLS.min(all.len());
         let picked: Vec<&Sample> = (0..count).map(|i| all[(2 * i + 1) * all.len() / (2 * count)]).collect();
-        let clips: Vec<PathBuf> = picked.iter().map(|sample| sample.path.clone()).collect();
         let classifier = Classifier::of_cnn(model, &self.options.device)?;
         let cache = self.options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
         let threads = self.options.threads;
-        let features = extract(&classifier, &clips, Look::Still, cache.as_ref(), threads, self.stop, &|_| ());
+        let features =
+            extract(&classifier, &picked, Look::Still, cache.as_ref(), threads, self.stop, &|_| ());
         let split = picked.iter().map(|sample| sample.split);
         Ok(std::iter::zip(split, features)
             .filter_map(|(split, features)| Some((split, features.ok()?)))
@@ -220,8 +220,7 @@ impl<'a> Run<'a> {
 
     /// The features of the training and validation clips by the CNN of `model`, `[windows, T', D]` each.
     fn features(&mut self, model: &ModelFolder) -> Result<Features> {
-        let clips: Vec<PathBuf> =
-            samples(self.data).chain(self.data.none.learned()).map(|s| s.path.clone()).collect();
+        let clips: Vec<&Sample> = samples(self.data).chain(self.data.none.learned()).collect();
         let classifier = Classifier::of_cnn(model, &self.options.device)?;
         let cache = self.options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
         self.observer.features(0, clips.len());
@@ -349,14 +348,13 @@ impl<'a> Run<'a> {
         frames: usize,
         size: usize,
     ) -> Result<FrameStore> {
-        let clips: Vec<PathBuf> = samples.iter().map(|sample| sample.path.clone()).collect();
         let preprocess = model.preprocess.with_size(size);
         let luma_lag = model.config.sampling.luma_lag;
         let sampling = Sampling { luma_lag, ..Sampling::spread(1, frames) };
-        self.observer.features(0, clips.len());
-        let progress = |done| self.observer.features(done, clips.len());
+        self.observer.features(0, samples.len());
+        let progress = |done| self.observer.features(done, samples.len());
         let threads = self.options.threads;
-        FrameStore::decode(&clips, sampling, &preprocess, self.checkpoints, threads, self.stop, &progress)
+        FrameStore::decode(samples, sampling, &preprocess, self.checkpoints, threads, self.stop, &progress)
     }
 
     /// CNN and head together, on frames; puts the result into `model`.
