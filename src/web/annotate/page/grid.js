@@ -42,9 +42,9 @@ export function open(found, label) {
 
 function tile(clip) {
   const made = element('button', { type: 'button', className: 'tile-of-clip', ariaPressed: 'false', title: clip.name, clip },
-    tiles.place(), element('span', { className: 'line', textContent: short(clip.name) }),
+    tiles.place(), element('span', { className: 'line', textContent: short(clip) }),
     clip.guess ? element('span', { className: 'score', textContent: whole(clip.guess.score) }) : null);
-  made.setAttribute('aria-label', 'wrong: ' + short(clip.name));
+  made.setAttribute('aria-label', 'wrong: ' + short(clip));
   made.onclick = () => {
     made.ariaPressed = String(made.ariaPressed !== 'true');
     tally();

@@ -91,7 +91,7 @@ function caption(offer) {
     by('name').textContent = by('why').textContent = '';
     return;
   }
-  by('name').textContent = short(offer.name);
+  by('name').textContent = short(offer);
   by('name').title = offer.name;
   const why = by('why');
   why.replaceChildren(offer.why === 'check' && offer.label
@@ -110,7 +110,7 @@ export function answer(verdict) {
   if (past.length > 200) past.shift();
   const text = verdict.label ?? verdict;
   outbox.post('label', { id: offer.id, verdict });
-  by('said').textContent = text + ': ' + short(offer.name);
+  by('said').textContent = text + ': ' + short(offer);
   if (verdict.label && !labels.all().includes(verdict.label)) {
     labels.set([...labels.all(), verdict.label]);
     buttons();
@@ -154,7 +154,7 @@ export async function undo() {
 
 function back(offer) {
   offers = [offer, ...offers.filter(other => other.id !== offer.id)];
-  by('said').textContent = 'undone: ' + short(offer.name);
+  by('said').textContent = 'undone: ' + short(offer);
   flash('undone');
   show();
 }
