@@ -44,6 +44,7 @@ fn in_processes(program: &Path, clips: &Arc<[PathBuf]>, settings: &Settings) -> 
         device: "cpu".into(),
         threads: settings.threads_each(clips.len()),
         top: 5,
+        training: false,
     };
     let pool = Pool::new(program, setup, Duration::from_secs(60));
     let work = clips.clone();

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::error::words;
-use crate::model::{self, KnowingConfig, ModelConfig, ModelFiles, ModelFolder, Prototypes, Scoring, Words};
+use crate::model::{
+    self, HeadConfig, KnowingConfig, ModelConfig, ModelFiles, ModelFolder, Prototypes, Scoring, Words,
+};
 use crate::networks::backbones::Backbone;
 use crate::networks::heads::{Head, MeanHead, any_window};
 use crate::video::{self, DecodeOptions, Frames, Preprocess};
@@ -131,6 +133,25 @@ impl Classifier {
             device,
             precision,
         )
+    }
+
+    /// The CNN of `folder` alone, in `f32`, for features that training reads. Some head of the right shape goes with it,
+    /// which nobody asks.
+    pub(crate) fn of_cnn(folder: &ModelFolder, device: &Device) -> Result<Self> {
+        let mut bare = folder.clone();
+        bare.config.head = HeadConfig::Mean { pool: 1 };
+        bare.config.knowing = None;
+        bare.weights.0.retain(|name, _| name.starts_with("backbone."));
+        let backbone = bare.weights.var_builder(&Device::Cpu).pp("backbone");
+        let dim = bare.config.backbone.load(backbone)?.feature_dim();
+        // A backbone that was never trained for labels has none.
+        bare.config.id2label.resize(bare.config.id2label.len().max(1), String::new());
+        let classes = bare.config.id2label.len();
+        let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu);
+        bare.weights.0.insert("head.classifier.weight".into(), zeros(&[classes, dim])?);
+        bare.weights.0.insert("head.classifier.bias".into(), zeros(&[classes])?);
+        bare.weights = bare.weights.to_device(device)?;
+        Self::new(&bare, device)
     }
 
     /// Says what happens in the clip at `path`.

@@ -33,6 +33,8 @@
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 
 mod allocator;
+#[cfg(feature = "serve")]
+mod annotation;
 mod bulk;
 mod classifier;
 #[cfg(feature = "cli")]

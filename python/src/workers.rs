@@ -165,6 +165,7 @@ impl Workers {
             device: "cpu".into(),
             threads,
             top: top.unwrap_or(usize::MAX),
+            training: false,
         };
         let name = files.name();
         let labels = files.config.id2label;

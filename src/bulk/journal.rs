@@ -124,7 +124,7 @@ pub(crate) struct Journal<R> {
 
 /// Whether this process alone writes `file` from now on. A process that is being started holds the locks of the one that
 /// starts it for a moment, so that a lock is waited for a little.
-fn lock(file: &File) -> bool {
+pub(crate) fn lock(file: &File) -> bool {
     for _ in 0..20 {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),

@@ -3,6 +3,8 @@
 //! Each subcommand is a file of its own, or a folder: to add one, write `NAME.rs` with an `Args` and its `run`, and name
 //! it in [`Command`] and in [`Cli::run`].
 
+#[cfg(feature = "serve")]
+mod annotate;
 mod batch_args;
 mod check;
 mod completions;
@@ -81,6 +83,8 @@ struct Cli {
 enum Command {
     Train(Box<train::Args>),
     Eval(eval::Args),
+    #[cfg(feature = "serve")]
+    Annotate(Box<annotate::Args>),
     #[cfg(feature = "hub")]
     Pull(pull::Args),
     #[cfg(all(feature = "serve", target_os = "linux"))]
@@ -142,6 +146,8 @@ impl Cli {
             None => self.label.run(console),
             Some(Command::Train(args)) => args.run(console),
             Some(Command::Eval(args)) => args.run(console),
+            #[cfg(feature = "serve")]
+            Some(Command::Annotate(args)) => args.run(console),
             #[cfg(feature = "hub")]
             Some(Command::Pull(args)) => args.run(console),
             #[cfg(all(feature = "serve", target_os = "linux"))]

@@ -9,6 +9,7 @@ mod cuts;
 mod exposures;
 mod format;
 pub(crate) mod overlay;
+pub(crate) mod preview;
 mod segments;
 mod shot;
 mod tracks;

@@ -35,6 +35,7 @@ pub(crate) use picture::luma;
 
 pub(crate) use ahead::ReadAhead;
 pub use preprocess::{CropSize, Preprocess, Size};
+pub(crate) use probe::ClipInfo;
 pub use probe::probe;
 pub(crate) use probe::{decodes_av1, ffmpeg_version, has_decoder};
 pub use read::read_frames;

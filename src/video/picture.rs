@@ -340,7 +340,7 @@ pub(super) fn ratio(r: ffi::AVRational) -> f64 {
 }
 
 /// The number as FFmpeg's enum, if this FFmpeg knows it.
-unsafe fn pixel_format(number: c_int) -> Option<ffi::AVPixelFormat> {
+pub(super) unsafe fn pixel_format(number: c_int) -> Option<ffi::AVPixelFormat> {
     let last = ffi::AVPixelFormat::AV_PIX_FMT_NB as c_int;
     // SAFETY: the numbers in between are all taken.
     (0..last).contains(&number).then(|| unsafe { std::mem::transmute(number) })

@@ -6,7 +6,7 @@ use ffmpeg_next::ffi;
 
 use super::Orientation;
 use super::input::{Input, codec_name};
-use super::picture::ratio;
+use super::picture::{pixel_format, ratio};
 use crate::Result;
 
 /// What a container says of its video. Nothing is decoded, so it may be wrong or missing.
@@ -16,6 +16,8 @@ pub struct ClipInfo {
     pub format: String,
     /// FFmpeg's name of the codec, as `h264`.
     pub codec: String,
+    /// FFmpeg's name of how a picture is stored, as `yuv420p`; empty where the container doesn't tell.
+    pub pixels: String,
     /// Stored pixels across, before turning.
     pub width: usize,
     /// Stored pixels down.
@@ -47,6 +49,7 @@ pub fn probe(path: &Path) -> Result<ClipInfo> {
         Ok(ClipInfo {
             format: input.format(),
             codec: codec_name(stream),
+            pixels: pixel_name(codec.format),
             width: usize::try_from(codec.width).unwrap_or(0),
             height: usize::try_from(codec.height).unwrap_or(0),
             rotation: Orientation::of_stream(stream).unwrap_or_default().degrees().0,
@@ -55,6 +58,18 @@ pub fn probe(path: &Path) -> Result<ClipInfo> {
             duration: input.duration(),
             frames: input.frame_count(),
         })
+    }
+}
+
+fn pixel_name(format: i32) -> String {
+    // SAFETY: any number may be asked about; names are static.
+    unsafe {
+        let name = pixel_format(format).map_or(std::ptr::null(), |format| ffi::av_get_pix_fmt_name(format));
+        if name.is_null() {
+            String::new()
+        } else {
+            std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned()
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! repository, embedded as [`Asset`]s; nothing is loaded from elsewhere.
 
 mod access;
+pub(crate) mod annotate;
 mod assets;
 #[cfg(target_os = "linux")]
 pub(crate) mod serve;

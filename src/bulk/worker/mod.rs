@@ -46,12 +46,23 @@ pub struct Setup {
     pub threads: usize,
     /// How many of a clip's best labels are told.
     pub top: usize,
+    /// The CNN alone and as training reads clips, for features that a training will find; at a low priority, as nobody
+    /// waits for them.
+    #[serde(default)]
+    pub training: bool,
 }
 
 impl Setup {
     /// For work that needs no model.
     pub fn without_model(threads: usize) -> Self {
-        Self { model: None, changes: Changes::default(), device: "cpu".into(), threads, top: 0 }
+        Self {
+            model: None,
+            changes: Changes::default(),
+            device: "cpu".into(),
+            threads,
+            top: 0,
+            training: false,
+        }
     }
 }
 
@@ -65,6 +76,8 @@ pub enum Request {
     Strip(Clip),
     /// Decodes every picture. Answered by [`Checked`].
     Check(Clip),
+    /// Answered by how many seconds of video the container tells, if it does.
+    Length(Clip),
     /// Saves the frames that the model sees: `u8 [windows, frames, height, width, 3]`. Answered by [`Saved`].
     Frames(Clip),
     /// Saves what the CNN makes of them: `f32 [windows, T', D]`. Answered by [`Saved`].
@@ -74,6 +87,8 @@ pub enum Request {
     /// Saves the frames that a model sees which the worker doesn't have: `u8 [windows, frames, height, width, 3]`.
     /// Answered by [`Decoded`].
     Decode(Look),
+    /// Says as what browsers play the clip, if they do, or saves a copy for them. Answered by an optional [`Kind`](crate::timeline::preview::Kind).
+    Preview(Preview),
 }
 
 impl Request {
@@ -97,6 +112,11 @@ impl Request {
         Self::Check(Clip { path: path.to_owned(), to: None, span: None })
     }
 
+    /// Say how long the clip at `path` is.
+    pub(crate) fn length(path: &Path) -> Self {
+        Self::Length(Clip { path: path.to_owned(), to: None, span: None })
+    }
+
     /// Save the frames of the clip at `path` that the model sees, bare numbers, in the file `to`.
     pub fn frames(path: &Path, to: PathBuf) -> Self {
         Self::Frames(Clip { path: path.to_owned(), to: Some(to), span: None })
@@ -112,6 +132,16 @@ impl Request {
         Self::Timeline(Film { path: path.to_owned(), window, cuts, file: None, to: None })
     }
 
+    /// Say as what browsers play the clip at `path`.
+    pub(crate) fn playable(path: &Path) -> Self {
+        Self::Preview(Preview { path: path.to_owned(), span: None, to: None })
+    }
+
+    /// Save a copy of the clip at `path` for browsers in the file `to`: of its part `span`, else of its beginning.
+    pub(crate) fn preview(path: &Path, span: Option<Span>, to: PathBuf) -> Self {
+        Self::Preview(Preview { path: path.to_owned(), span, to: Some(to) })
+    }
+
     /// The same for a stretch of the clip alone, where it is about frames or features.
     pub(crate) fn within(mut self, span: Option<Span>) -> Self {
         if let Self::Frames(clip) | Self::Features(clip) | Self::Strip(clip) = &mut self {
@@ -124,9 +154,11 @@ impl Request {
         match self {
             Self::Timeline(film) => &film.path,
             Self::Decode(look) => &look.path,
+            Self::Preview(preview) => &preview.path,
             Self::Label(clip)
             | Self::Strip(clip)
             | Self::Check(clip)
+            | Self::Length(clip)
             | Self::Frames(clip)
             | Self::Features(clip) => &clip.path,
         }
@@ -216,12 +248,23 @@ impl Decoded {
     }
 }
 
+/// The clip that a browser should play.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Preview {
+    #[serde(with = "paths::exact")]
+    path: PathBuf,
+    /// The part of it that a copy shows.
+    span: Option<Span>,
+    /// Where a copy is saved; without, it is only said whether browsers play the file itself.
+    to: Option<PathBuf>,
+}
+
 /// What was saved.
-#[derive(Debug, Serialize)]
-struct Saved {
-    shape: Vec<usize>,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Saved {
+    pub shape: Vec<usize>,
     /// What is wrong with the clip.
-    warnings: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 /// A film's segments.

@@ -10,12 +10,13 @@ use std::time::Instant;
 use candle_core::Device;
 use serde::Serialize;
 
-use super::{Checked, Clip, Decoded, Film, Look, Request, Saved, Setup, Watched};
+use super::{Checked, Clip, Decoded, Film, Look, Preview, Request, Saved, Setup, Watched};
 use crate::error::guard;
 use crate::model::ModelFiles;
 use crate::output::pages::Filmstrip;
+use crate::timeline::preview::{self, Kind};
 use crate::timeline::{self, TimelineFormat, Told};
-use crate::video::{DecodeOptions, Frames, Preprocess, Seen, Walk, read_frames};
+use crate::video::{DecodeOptions, Frames, Preprocess, Seen, Walk, probe, read_frames};
 use crate::{Classifier, ClipLabels, Error, Result, allocator, files};
 
 /// Answers requests on the standard input until it ends.
@@ -26,6 +27,9 @@ pub fn serve() -> ExitCode {
     let Some(setup) = lines.recv().ok().and_then(|line| serde_json::from_str::<Setup>(&line).ok()) else {
         return ExitCode::from(2);
     };
+    if setup.training {
+        step_back();
+    }
     // The kernels split their work over the pool that they are called in.
     let pool = match rayon::ThreadPoolBuilder::new().num_threads(setup.threads).build() {
         Ok(pool) => pool,
@@ -60,6 +64,11 @@ struct Worker {
 impl Worker {
     fn load(setup: Setup) -> Result<Self> {
         let classifier = match &setup.model {
+            Some(model) if setup.training => {
+                let mut folder = ModelFiles::named(model)?.changed(&setup.changes).load(&Device::Cpu)?;
+                folder.keep_backbone();
+                Some(Classifier::of_cnn(&folder, &Device::Cpu)?)
+            }
             Some(model) => {
                 let device = match setup.device.as_str() {
                     "cuda" => Device::new_cuda(0)?,
@@ -78,10 +87,12 @@ impl Worker {
             Request::Label(clip) => reply(&clip.path, || self.label(clip)),
             Request::Strip(clip) => reply(&clip.path, || self.strip(clip)),
             Request::Check(clip) => reply(&clip.path, || self.check(clip)),
+            Request::Length(clip) => reply(&clip.path, || Ok(probe(&clip.path)?.duration)),
             Request::Frames(clip) => reply(&clip.path, || self.frames(clip)),
             Request::Features(clip) => reply(&clip.path, || self.features(clip)),
             Request::Timeline(film) => reply(&film.path, || self.timeline(film)),
             Request::Decode(look) => reply(&look.path, || decode(look)),
+            Request::Preview(preview) => reply(&preview.path, || self.preview(preview)),
         }
     }
 
@@ -153,6 +164,13 @@ impl Worker {
         })?;
         Ok(Watched { segments, duration_s: seen.duration, warnings: seen.warnings })
     }
+
+    fn preview(&self, Preview { path, span, to }: &Preview) -> Result<Option<Kind>> {
+        match to {
+            Some(to) => preview::copy(path, *span, to, self.setup.threads).map(Some),
+            None => Ok(preview::playable(path, &probe(path)?)),
+        }
+    }
 }
 
 fn decode(look: &Look) -> Result<Decoded> {
@@ -208,6 +226,15 @@ fn read_lines() -> Receiver<String> {
         std::process::exit(0);
     });
     lines
+}
+
+/// Lets whatever else wants the processor go first; threads that start from here on do the same.
+fn step_back() {
+    #[cfg(unix)]
+    // SAFETY: a plain setting of this process.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, 15);
+    }
 }
 
 /// Ctrl-C goes to the whole group of processes: the owner decides what it means. A clip that takes

@@ -50,6 +50,7 @@ impl Job<'_> {
             device: if model.device == DeviceName::Cuda { "cuda" } else { "cpu" }.into(),
             threads: self.settings.threads_each(self.clips.len()),
             top,
+            training: false,
         };
         Ok(Arc::new(Pool::of_this_program(setup, self.args.batch.timeout)?))
     }

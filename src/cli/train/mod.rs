@@ -8,7 +8,7 @@ mod learning;
 mod network;
 mod preset;
 mod progress;
-mod values;
+pub(super) mod values;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;

@@ -2,7 +2,7 @@
 
 use clap::builder::RangedU64ValueParser;
 
-pub(super) fn count(most: u64) -> RangedU64ValueParser {
+pub(in crate::cli) fn count(most: u64) -> RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=most)
 }
 

@@ -50,10 +50,7 @@ pub(super) fn of_rows(
     warnings: &mut Vec<Warning>,
 ) -> Result<(Grouping, Vec<String>)> {
     let pattern = pattern.map(compile).transpose()?;
-    let captured = |regex: &Regex, row: &Row| {
-        let found = regex.captures(&row.name)?;
-        Some(found.get(1)?.as_str().to_owned())
-    };
+    let captured = |regex: &Regex, row: &Row| captured(regex, &row.name);
     let (grouping, found): (_, Vec<Option<String>>) = if rows.iter().any(|r| r.group.is_some()) {
         if pattern.is_some() {
             warnings.push(Warning::PatternUnused);
@@ -76,6 +73,30 @@ pub(super) fn of_rows(
     };
     let own = |(group, row): (Option<String>, &Row)| group.unwrap_or_else(|| row.name.clone());
     Ok((grouping, found.into_iter().zip(rows).map(own).collect()))
+}
+
+/// The groups that the clips' own names tell, by `pattern` or as UCF-101 names its clips, and where they come from.
+///
+/// # Errors
+/// [`Error::Usage`] for a bad pattern.
+pub(crate) fn of_names<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+    pattern: Option<&str>,
+) -> Result<(Grouping, Vec<Option<String>>)> {
+    let pattern = pattern.map(compile).transpose()?;
+    let regex = pattern.as_ref().unwrap_or(&UCF_GROUP);
+    let groups: Vec<_> = names.into_iter().map(|name| captured(regex, name)).collect();
+    let grouping = match (&pattern, groups.iter().any(Option::is_some)) {
+        (Some(_), _) => Grouping::Pattern,
+        (None, true) => Grouping::Name,
+        (None, false) => Grouping::Clip,
+    };
+    Ok((grouping, groups))
+}
+
+/// What the capture of `regex` finds in `name`.
+fn captured(regex: &Regex, name: &str) -> Option<String> {
+    Some(regex.captures(name)?.get(1)?.as_str().to_owned())
 }
 
 fn compile(pattern: &str) -> Result<Regex> {

@@ -24,6 +24,7 @@ use crate::video::Span;
 use crate::{Error, Result};
 
 pub use groups::Grouping;
+pub(crate) use groups::of_names;
 pub use none::{NONE, NoneClips};
 pub use split::{Cut, Split};
 pub use task::Task;
@@ -139,13 +140,22 @@ pub struct Dataset {
 
 /// A labelled clip as a list or folder states it.
 #[derive(Debug, Default)]
-struct Row {
-    path: PathBuf,
-    name: String,
-    span: Option<Span>,
-    labels: Vec<String>,
-    split: Option<Split>,
-    group: Option<String>,
+pub(crate) struct Row {
+    pub path: PathBuf,
+    pub name: String,
+    pub span: Option<Span>,
+    pub labels: Vec<String>,
+    pub split: Option<Split>,
+    pub group: Option<String>,
+}
+
+/// The rows of the list at `path` as they stand there, and what they ask of a clip.
+///
+/// # Errors
+/// As [`Dataset::open`]'s, for a list of no known form.
+pub(crate) fn read_list(path: &Path) -> Result<(Vec<Row>, Task)> {
+    let (rows, _, task) = list::read(path)?;
+    Ok((rows, task))
 }
 
 impl Dataset {

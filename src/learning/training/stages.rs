@@ -193,7 +193,7 @@ impl<'a> Run<'a> {
         let count = STILLS.min(all.len());
         let picked: Vec<usize> = (0..count).map(|i| (2 * i + 1) * all.len() / (2 * count)).collect();
         let clips: Vec<&Sample> = picked.iter().map(|&clip| all[clip]).collect();
-        let classifier = cnn_alone(model, &self.options.device)?;
+        let classifier = Classifier::of_cnn(model, &self.options.device)?;
         let cache = self.options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
         let threads = self.options.threads;
         let features = extract(&classifier, &clips, Look::Still, cache.as_ref(), threads, self.stop, &|_| ());
@@ -223,7 +223,7 @@ impl<'a> Run<'a> {
     /// The features of the training and validation clips by the CNN of `model`, `[windows, T', D]` each.
     fn features(&mut self, model: &ModelFolder) -> Result<Features> {
         let clips: Vec<&Sample> = samples(self.data).chain(self.data.none.learned()).collect();
-        let classifier = cnn_alone(model, &self.options.device)?;
+        let classifier = Classifier::of_cnn(model, &self.options.device)?;
         let cache = self.options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
         self.observer.features(0, clips.len());
         let progress = |done| self.observer.features(done, clips.len());
@@ -406,19 +406,6 @@ impl<'a> Run<'a> {
         model.weights.0.extend(best.to_device(&Device::Cpu)?.0);
         Ok(())
     }
-}
-
-/// The CNN of `model`, for its features; with some head of the right shape, which nobody asks.
-fn cnn_alone(model: &ModelFolder, device: &Device) -> Result<Classifier> {
-    let mut bare = model.clone();
-    bare.config.head = HeadConfig::Mean { pool: 1 };
-    bare.weights.0.retain(|name, _| name.starts_with("backbone."));
-    let weights = bare.weights.var_builder(&Device::Cpu);
-    let dim = bare.config.backbone.load(weights.pp("backbone"))?.feature_dim();
-    let classes = bare.config.id2label.len();
-    bare.weights.0.extend(init_head(&bare.config.head, dim, classes, 0, &Device::Cpu)?.0);
-    bare.weights = bare.weights.to_device(device)?;
-    Classifier::new(&bare, device)
 }
 
 /// Whether the head learned in the end validated better than the one that the CNN was tuned with, if any: by

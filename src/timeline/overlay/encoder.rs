@@ -25,7 +25,7 @@ pub(crate) fn encoders() -> Vec<&'static str> {
     all.filter(|name| encoder::find_by_name(name).is_some()).collect()
 }
 
-pub(super) struct Encoder {
+pub(in crate::timeline) struct Encoder {
     output: context::Output,
     encoder: encoder::Video,
     scaler: scaling::Context,
@@ -39,7 +39,7 @@ pub(super) struct Encoder {
 
 impl Encoder {
     /// Starts the file `path`, whose ending names the container.
-    pub(super) fn open(
+    pub(in crate::timeline) fn open(
         path: &Path,
         (width, height): (u32, u32),
         fps: Option<f64>,
@@ -111,7 +111,7 @@ impl Encoder {
     }
 
     /// The next picture, `u8 [height, width, 3]`.
-    pub(super) fn picture(&mut self, rgb: &[u8], shown: Shown) -> Result<(), Error> {
+    pub(in crate::timeline) fn picture(&mut self, rgb: &[u8], shown: Shown) -> Result<(), Error> {
         let row = self.rgb.width() as usize * 3;
         let stride = self.rgb.stride(0);
         for (from, to) in rgb.chunks_exact(row).zip(self.rgb.data_mut(0).chunks_mut(stride)) {
@@ -162,7 +162,7 @@ impl Encoder {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<(), Error> {
+    pub(in crate::timeline) fn finish(mut self) -> Result<(), Error> {
         self.encoder.send_eof()?;
         self.write()?;
         self.output.write_trailer()

@@ -10,7 +10,7 @@ use crate::timeline::Segment;
 use crate::video::{CropSize, DecodeOptions, Preprocess, Shown, Size, Walk, probe};
 use crate::{Error, Result};
 
-use encoder::Encoder;
+pub(super) use encoder::Encoder;
 pub(crate) use encoder::encoders;
 use sound::Sound;
 

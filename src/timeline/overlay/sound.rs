@@ -5,7 +5,7 @@ use std::path::Path;
 use ffmpeg_next::format::{self, context};
 use ffmpeg_next::{Packet, Rational, codec, media};
 
-pub(super) struct Sound {
+pub(in crate::timeline) struct Sound {
     input: context::Input,
     stream: usize,
     time_base: Rational,

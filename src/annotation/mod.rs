@@ -1,0 +1,29 @@
+//! Clips without labels become a labelled list: which clip a person should see next, what was said of it, and a model
+//! that learns along.
+//!
+//! A [`Session`] is all of it but the page. Worker processes compute the clips' features (`watch.rs`); between two rounds
+//! a linear head learns from the answers and chooses the next clips (`lesson.rs`, with `linear.rs` and `choice.rs`); every
+//! answer is in a journal beside the list (`journal.rs`, added up in `book.rs`) before it counts, and the list itself
+//! (`list.rs`) is what `classify train` reads. Nothing that a person waits for waits for features or for learning.
+
+mod answers;
+mod book;
+mod choice;
+mod finish;
+mod groups;
+mod item;
+mod journal;
+mod lesson;
+mod linear;
+mod list;
+#[cfg(test)]
+mod made_up;
+mod session;
+mod state;
+mod status;
+mod watch;
+
+pub(crate) use answers::{Clip, Found, Grid, Guess, Id, Offer, Query, Standing, Verdict, Why};
+pub(crate) use finish::Finished;
+pub(crate) use session::{Options, Session};
+pub(crate) use status::{Figure, Method, Point, Status};

@@ -1,0 +1,74 @@
+//! How far a session is, and how good its model.
+
+use serde::Serialize;
+
+/// What a figure was measured on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Method {
+    /// Clips drawn at random that the model never learns.
+    HeldOut,
+    /// Each group of learned clips by a model of the others: as these clips were chosen, not drawn, the figure says how
+    /// hard they are rather than how good the model is on the rest.
+    CrossValidated,
+}
+
+/// How often the model is right.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Figure {
+    /// Share, 0 to 1.
+    pub value: f64,
+    /// Wilson's 95 % interval of it.
+    pub interval: [f64; 2],
+    /// Of how many clips.
+    pub clips: usize,
+    pub method: Method,
+    /// What it is worth, as a sentence.
+    pub worth: String,
+}
+
+/// A point of the curve.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Point {
+    /// Labels given until then, held-out ones among them.
+    pub labels: usize,
+    pub accuracy: f64,
+    pub interval: [f64; 2],
+    pub method: Method,
+}
+
+/// How far a session is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Status {
+    /// Grows with whatever changes: labels, features, the model.
+    pub version: u64,
+    /// Clips in all.
+    pub total: usize,
+    /// Clips that have their features.
+    pub ready: usize,
+    /// Clips a second that get them now; none where all are done.
+    pub rate: Option<f64>,
+    /// Why features stopped being computed, where they did.
+    pub trouble: Option<String>,
+    pub labelled: usize,
+    /// Of these, for the test alone.
+    pub held_out: usize,
+    pub skipped: usize,
+    pub broken: usize,
+    /// Labels in the order in which they came up, and how many clips have each.
+    pub labels: Vec<(String, usize)>,
+    /// The round under way, counted from 1.
+    pub round: usize,
+    /// Answers that are still missing in it.
+    pub left_in_round: usize,
+    /// How good the model is on clips that it doesn't know.
+    pub accuracy: Option<Figure>,
+    /// How that went.
+    pub curve: Vec<Point>,
+    /// What to do next, where there is something to say: such as that more labels no longer help.
+    pub advice: Option<String>,
+    /// How clips are kept together, as a sentence.
+    pub grouping: String,
+    /// Whether a model is being trained just now.
+    pub training: bool,
+}

@@ -1,0 +1,239 @@
+//! `classify annotate CLIPS… -o labels.csv`: labels by hand, on a page in the browser.
+
+mod browser;
+mod segments;
+mod terminal;
+
+use std::ffi::OsString;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::annotation::{Options, Session};
+use crate::learning::FeatureCache;
+use crate::learning::training::TrainOptions;
+use crate::model::Changes;
+use crate::web::annotate::{Desk, Finish, Finishing, Media, router};
+use crate::web::{Access, Server, Token};
+use crate::{Error, Result, allocator, bulk};
+
+use super::batch_args::{InputArgs, timeout};
+use super::console::Verbosity;
+use super::sink::say;
+use super::train::values::count;
+use super::{Console, Status, interrupt, shell};
+use terminal::Terminal;
+
+/// How often the terminal looks how far it is.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How long requests that are under way at the end may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Label clips by hand, one key a clip, while a model learns along
+///
+/// Opens a page in the browser that shows one clip after the other: first typical ones, then those that the model can't
+/// tell. Every answer is kept at once; the same command goes on where it was ended. Finish, or Ctrl-C, writes the list,
+/// which `classify train` reads, and a model of it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Clips, folders of clips, or patterns
+    #[arg(value_name = "CLIP", required_unless_present = "list")]
+    clips: Vec<PathBuf>,
+    /// The labelled list, CSV: path,label,split,group. Rows that are there are taken up
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Labels that are offered from the start; others can be typed at any time
+    #[arg(short, long, value_name = "A,B,…", value_delimiter = ',')]
+    labels: Vec<String>,
+    /// Folder to write the model to [default: beside the list, named after it: labels-model]
+    #[arg(long, value_name = "MODEL_DIR")]
+    model: Option<PathBuf>,
+    /// Who labels, for the journal beside the list
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    /// Regular expression with one capture: a clip's group (its source video, camera or person)
+    #[arg(long, value_name = "REGEX")]
+    group: Option<String>,
+    /// Label long videos in parts of so many seconds, each on its own: the list has columns start and end
+    #[arg(long, value_name = "SECONDS", value_parser = timeout)]
+    segments: Option<Duration>,
+    /// Results of `classify` on these clips (.csv, .jsonl, .parquet): its labels are shown as guesses
+    #[arg(long, value_name = "FILE")]
+    guesses: Option<PathBuf>,
+    #[command(flatten)]
+    page: PageArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    inputs: InputArgs,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Page")]
+struct PageArgs {
+    /// Port of this machine that the page is at [default: a free one]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    port: u16,
+    /// Open no browser: the address is printed
+    #[arg(long)]
+    no_open: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Network")]
+struct NetworkArgs {
+    /// Model whose CNN looks at the clips: a name or a folder
+    #[arg(long, value_name = "NAME|DIR", default_value = "kinetics400-i3d")]
+    backbone: String,
+    /// Windows to look at in a clip [default: the backbone's]
+    #[arg(long, value_name = "N", value_parser = count(1000), hide_short_help = true)]
+    windows: Option<u64>,
+    /// Frames to look at in each window of a clip [default: the backbone's]
+    #[arg(long, value_name = "N", value_parser = count(10_000), hide_short_help = true)]
+    frames: Option<u64>,
+    /// Width and height of the frames in pixels [default: the backbone's]
+    #[arg(
+        long,
+        value_name = "PX",
+        value_parser = clap::value_parser!(u64).range(16..=4096),
+        hide_short_help = true
+    )]
+    size: Option<u64>,
+    /// Cores to use [default: all]
+    #[arg(long, value_name = "N", value_parser = count(1024))]
+    threads: Option<u64>,
+    /// Give up on a clip after so long
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = timeout, hide_short_help = true)]
+    timeout: Duration,
+    /// Decides what is held out for the test, and every other draw
+    #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true)]
+    seed: u64,
+    /// Where features and small copies of clips are kept [default: the user's cache folder]
+    #[arg(long, value_name = "DIR", hide_short_help = true)]
+    cache: Option<PathBuf>,
+    /// Keep no features and no copies
+    #[arg(long, conflicts_with = "cache", hide_short_help = true)]
+    no_cache: bool,
+}
+
+impl Args {
+    /// Serve the page until Ctrl-C, then write the list and the model.
+    pub(super) fn run(self, console: &Console) -> Result<Status> {
+        allocator::keep_for_training();
+        console.set_verbosity(self.verbosity);
+        let interrupted = interrupt::flag();
+        let server = Server::bind(Ipv4Addr::LOCALHOST.into(), self.page.port)?;
+        let background = Arc::new(AtomicBool::new(false));
+        let session = Session::open(self.options(background.clone())?)?;
+        let media = Arc::new(Media::new(self.copies(), self.network.timeout)?);
+        let finish = Arc::new(Finish::new(shell::line(shell::typed()), self.rest()));
+        let desk = Desk { session: session.clone(), media, finish: finish.clone() };
+        let token = Token::random()?;
+        let address = format!("http://{}/?token={}", server.address(), token.reveal());
+        let access = Access { token: Some(token), open: &[] };
+        let closed = Arc::new(AtomicBool::new(false));
+        let end = closed.clone();
+        let page = std::thread::spawn(move || server.run(router(desk), access, end, PATIENCE));
+        say(&address)?;
+        if !self.page.no_open && !browser::open(&address) {
+            console.note("open this address in a browser of this machine");
+        }
+        let mut terminal = Terminal::new(console, &session.status());
+        while !interrupted.load(Ordering::Relaxed) && !page.is_finished() {
+            std::thread::sleep(LOOK);
+            terminal.tell(&session.status(), &finish.state());
+        }
+        console.end_progress();
+        let status = self.end(&session, &finish, console);
+        background.store(true, Ordering::Relaxed);
+        closed.store(true, Ordering::Relaxed);
+        match page.join() {
+            Ok(ended) => ended?,
+            Err(_) => return Err(Error::Usage("the page stopped by a mistake of this program".into())),
+        }
+        status
+    }
+
+    /// The list and the model of what was said.
+    fn end(&self, session: &Session, finish: &Finish, console: &Console) -> Result<Status> {
+        let labelled = session.status().labelled;
+        session.save()?;
+        console.note(format!("{}: {labelled} clips labelled", self.output.display()));
+        if labelled == 0 {
+            return Ok(Status::Done);
+        }
+        console.note("making the model; Ctrl-C again ends at once, and nothing that was said is lost");
+        match finish.run(session) {
+            Finishing::Done(done) => {
+                for warning in &done.finished.warnings {
+                    console.warning(warning);
+                }
+                let folder = done.finished.folder.display();
+                say(&format!(
+                    "{}\nmodel: {folder}\nlabel the rest: {}",
+                    done.finished.summary, done.command
+                ))?;
+            }
+            Finishing::Failed { reason } => console.warning(format!("no model was made: {reason}")),
+            Finishing::Idle | Finishing::Running { .. } => (),
+        }
+        Ok(Status::Done)
+    }
+
+    fn options(&self, stop: Arc<AtomicBool>) -> Result<Options> {
+        let network = &self.network;
+        let [windows, frames, size] =
+            [network.windows, network.frames, network.size].map(|n| n.map(|n| n as usize));
+        let cache = network.cache.clone().or(TrainOptions::default().cache);
+        let clips = self.inputs.find(&self.clips)?.clips;
+        let parts = self.segments.map(|long| segments::parts(&clips, long.as_secs_f64(), network.timeout));
+        Ok(Options {
+            clips,
+            parts: parts.transpose()?.unwrap_or_default(),
+            output: self.output.clone(),
+            labels: self.labels.iter().map(|label| label.trim().to_owned()).collect(),
+            backbone: network.backbone.clone(),
+            changes: Changes { windows, frames, size, ..Changes::default() },
+            cache: cache.filter(|_| !network.no_cache),
+            by: self.by.clone(),
+            seed: network.seed,
+            group: self.group.clone(),
+            prelabels: self.guesses.clone(),
+            model: self.model(),
+            threads: network.threads.map_or_else(bulk::available_threads, |n| n as usize),
+            timeout: network.timeout,
+            stop,
+        })
+    }
+
+    fn model(&self) -> PathBuf {
+        self.model.clone().unwrap_or_else(|| {
+            let name = self.output.file_stem().unwrap_or_default().to_string_lossy();
+            self.output.with_file_name(format!("{name}-model"))
+        })
+    }
+
+    /// Where copies of clips for the browser are kept.
+    fn copies(&self) -> Option<PathBuf> {
+        let network = &self.network;
+        match &network.cache {
+            _ if network.no_cache => None,
+            Some(folder) => Some(folder.join("previews")),
+            None => Some(FeatureCache::default_folder()?.with_file_name("previews")),
+        }
+    }
+
+    /// The command that labels all these clips with the model.
+    fn rest(&self) -> String {
+        let results = self.output.with_file_name("results.csv");
+        let words = [Path::new("classify")].into_iter().chain(self.clips.iter().map(PathBuf::as_path));
+        let model = self.model();
+        let options = [Path::new("--model"), &model, Path::new("-o"), &results];
+        shell::line(words.chain(options).map(OsString::from))
+    }
+}

@@ -1,0 +1,68 @@
+//! What the page says.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use tokio::task::block_in_place;
+
+use super::Desk;
+use super::refusal::Refusal;
+use crate::annotation::{Id, Verdict};
+
+type Answer<T = ()> = Result<Json<T>, Refusal>;
+
+#[derive(Deserialize)]
+pub(super) struct Labelled {
+    id: Id,
+    verdict: Verdict,
+    reader: String,
+}
+
+/// `POST /api/label {"id": ID, "verdict": {"label": "…"} | "skip" | "broken", "reader": PAGE}`
+pub(super) async fn label(State(desk): State<Desk>, Json(said): Json<Labelled>) -> Answer {
+    block_in_place(|| desk.session.label(said.id, said.verdict, &said.reader))?;
+    Ok(Json(()))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Undone {
+    reader: String,
+}
+
+/// `POST /api/undo {"reader": PAGE}`: the clips that it was about.
+pub(super) async fn undo(State(desk): State<Desk>, Json(said): Json<Undone>) -> Answer<Vec<Id>> {
+    Ok(Json(block_in_place(|| desk.session.undo(&said.reader))?))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Confirmed {
+    label: String,
+    right: Vec<Id>,
+    wrong: Vec<Id>,
+    reader: String,
+}
+
+/// `POST /api/grid {"label": "…", "right": [ID, …], "wrong": [ID, …], "reader": PAGE}`
+pub(super) async fn grid(State(desk): State<Desk>, Json(said): Json<Confirmed>) -> Answer {
+    block_in_place(|| desk.session.confirm(&said.label, &said.right, &said.wrong, &said.reader))?;
+    Ok(Json(()))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Renamed {
+    from: String,
+    to: String,
+    reader: String,
+}
+
+/// `POST /api/rename {"from": "…", "to": "…", "reader": PAGE}`
+pub(super) async fn rename(State(desk): State<Desk>, Json(said): Json<Renamed>) -> Answer {
+    block_in_place(|| desk.session.rename(&said.from, &said.to, &said.reader))?;
+    Ok(Json(()))
+}
+
+/// `POST /api/finish {}`: begins, unless it is under way; `GET /api/status` tells the end.
+pub(super) async fn finish(State(desk): State<Desk>, Json(_): Json<serde_json::Value>) -> Answer {
+    std::thread::spawn(move || desk.finish.run(&desk.session));
+    Ok(Json(()))
+}

@@ -1,0 +1,108 @@
+//! From labels to a model, asked for by the page or by Ctrl-C.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+use crate::annotation::{Finished, Session};
+use crate::learning::training::{Epoch, Observer, Pace};
+
+/// How far that is.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub(crate) enum Finishing {
+    /// Nobody has asked yet.
+    Idle,
+    Running {
+        /// What is being done.
+        doing: String,
+        /// How much of that is done, 0 to 1.
+        share: f64,
+    },
+    Done(Done),
+    Failed {
+        reason: String,
+    },
+}
+
+/// A model, and what it is for.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Done {
+    #[serde(flatten)]
+    pub finished: Finished,
+    /// Labels all the clips.
+    pub command: String,
+}
+
+/// The end of a session: it can be come to several times.
+pub(crate) struct Finish {
+    /// What the model's card says it was made by.
+    command: String,
+    /// The command that labels all clips.
+    rest: String,
+    state: Mutex<Finishing>,
+    /// The session's version that the last model was made of.
+    version: Mutex<Option<u64>>,
+    /// Held while a model is being made.
+    turn: Mutex<()>,
+}
+
+impl Finish {
+    pub(crate) fn new(command: String, rest: String) -> Self {
+        let state = Mutex::new(Finishing::Idle);
+        Self { command, rest, state, version: Mutex::new(None), turn: Mutex::new(()) }
+    }
+
+    pub(crate) fn state(&self) -> Finishing {
+        lock(&self.state).clone()
+    }
+
+    /// Writes the list and the model, after one that is being made already. Where nothing was said since the last, that one
+    /// stands. How it ended.
+    pub(crate) fn run(&self, session: &Session) -> Finishing {
+        let _turn = lock(&self.turn);
+        if let (Finishing::Done(_), Some(version)) = (self.state(), *lock(&self.version))
+            && session.changes(version).is_empty()
+        {
+            return self.state();
+        }
+        self.set(Finishing::Running { doing: "writing the list".into(), share: 0.0 });
+        let version = session.status().version;
+        // Whoever wants it to end ends the program.
+        let stop = AtomicBool::new(false);
+        let end = match session.finish(&self.command, &stop, self) {
+            Ok(finished) => {
+                *lock(&self.version) = Some(version);
+                Finishing::Done(Done { finished, command: self.rest.clone() })
+            }
+            Err(error) => Finishing::Failed { reason: error.to_string() },
+        };
+        self.set(end.clone());
+        end
+    }
+
+    fn set(&self, state: Finishing) {
+        *lock(&self.state) = state;
+    }
+}
+
+impl Observer for Finish {
+    fn features(&self, done: usize, total: usize) {
+        let share = done as f64 / total.max(1) as f64;
+        self.set(Finishing::Running { doing: "looking at the labelled clips".into(), share });
+    }
+
+    fn step(&self, stage: &str, pace: Pace, _loss: f64) {
+        let Pace { epoch, epochs, step, steps, .. } = pace;
+        let done = (epoch - 1) as f64 + step as f64 / steps.max(1) as f64;
+        let doing = format!("training ({stage})");
+        self.set(Finishing::Running { doing, share: (done / epochs.max(1) as f64).min(1.0) });
+    }
+
+    fn epoch(&self, _row: &Epoch) {}
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,105 @@
+// Clips, loaded once and ready before they are shown.
+
+// Bytes up to which a clip is held in memory; a longer one is read from the program as it plays.
+const LARGE = 32 << 20;
+
+// Clips that are kept.
+const KEPT = 40;
+
+const loaded = new Map();
+
+// What to play of a clip: { kind: 'video' | 'picture' | 'broken', url, part, reason }.
+export function load(clip, wish = '') {
+  const key = clip.id + wish;
+  let found = loaded.get(key);
+  loaded.delete(key);
+  found ||= fetched(clip, wish).catch(error => {
+    // Perhaps the program is only being started anew.
+    loaded.delete(key);
+    return { kind: 'broken', reason: error.message };
+  });
+  loaded.set(key, found);
+  if (loaded.size > KEPT) {
+    const [oldest, old] = loaded.entries().next().value;
+    loaded.delete(oldest);
+    old.then(({ url }) => { if (url?.startsWith('blob:')) setTimeout(() => URL.revokeObjectURL(url), 60_000); });
+  }
+  return found;
+}
+
+async function fetched(clip, wish) {
+  const address = '/clip/' + clip.id + wish;
+  const stop = new AbortController();
+  const answer = await fetch(address, { signal: stop.signal });
+  if (!answer.ok) {
+    const text = await answer.text();
+    let reason = text;
+    try { reason = JSON.parse(text).error; } catch { /* not from the program itself */ }
+    return { kind: 'broken', reason };
+  }
+  const kind = answer.headers.get('content-type').startsWith('image/') ? 'picture' : 'video';
+  const part = answer.headers.get('x-copied') ? null : clip.span;
+  if (Number(answer.headers.get('content-length')) > LARGE) {
+    stop.abort();
+    return { kind, part, url: address };
+  }
+  return { kind, part, url: URL.createObjectURL(await answer.blob()) };
+}
+
+// Puts a clip into a place that has a video, a picture and a line of text. Whether it can be watched.
+export async function put(place, clip, wish = '') {
+  const [video, picture, text] = place.children;
+  if (place.dataset.clip !== clip.id) {
+    video.pause();
+    video.hidden = picture.hidden = text.hidden = true;
+  }
+  place.dataset.clip = clip.id;
+  const patience = setTimeout(() => {
+    if (place.dataset.clip === clip.id) tell(text, 'A moment: the clip is being made ready for the browser …');
+  }, 700);
+  const found = await load(clip, wish);
+  clearTimeout(patience);
+  if (place.dataset.clip !== clip.id) return false;
+  video.hidden = found.kind !== 'video';
+  picture.hidden = found.kind !== 'picture';
+  tell(text, found.kind === 'broken' ? 'This clip can\u2019t be shown: ' + found.reason : '');
+  if (found.kind === 'picture') picture.src = found.url;
+  if (found.kind !== 'video') {
+    empty(video);
+    return found.kind !== 'broken';
+  }
+  const part = found.part;
+  video.onerror = () => {
+    if (!video.getAttribute('src') || place.dataset.clip !== clip.id) return;
+    if (wish.includes('copy')) tell(text, 'This clip can\u2019t be shown: the browser doesn\u2019t play it');
+    else put(place, clip, wish ? wish + '&copy=true' : '?copy=true');
+  };
+  video.ontimeupdate = part && (() => {
+    if (video.currentTime >= part[1] - 0.03 || video.currentTime < part[0] - 0.5) {
+      video.currentTime = part[0];
+      if (!paused) video.play().catch(() => {});
+    }
+  });
+  video.src = found.url + (part ? '#t=' + part.join() : '');
+  return true;
+}
+
+export function empty(video) {
+  if (!video.getAttribute('src')) return;
+  video.removeAttribute('src');
+  video.load();
+}
+
+function tell(place, text) {
+  place.hidden = !text;
+  place.textContent = text;
+}
+
+// Whether the person wants nothing to move.
+export let paused = false;
+
+export function pause(wanted) { paused = wanted; }
+
+export function play(video) {
+  if (!paused && video.getAttribute('src')) video.play().catch(() => {});
+}
