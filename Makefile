@@ -39,9 +39,10 @@ test-cluster:
 	scripts/packages.sh cluster
 	scripts/cluster.sh
 
-# Pages in a browser.
-test-web: test-packages
-	cargo test --release --locked --test annotate -- --nocapture
+# Pages in a browser, which is installed.
+test-web:
+	scripts/packages.sh web
+	cargo test --release --locked --test annotate --test serve -- --nocapture
 
 test-reference:
 	tests/reference/transformers/check.sh $(CARGO_TARGET_DIR)/reference-venv
