@@ -150,6 +150,7 @@ impl Engine {
             device: "cpu".into(),
             threads: self.threads,
             top: 0,
+            training: false,
         };
         let worker = Pool::of_this_program(setup, self.film_timeout);
         let worker = worker.map_err(|error| Refusal::ours(error.reason()))?;
