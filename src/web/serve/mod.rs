@@ -182,7 +182,7 @@ async fn observe(State(shared): State<Arc<Shared>>, request: Request, next: Next
     let start = Instant::now();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let what = format!("{} {}", request.method(), request.uri().path());
-    let response = next.run(request.map(Patient::new)).await;
+    let response = next.run(request.map(Patient::wrap)).await;
     let (status, took) = (response.status(), start.elapsed());
     shared.metrics.answered(route.as_ref(), status, took);
     (shared.log)(format!("{what}: {} in {} ms", status.as_u16(), took.as_millis()));

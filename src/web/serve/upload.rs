@@ -136,7 +136,7 @@ async fn next(stream: &mut BodyDataStream) -> Option<Result<Bytes, axum::Error>>
 pub(super) struct Patient(Option<BodyDataStream>);
 
 impl Patient {
-    pub(super) fn new(body: Body) -> Body {
+    pub(super) fn wrap(body: Body) -> Body {
         if body.is_end_stream() {
             return body;
         }
