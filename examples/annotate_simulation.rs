@@ -126,7 +126,7 @@ fn session(
     fs::create_dir_all(&folder)?;
     let desk = Desk::open(args, clips, &folder, seed)?;
     // As a person would who lets the bar run to its end: what is chosen then doesn't depend on this machine.
-    while desk.status()?["ready"].as_u64() < Some(truth.len() as u64) {
+    while !desk.is_seen()? {
         std::thread::sleep(Duration::from_millis(500));
     }
     let mut shuffled = desk.all()?;
@@ -239,6 +239,16 @@ impl Desk {
 
     fn status(&self) -> Result<Value> {
         Ok(self.ask("GET", "/api/status", "")?["status"].take())
+    }
+
+    /// Whether every clip was looked at.
+    fn is_seen(&self) -> Result<bool> {
+        let status = self.status()?;
+        if let Some(trouble) = status["trouble"].as_str() {
+            return Err(trouble.into());
+        }
+        let count = |field: &str| status[field].as_u64().unwrap_or(0);
+        Ok(count("ready") + count("broken") >= count("total"))
     }
 
     /// Id and name of every clip.

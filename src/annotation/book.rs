@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::Point;
 use super::item::Item;
 use super::journal::{Event, Listed, What};
 
@@ -69,10 +70,10 @@ impl Book {
 
     /// How many of them say something of clips.
     pub(super) fn said(&self) -> usize {
-        self.events
-            .iter()
-            .filter(|event| !matches!(event.what, What::Wrote { .. } | What::Model { .. }))
-            .count()
+        let says = |event: &&Event| {
+            !matches!(event.what, What::Wrote { .. } | What::Model { .. } | What::Measured(_))
+        };
+        self.events.iter().filter(says).count()
     }
 
     pub(super) fn answer(&self, item: &Item) -> Option<&Answer> {
@@ -120,6 +121,15 @@ impl Book {
     /// Hashes of all that was ever written as the list.
     pub(super) fn wrote(&self, digest: &str) -> bool {
         self.events.iter().any(|event| matches!(&event.what, What::Wrote { digest: d } if d == digest))
+    }
+
+    /// How good the model was by the number of labels, in former sessions too.
+    pub(super) fn curve(&self) -> Vec<Point> {
+        let point = |event: &Event| match &event.what {
+            What::Measured(point) => Some(point.clone()),
+            _ => None,
+        };
+        self.events.iter().filter_map(point).collect()
     }
 
     /// Whether a model in `folder` was made of these labels.
@@ -179,7 +189,7 @@ impl Book {
                     self.come_up(label);
                 }
             }
-            What::Undo { .. } | What::Wrote { .. } | What::Model { .. } => {}
+            What::Undo { .. } | What::Wrote { .. } | What::Model { .. } | What::Measured(_) => {}
         }
     }
 
@@ -216,7 +226,11 @@ impl What {
             | Self::Broken { .. }
             | Self::Grid { .. }
             | Self::Rename { .. } => true,
-            Self::Undo { .. } | Self::List { .. } | Self::Wrote { .. } | Self::Model { .. } => false,
+            Self::Undo { .. }
+            | Self::List { .. }
+            | Self::Wrote { .. }
+            | Self::Model { .. }
+            | Self::Measured(_) => false,
         }
     }
 }

@@ -16,6 +16,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::Point;
 use super::item::Item;
 use crate::bulk::lock;
 use crate::{Error, Result};
@@ -80,6 +81,8 @@ pub(super) enum What {
     Wrote { digest: String },
     /// A model is written to this folder.
     Model { folder: String },
+    /// How good the model was.
+    Measured(Point),
 }
 
 /// A row of the list.

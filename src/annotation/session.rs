@@ -125,7 +125,7 @@ impl Session {
         let mut book = Book::new(events, &given);
         take_up_list(&options.output, &folder, &mut journal, &mut book)?;
 
-        let (mut items, mut files, mut broken) = (Vec::new(), Vec::new(), HashMap::new());
+        let (mut items, mut files, mut nameless) = (Vec::new(), Vec::new(), HashMap::new());
         let mut numbers = HashMap::new();
         let mut add = |item: Item, file: PathBuf| {
             let next = items.len();
@@ -146,7 +146,7 @@ impl Session {
                 },
                 Err(reason) => {
                     let number = add(Item::whole(clip.to_string_lossy().into_owned()), clip.clone());
-                    broken.insert(number, reason);
+                    nameless.insert(number, reason);
                 }
             }
         }
@@ -159,7 +159,10 @@ impl Session {
         }
         let groups = groups(&items, &book, &options)?;
         let mut state = State::new(items, files, (journal, book), groups, options.seed, options.by.clone());
-        broken.into_iter().for_each(|(clip, reason)| state.broken[clip] = Some(reason));
+        for (clip, reason) in nameless {
+            state.broken[clip] = Some(reason.clone());
+            state.nameless.insert(clip, reason);
+        }
         for (id, guess) in prelabels {
             if let Some(&clip) = state.numbers.get(&id) {
                 state.guesses[clip] = Some(guess);
@@ -264,9 +267,8 @@ impl Session {
         {
             let mut state = self.state();
             state.learning = false;
-            match lesson {
-                Ok(lesson) => state.adopt(lesson, snapshot.given),
-                Err(error) => state.trouble = Some(format!("the model can't learn: {error}")),
+            if let Err(error) = lesson.and_then(|lesson| state.adopt(lesson, snapshot.given)) {
+                state.trouble = Some(format!("the model can't learn: {error}"));
             }
         }
         if let Err(error) = self.save() {
@@ -510,10 +512,12 @@ impl Session {
         {
             let mut state = self.state();
             let ours = state.book.made(&folder);
-            if !ours && model.join("config.json").exists() {
+            let theirs =
+                ["config.json", "README.md", "report.html", "metrics.jsonl"].map(|name| model.join(name));
+            if let Some(file) = theirs.iter().find(|file| !ours && file.exists()) {
                 let reason =
-                    "there is a model already, which wasn't made of these labels: name another folder";
-                return Err(Error::model(model, reason));
+                    "is there already and wasn't made of these labels: name another folder with --model";
+                return Err(Error::Usage(format!("{} {reason}", file.display())));
             }
             if !ours {
                 state.take_down(What::Model { folder }, None)?;
@@ -544,14 +548,10 @@ fn number(state: &State, id: Id) -> Result<usize> {
 
 /// Refuses a label for a clip that the list can't name.
 fn nameable(state: &State, clip: usize) -> Result<()> {
-    match name_of(&state.items[clip]) {
-        true => Ok(()),
-        false => Err(Error::clip(&state.files[clip], state.broken[clip].clone().unwrap_or_default())),
+    match state.nameless.get(&clip) {
+        None => Ok(()),
+        Some(reason) => Err(Error::clip(&state.files[clip], reason)),
     }
-}
-
-fn name_of(item: &Item) -> bool {
-    item.name == item.name.trim() && !item.name.contains(['\n', '\r', '\u{fffd}'])
 }
 
 /// What an earlier run said of the clips.

@@ -208,6 +208,7 @@ fn killed_at_any_moment_no_label_is_lost_or_doubled() {
         |found: &Found| found.clips.iter().map(|clip| (clip.id, clip.standing.clone())).collect::<Vec<_>>();
     assert_eq!(said(&before), said(&after));
     assert_eq!(again.list().len(), 19);
+    assert!(!again.session.status().curve.is_empty(), "the curve is the journal's, too");
     // It goes on with the others.
     again.watch_all();
     again.session.learn();

@@ -44,6 +44,8 @@ pub(super) struct State {
     pub means: Vec<Option<Arc<[f32]>>>,
     /// Why a clip can't be used, as the program found.
     pub broken: Vec<Option<String>>,
+    /// Of these the ones that the list can't name.
+    pub nameless: HashMap<usize, String>,
     pub guesses: Vec<Option<Guess>>,
     /// Clips of the round that weren't offered yet, and those that go on after it until the next is there.
     pub round: VecDeque<(usize, Why)>,
@@ -91,7 +93,7 @@ impl State {
         seed: u64,
         by: Option<String>,
     ) -> Self {
-        let clips = items.len();
+        let (clips, curve) = (items.len(), book.curve());
         let numbers = items.iter().enumerate().map(|(clip, item)| (item.id(), clip)).collect();
         Self {
             items,
@@ -102,12 +104,13 @@ impl State {
             groups,
             means: vec![None; clips],
             broken: vec![None; clips],
+            nameless: HashMap::new(),
             guesses: vec![None; clips],
             round: VecDeque::new(),
             reserve: VecDeque::new(),
             offers: Vec::new(),
             answered: 0,
-            curve: Vec::new(),
+            curve,
             figure: None,
             past: Vec::new(),
             settled: false,
@@ -321,7 +324,7 @@ impl State {
     }
 
     /// Takes over what a lesson brought.
-    pub(super) fn adopt(&mut self, lesson: Lesson, labels: usize) {
+    pub(super) fn adopt(&mut self, lesson: Lesson, labels: usize) -> Result<()> {
         self.version += 1;
         self.groups.join(&lesson.twins);
         let held = self.held_out();
@@ -340,8 +343,11 @@ impl State {
         if let Some(Figure { value, interval, method, .. }) = &self.figure
             && self.curve.last().is_none_or(|last| last.labels != labels)
         {
-            self.curve.push(Point { labels, accuracy: *value, interval: *interval, method: *method });
+            let point = Point { labels, accuracy: *value, interval: *interval, method: *method };
+            self.curve.push(point.clone());
+            self.take_down(What::Measured(point), None)?;
         }
+        Ok(())
     }
 
     /// Whether the model takes the clips without a label for the same as it did at two thirds of the labels.

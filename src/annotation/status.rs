@@ -1,9 +1,9 @@
 //! How far a session is, and how good its model.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a figure was measured on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Method {
     /// Clips drawn at random that the model never learns.
@@ -28,7 +28,7 @@ pub(crate) struct Figure {
 }
 
 /// A point of the curve.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Point {
     /// Labels given until then, held-out ones among them.
     pub labels: usize,
