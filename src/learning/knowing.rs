@@ -8,12 +8,14 @@ use crate::model::{KnowingConfig, Parts, Prototypes, Scale, roots};
 
 /// Prototypes of each label.
 const A_CLASS: usize = 4;
-/// Deviations that count as none: of cosines, which for roots lie within some hundredths, …
-const LEAST_COSINE: f64 = 0.001;
-/// … of logits and what is in deviations, …
-const LEAST: f64 = 0.25;
+/// Deviations that count as none: of cosines, which rounding in bfloat16 moves, …
+const LEAST_COSINE: f64 = 0.01;
+/// … of logits, …
+const LEAST_LOGIT: f64 = 0.25;
+/// … of likeness, which is a sum of deviations of which one counts twice, …
+const LEAST_LIKENESS: f64 = 2.0;
 /// … and of motion, which is about 1 in clips and −1 in stills.
-const LEAST_MOTION: f64 = 0.05;
+const LEAST_MOTION: f64 = 0.1;
 /// By how many deviations the threshold is lower where there are too few clips to lose one.
 const FOR_FEW: f64 = 1.0;
 /// How often a clip has to be told from a still for stills to have a part in the score: for a network that looks at
@@ -80,13 +82,13 @@ pub(super) fn fit(
         keep,
         prototypes: prototypes.labels.dim(0)?,
         nearness: scale(|parts| parts.nearness, LEAST_COSINE),
-        logit: scale(|parts| parts.logit, LEAST),
+        logit: scale(|parts| parts.logit, LEAST_LOGIT),
         background: prototypes.midpoint.as_ref().map(|_| background()),
         likeness: Scale { mean: 0.0, std: 1.0 },
         motion: prototypes.motion.as_ref().map(|_| motion()),
     };
     let likeness: Vec<f64> = clips.iter().map(|(parts, _)| config.likeness(parts)).collect();
-    config.likeness = Scale::of(likeness.into_iter(), LEAST);
+    config.likeness = Scale::of(likeness.into_iter(), LEAST_LIKENESS);
     let right: Vec<f64> =
         clips.iter().filter(|(_, right)| *right).map(|(parts, _)| config.score(parts)).collect();
     let right_answers = right.len();
