@@ -164,7 +164,7 @@ def in_daft(paths, labels, replacing):
             super().__init__(FAST)
 
     labeller = daft.cls(Labeller, cpus=1, max_concurrency=2, use_process=True)(*replacing)
-    clips = daft.from_pydict({"path": paths})
+    clips = daft.from_pydict({"path": paths}).into_partitions(40)
     clips.select("*", labeller(clips["path"])).write_parquet(labels)
 
 
