@@ -1,6 +1,6 @@
 //! What is done between two rounds: the head learns, is measured, and says which clips come next.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rand::seq::SliceRandom;
@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::choice::{self, typical, unsure};
 use super::groups::twins;
-use super::linear::{Linear, Rows, best};
+use super::linear::{Linear, Rows, best, scores, sharpness};
 use super::{Figure, Guess, Method, Why};
 use crate::Result;
 use crate::learning::metrics::wilson;
@@ -70,12 +70,21 @@ pub(super) struct Lesson {
     pub twins: Vec<(usize, usize)>,
 }
 
-/// A head's scores for every row, and the labels that its classes mean.
+/// A head's logits for every row, and the labels that its classes mean.
 struct Learned {
     names: Vec<String>,
     /// The class of each learned row.
     class: HashMap<usize, usize>,
-    scores: Vec<Vec<f32>>,
+    logits: Vec<Vec<f32>>,
+}
+
+impl Learned {
+    /// What its logits are to be multiplied by, as those of `crossed` rows say.
+    fn sharpness(&self, crossed: &BTreeMap<usize, Vec<f32>>) -> f32 {
+        let clips: Vec<(&[f32], usize)> =
+            crossed.iter().map(|(row, logits)| (&**logits, self.class[row])).collect();
+        if clips.is_empty() { 1.0 } else { sharpness(&clips) }
+    }
 }
 
 impl Snapshot {
@@ -95,18 +104,15 @@ impl Snapshot {
         let learned = self.fit(&rows)?;
         let mut checks = Vec::new();
         if let Some(learned) = &learned {
-            for (row, scores) in learned.scores.iter().enumerate() {
-                let (class, score, _) = best(scores);
+            let crossed = self.cross_validate(&rows, learned, &mut rng)?;
+            let sharpness = learned.sharpness(&crossed);
+            for (row, logits) in learned.logits.iter().enumerate() {
+                let (class, score, _) = best(&scores(logits, sharpness));
                 lesson.guesses.push((self.clips[row], Guess { label: learned.names[class].clone(), score }));
             }
-            let held = self.held_out_figure(learned);
-            let crossed = match held.is_none() || self.settled {
-                true => self.cross_validate(&rows, learned, &mut rng)?,
-                false => HashMap::new(),
-            };
-            lesson.figure = held.or_else(|| self.crossed_figure(learned, &crossed));
+            lesson.figure = self.held_out_figure(learned).or_else(|| self.crossed_figure(learned, &crossed));
             if self.settled {
-                checks = self.checks(learned, &crossed);
+                checks = self.checks(learned, &crossed, sharpness);
             }
         }
         let mut open = self.open.clone();
@@ -146,8 +152,8 @@ impl Snapshot {
             said.iter().map(|(row, label)| (*row, number[label.as_str()])).collect();
         let learned: Vec<usize> = said.iter().map(|(row, _)| *row).collect();
         let classes: Vec<usize> = learned.iter().map(|row| class[row]).collect();
-        let scores = Linear::fit(&rows.pick(&learned)?, &classes, names.len())?.scores(rows)?;
-        Ok(Some(Learned { names, class, scores }))
+        let logits = Linear::fit(&rows.pick(&learned)?, &classes, names.len())?.logits(rows)?;
+        Ok(Some(Learned { names, class, logits }))
     }
 
     /// How good the head is on the clips that were held out, where there are enough of them.
@@ -158,7 +164,7 @@ impl Snapshot {
             return None;
         }
         let right = |row: &usize| {
-            let (class, ..) = best(&learned.scores[*row]);
+            let (class, ..) = best(&learned.logits[*row]);
             self.labels[*row].as_ref() == Some(&learned.names[class])
         };
         let worth = format!(
@@ -168,20 +174,20 @@ impl Snapshot {
         Some(figure(tested().filter(right).count(), clips, Method::HeldOut, worth))
     }
 
-    /// For each learned row the scores of a head that knows none of its group.
+    /// For each learned row, in their order, the logits of a head that knows none of its group; none where there are few.
     fn cross_validate(
         &self,
         rows: &Rows,
         learned: &Learned,
         rng: &mut ChaCha8Rng,
-    ) -> Result<HashMap<usize, Vec<f32>>> {
+    ) -> Result<BTreeMap<usize, Vec<f32>>> {
         let mut groups: Vec<usize> = learned.class.keys().map(|&row| self.groups[row]).collect();
         groups.sort_unstable();
         groups.dedup();
         groups.shuffle(rng);
-        let mut scores = HashMap::new();
+        let mut crossed = BTreeMap::new();
         if groups.len() < 2 * FOLDS {
-            return Ok(scores);
+            return Ok(crossed);
         }
         let fold: HashMap<usize, usize> = groups.into_iter().zip((0..FOLDS).cycle()).collect();
         let mut all: Vec<usize> = learned.class.keys().copied().collect();
@@ -191,33 +197,34 @@ impl Snapshot {
                 all.iter().copied().partition(|&row| fold[&self.groups[row]] == part);
             let classes: Vec<usize> = known.iter().map(|row| learned.class[row]).collect();
             let head = Linear::fit(&rows.pick(&known)?, &classes, learned.names.len())?;
-            scores.extend(out.iter().copied().zip(head.scores(&rows.pick(&out)?)?));
+            crossed.extend(out.iter().copied().zip(head.logits(&rows.pick(&out)?)?));
         }
-        Ok(scores)
+        Ok(crossed)
     }
 
-    fn crossed_figure(&self, learned: &Learned, scores: &HashMap<usize, Vec<f32>>) -> Option<Figure> {
-        if scores.is_empty() {
+    fn crossed_figure(&self, learned: &Learned, crossed: &BTreeMap<usize, Vec<f32>>) -> Option<Figure> {
+        if crossed.is_empty() {
             return None;
         }
-        let right = scores.iter().filter(|(row, scores)| best(scores).0 == learned.class[*row]).count();
+        let right = crossed.iter().filter(|(row, logits)| best(logits).0 == learned.class[*row]).count();
         let held = self.rows().filter(|row| self.held_out[*row] && self.labels[*row].is_some()).count();
         let worth = format!(
             "Cross-validated by group on the {} learned clips, as only {held} of {ENOUGH} held-out ones are labelled: these \
              were chosen because they are typical or hard, so it says little of the rest.",
-            scores.len()
+            crossed.len()
         );
-        Some(figure(right, scores.len(), Method::CrossValidated, worth))
+        Some(figure(right, crossed.len(), Method::CrossValidated, worth))
     }
 
     /// Clips that were called otherwise than a model that doesn't know them is sure of, the surest first.
-    fn checks(&self, learned: &Learned, scores: &HashMap<usize, Vec<f32>>) -> Vec<usize> {
-        let mut doubtful: Vec<(usize, f32)> = (scores.iter())
+    fn checks(&self, learned: &Learned, crossed: &BTreeMap<usize, Vec<f32>>, sharpness: f32) -> Vec<usize> {
+        let mut doubtful: Vec<(usize, f32)> = (crossed.iter())
             .filter(|(row, _)| self.said_once[**row])
-            .filter_map(|(&row, scores)| {
-                let (class, score, _) = best(scores);
+            .filter_map(|(&row, logits)| {
+                let scores = scores(logits, sharpness);
+                let (_, score, _) = best(&scores);
                 let disagrees = score > DISAGREES[0] && scores[learned.class[&row]] < DISAGREES[1];
-                (class != learned.class[&row] && disagrees).then_some((row, score))
+                disagrees.then_some((row, score))
             })
             .collect();
         doubtful.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -249,7 +256,9 @@ impl Snapshot {
         let classes = learned.map_or(0, |learned| learned.names.len());
         Ok(match learned {
             Some(learned) if self.given >= TYPICAL.max(2 * classes) => {
-                unsure(rows, &learned.scores, count).into_iter().map(|row| (row, Why::Unsure)).collect()
+                // As they come, which says who is nearer to a border; it is what was measured.
+                let shy: Vec<Vec<f32>> = learned.logits.iter().map(|logits| scores(logits, 1.0)).collect();
+                unsure(rows, &shy, count).into_iter().map(|row| (row, Why::Unsure)).collect()
             }
             _ => typical(rows, count, rng)?.into_iter().map(|row| (row, Why::Typical)).collect(),
         })

@@ -82,10 +82,34 @@ impl Linear {
         Ok(Self(head))
     }
 
-    /// The probability of each class for each of `rows`: `[clips][classes]`.
-    pub(super) fn scores(&self, rows: &Rows) -> Result<Vec<Vec<f32>>> {
-        softmax(&rows.with_ones()?.matmul(&self.0)?, D::Minus1)?.to_vec2()
+    /// The logits of each class for each of `rows`: `[clips][classes]`. Weights that are shrunk are shy of large ones: it
+    /// takes a [`sharpness`] to make probabilities of them.
+    pub(super) fn logits(&self, rows: &Rows) -> Result<Vec<Vec<f32>>> {
+        rows.with_ones()?.matmul(&self.0)?.to_vec2()
     }
+}
+
+/// Probabilities of `logits` that are multiplied by `sharpness`.
+pub(super) fn scores(logits: &[f32], sharpness: f32) -> Vec<f32> {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f32> = logits.iter().map(|logit| (sharpness * (logit - most)).exp()).collect();
+    let sum: f32 = powers.iter().sum();
+    powers.iter().map(|power| power / sum).collect()
+}
+
+/// What logits are to be multiplied by to be true: by it the right classes of these clips, which the head has not learned,
+/// are the most likely (Guo et al. 2017). Each has `logits` and its class.
+pub(super) fn sharpness(clips: &[(&[f32], usize)]) -> f32 {
+    let surprise = |sharpness: f32| -> f32 {
+        let of = |(logits, class): &(&[f32], usize)| -scores(logits, sharpness)[*class].max(1e-6).ln();
+        clips.iter().map(of).sum()
+    };
+    // From a half to 32, in steps of a ninth.
+    let tried = (0..40).map(|step| 0.5 * 2f32.powf(0.15 * step as f32));
+    tried
+        .map(|sharpness| (sharpness, surprise(sharpness)))
+        .min_by(|a, b| a.1.total_cmp(&b.1))
+        .map_or(1.0, |(s, _)| s)
 }
 
 /// The largest eigenvalue of `Xᵀ diag(weights) X`, of `x [n, D]` and `weights [n, 1]`.
@@ -129,11 +153,18 @@ mod tests {
         let rows = Rows::standardised(features.iter().map(Vec::as_slice)).unwrap();
         let known: Vec<usize> = (0..40).collect();
         let fit = || Linear::fit(&rows.pick(&known).unwrap(), &classes[..40], 5).unwrap();
-        let scores = fit().scores(&rows).unwrap();
-        assert_eq!(scores, fit().scores(&rows).unwrap());
-        let right = (40..400).filter(|&clip| best(&scores[clip]).0 == classes[clip]).count();
-        assert!(right > 340, "{right} of 360");
-        assert!(scores.iter().all(|scores| (scores.iter().sum::<f32>() - 1.0).abs() < 1e-4));
+        let logits = fit().logits(&rows).unwrap();
+        assert_eq!(logits, fit().logits(&rows).unwrap());
+        let right = |clips: std::ops::Range<usize>| {
+            clips.filter(|&clip| best(&scores(&logits[clip], 1.0)).0 == classes[clip]).count()
+        };
+        assert!(right(40..400) > 340, "{} of 360", right(40..400));
+        // Made sharper on some, its probabilities are true of others: as sure as it is right.
+        let some: Vec<(&[f32], usize)> = (40..200).map(|clip| (&*logits[clip], classes[clip])).collect();
+        let sharpness = sharpness(&some);
+        let sure: f32 = (200..400).map(|clip| best(&scores(&logits[clip], sharpness)).1).sum();
+        let off = sure / 200.0 - right(200..400) as f32 / 200.0;
+        assert!(sharpness > 1.0 && off.abs() < 0.1, "{sharpness} {off}");
     }
 
     #[test]
@@ -142,8 +173,22 @@ mod tests {
         let features: Vec<Vec<f32>> = (0..61).map(|i| vec![if i == 60 { 1.0 } else { 0.0 }, 0.5]).collect();
         let rows = Rows::standardised(features.iter().map(Vec::as_slice)).unwrap();
         let classes: Vec<usize> = (0..61).map(|i| usize::from(i == 60)).collect();
-        let scores = Linear::fit(&rows, &classes, 2).unwrap().scores(&rows).unwrap();
-        assert!(scores[60][1] > 0.5 && scores[0][0] > 0.5, "{:?} {:?}", scores[60], scores[0]);
+        let logits = Linear::fit(&rows, &classes, 2).unwrap().logits(&rows).unwrap();
+        assert!(
+            logits[60][1] > logits[60][0] && logits[0][0] > logits[0][1],
+            "{:?} {:?}",
+            logits[60],
+            logits[0]
+        );
+    }
+
+    #[test]
+    fn probabilities_are_sharpened() {
+        assert_eq!(scores(&[1.0, 1.0], 3.0), [0.5, 0.5]);
+        let [high, low] = scores(&[0.0, -1.0], 2.0)[..] else { panic!() };
+        assert!((high / low - 2f32.exp()).abs() < 1e-4 && (high + low - 1.0).abs() < 1e-6);
+        assert_eq!(scores(&[500.0, 0.0], 32.0), [1.0, 0.0]);
+        assert_eq!(sharpness(&[]), 0.5);
     }
 
     #[test]
@@ -161,9 +206,9 @@ mod tests {
         let rows = Rows::standardised(features.iter().map(Vec::as_slice)).unwrap();
         let known: Vec<usize> = (0..1000).collect();
         let head = Linear::fit(&rows.pick(&known).unwrap(), &classes[..1000], 14).unwrap();
-        let scores = head.scores(&rows).unwrap();
+        let logits = head.logits(&rows).unwrap();
         let took = start.elapsed();
-        assert_eq!(scores.len(), 2000);
+        assert_eq!(logits.len(), 2000);
         assert!(took.as_secs_f64() < 20.0, "{took:?}");
         println!("standardised 2000 clips and learned 1000 in {took:?}");
     }

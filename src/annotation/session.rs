@@ -36,7 +36,7 @@ const GRID: usize = 24;
 const LEAST: usize = 6;
 
 /// How sure the model must be of a clip in a grid.
-const SURE: f32 = 0.5;
+const SURE: f32 = 0.7;
 
 /// How often the journal is made safe against a power cut, and a waiting teacher looks whether it was asked to stop.
 const LOOK: Duration = Duration::from_secs(1);
