@@ -269,3 +269,40 @@ fn figure(right: usize, clips: usize, method: Method, worth: String) -> Figure {
     let value = right as f64 / clips.max(1) as f64;
     Figure { value, interval: wilson(right, clips), clips, method, worth }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::annotation::made_up;
+
+    /// What is promised on two cores that do nothing else.
+    #[test]
+    #[ignore = "times the machine: cargo test --release --lib lesson -- --ignored --nocapture"]
+    fn a_thousand_labels_are_learned_within_three_seconds() {
+        let (features, classes) = made_up::clips(2000, 14, 1024, 2);
+        let labels = |clip: usize| (clip < 1000).then(|| format!("class {}", classes[clip]));
+        let snapshot = Snapshot {
+            clips: (0..2000).collect(),
+            features: features.into_iter().map(Arc::from).collect(),
+            labels: (0..2000).map(labels).collect(),
+            held_out: (0..2000).map(|clip| clip % 10 == 0).collect(),
+            open: (0..2000).map(|clip| clip >= 1000).collect(),
+            groups: (0..2000).map(|clip| clip / 4).collect(),
+            said_once: vec![true; 2000],
+            given: 1000,
+            tested: 100,
+            count: 14,
+            settled: true,
+            wants_twins: true,
+            seed: 0,
+        };
+        let start = Instant::now();
+        let lesson = snapshot.learn().unwrap();
+        let took = start.elapsed();
+        println!("1000 labels of 2000 clips: {took:?}");
+        assert_eq!((lesson.guesses.len(), lesson.round.len()), (2000, 14));
+        assert!(took.as_secs_f64() < 3.0, "{took:?}");
+    }
+}
