@@ -34,7 +34,8 @@ fn divide(length: f64, seconds: f64) -> Option<Vec<[f64; 2]>> {
     // Milliseconds, as a list is read by people.
     let rounded = |time: f64| (time * 1e3).round() / 1e3;
     let end = |part: usize| if part as f64 == count { length } else { part as f64 * seconds };
-    (count >= 2.0 && count <= 1e6)
+    (2.0..=1e6)
+        .contains(&count)
         .then(|| (0..count as usize).map(|part| [end(part), end(part + 1)].map(rounded)).collect())
 }
 
