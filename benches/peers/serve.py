@@ -91,4 +91,6 @@ if __name__ == "__main__":
     os.environ.update(PEER_MODEL=model, PEER_THREADS=threads)
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     os.environ["PYTHONPATH"] = sys.path[0]
-    uvicorn.run("serve:app", host="127.0.0.1", port=int(port), workers=int(processes), log_level="error")
+    # A busy process isn't a dead one: by default it is killed after 5 s in which it doesn't answer.
+    patience = {"timeout_keep_alive": 600, "timeout_worker_healthcheck": 600}
+    uvicorn.run("serve:app", host="127.0.0.1", port=int(port), workers=int(processes), log_level="error", **patience)
