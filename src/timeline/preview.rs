@@ -201,7 +201,9 @@ mod tests {
                 walk.seen()
             });
             let wanted = span.map_or(of.duration, |_| 0.5);
-            assert!((seen.duration - wanted).abs() < 0.05, "{name}: {} of {wanted}", seen.duration);
+            // How long the last picture stays isn't in the file: that is all of a clip with one.
+            let lone = of.pictures == 1;
+            assert!(lone || (seen.duration - wanted).abs() < 0.05, "{name}: {} of {wanted}", seen.duration);
             let [info, of] = [&to, &clip(name)].map(|path| probe(path).unwrap());
             assert!(info.height <= 320 && info.rotation == 0 && info.width % 2 == 0, "{name}: {info:?}");
             assert_eq!(info.height > info.width, (of.rotation == 90) ^ (of.height > of.width), "{name}");
