@@ -30,9 +30,9 @@ export async function refill() {
   try { found = await outbox.get('next', { reader: outbox.reader, count: AHEAD }); } catch { return; }
   if (outbox.waiting()) return;
   // The program has heard all that was said, so that what it offers is open.
-  const [first] = offers;
-  const rest = found.filter(offer => offer.id !== first?.id);
-  offers = first ? [first, ...rest] : rest;
+  // What is looked at stays, and what undo brought back comes before anything new.
+  const kept = offers.filter((offer, place) => !place || offer.isBack);
+  offers = [...kept, ...found.filter(offer => kept.every(other => other.id !== offer.id))];
   show();
 }
 
@@ -153,6 +153,7 @@ export async function undo() {
 }
 
 function back(offer) {
+  offer.isBack = true;
   offers = [offer, ...offers.filter(other => other.id !== offer.id)];
   by('said').textContent = 'undone: ' + short(offer);
   flash('undone');
