@@ -105,7 +105,8 @@ function caption(offer) {
 export function answer(verdict) {
   const offer = offers.shift();
   if (!offer) return;
-  since = window.event?.timeStamp ?? performance.now();
+  // Where there is no other clip yet, it is not the page that one waits for.
+  since = offers.length ? window.event?.timeStamp ?? performance.now() : 0;
   past.push(offer);
   if (past.length > 200) past.shift();
   const text = verdict.label ?? verdict;
