@@ -19,7 +19,7 @@ export const afterAnswer = call => { after = call; };
 
 const WHY = {
   typical: 'many clips look like this one',
-  unsure: 'the model can\u2019t tell',
+  unsure: 'among those that the model is least sure of',
   test: 'drawn at random for the test',
   check: 'look again',
 };
