@@ -53,7 +53,7 @@ impl Inputs {
     /// An address that ends with `/`, or with no video's ending while there is something below it, means all below it.
     fn add_address(&mut self, path: &Path) -> Result<()> {
         let is_folder = path.as_os_str().as_encoded_bytes().ends_with(b"/");
-        if !is_folder && has_video_ending(path) {
+        if !is_folder && (has_video_ending(path) || stores::is_web(path)) {
             self.clips.push(path.to_owned());
             return Ok(());
         }

@@ -29,6 +29,11 @@ pub(crate) fn is_address(path: &Path) -> bool {
     split(path).is_some()
 }
 
+/// Whether `path` is an address of a web server, which lists nothing and takes nothing.
+pub(crate) fn is_web(path: &Path) -> bool {
+    split(path).is_some_and(|(scheme, _)| scheme.starts_with("http"))
+}
+
 /// The scheme of an address, and what follows it.
 fn split(path: &Path) -> Option<(&str, &str)> {
     let (scheme, rest) = path.to_str()?.split_once("://")?;
@@ -161,6 +166,7 @@ mod tests {
         let error = |address: &str| Place::of(Path::new(address)).err().unwrap();
         assert!(error("s3:///key").contains("names no bucket"));
         assert!(error("https://me:secret@a.b/c.mp4").contains("password"));
+        assert!(is_web(Path::new("https://a.b/c.mp4")) && !is_web(Path::new("s3://b/http")));
         assert!(error("https://a.b/c.mp4?X-Amz-Signature=1").contains("query"));
         assert!(error("s3://b/a//c.mp4").contains("no address"));
         let place = Place::of(Path::new("https://a.b/c%20d/e.mp4")).unwrap();

@@ -27,7 +27,7 @@ mod upload;
 mod without;
 
 #[cfg(feature = "stores")]
-pub(crate) use address::is_address;
+pub(crate) use address::{is_address, is_web};
 #[cfg(feature = "stores")]
 pub(crate) use listing::list;
 #[cfg(feature = "stores")]
@@ -50,4 +50,4 @@ pub(crate) struct Version {
 }
 
 #[cfg(not(feature = "stores"))]
-pub(crate) use without::{is_address, list, upload, version};
+pub(crate) use without::{is_address, is_web, list, upload, version};

@@ -12,6 +12,10 @@ pub(crate) fn is_address(_: &Path) -> bool {
     false
 }
 
+pub(crate) fn is_web(_: &Path) -> bool {
+    false
+}
+
 pub(crate) fn list(_: &Path) -> Result<Vec<PathBuf>> {
     Err(Error::Usage(REASON.into()))
 }
