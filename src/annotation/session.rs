@@ -23,7 +23,7 @@ use super::watch::{Seen, Watch};
 use super::{Clip, Found, Grid, Guess, Id, Offer, Query, Standing, Status, Verdict};
 use crate::bulk;
 use crate::bulk::worker::Setup;
-use crate::error::words;
+use crate::error::{guard, words};
 use crate::learning::FeatureCache;
 use crate::learning::dataset::{Grouping, of_names};
 use crate::learning::training::Observer;
@@ -263,7 +263,7 @@ impl Session {
             state.learning = true;
             state.snapshot()
         };
-        let lesson = snapshot.learn();
+        let lesson = guard(&self.options.output, || snapshot.learn());
         {
             let mut state = self.state();
             state.learning = false;
