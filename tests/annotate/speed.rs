@@ -12,15 +12,16 @@ const BOUND: f64 = 150.0;
 fn the_next_clip_plays_at_once_while_features_are_computed() {
     let Some(clips) = clips::folder() else { return };
     let folder = tempfile::tempdir().unwrap();
-    // The larger network, so that there is something to compute.
-    let program = Program::start(clips, &folder.path().join("labels.csv"), &["--labels", "a,b"]);
+    // Three windows of each clip, so that there is something to compute.
+    let look = ["--backbone", "imagenet-lite0", "--windows", "3", "--labels", "a,b"];
+    let program = Program::start(clips, &folder.path().join("labels.csv"), &look);
     browse(DESKTOP, async |page| {
         page.open(&program.address).await;
-        for n in 1..=20 {
+        page.wait("some clips that are ready", "return document.getElementById('bar').value >= 20").await;
+        for n in 0..12 {
             page.playing().await;
             page.press(if n % 2 == 0 { "1" } else { "2" }).await;
-            // A label a second.
-            tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         }
         let ready = page
             .ask("return [document.getElementById('bar').value, document.getElementById('bar').max]")
@@ -29,6 +30,6 @@ fn the_next_clip_plays_at_once_while_features_are_computed() {
         let mut times: Vec<f64> = times.as_array().unwrap().iter().map(|t| t.as_f64().unwrap()).collect();
         times.sort_by(f64::total_cmp);
         println!("features {ready}; key to clip, ms: {times:.0?}");
-        assert!(times.len() > 9 && times[times.len() / 2] < BOUND, "ms: {times:.0?}");
+        assert!(times.len() > 5 && times[times.len() / 2] < BOUND, "ms: {times:.0?}");
     });
 }
