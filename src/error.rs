@@ -105,6 +105,14 @@ pub(crate) fn words(error: &candle_core::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
+/// What lies at the bottom of `error`: what is above it says only that something went wrong.
+#[cfg(any(feature = "hub", feature = "stores"))]
+pub(crate) fn root_cause<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> &'a (dyn std::error::Error + 'static) {
+    std::iter::successors(Some(error), |error| error.source()).last().unwrap_or(error)
+}
+
 /// What the operating system says, without its number.
 pub(crate) fn plain(error: &std::io::Error) -> String {
     match error.kind() {

@@ -48,6 +48,8 @@ mod networks;
 mod output;
 mod stores;
 pub mod timeline;
+#[cfg(any(feature = "hub", feature = "stores"))]
+mod tls;
 mod video;
 #[cfg(feature = "serve")]
 mod web;

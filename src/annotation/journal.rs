@@ -9,8 +9,8 @@
 //! {"at":1764120246.0,"by":"ann","what":"undo","event":0}
 //! ```
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::fs::File;
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Point;
 use super::item::Item;
-use crate::bulk::lock;
+use crate::files::Ledger;
 use crate::{Error, Result};
 
 /// How every journal starts: nothing else is ever cut or written to.
@@ -97,12 +97,7 @@ pub(super) struct Listed {
 }
 
 /// An open journal. Holds a lock on its file, so that two processes can't share one.
-pub(super) struct Journal {
-    path: PathBuf,
-    file: File,
-    /// Bytes of whole lines.
-    len: u64,
-}
+pub(super) struct Journal(Ledger);
 
 /// The journal of the list at `list`: beside it, so that it is found again.
 pub(super) fn path_of(list: &Path) -> PathBuf {
@@ -118,50 +113,35 @@ impl Journal {
     /// [`Error::Usage`] where another process holds it, it isn't a journal, or one of its lines makes no sense: nothing
     /// that was said is left out in silence. [`Error::Io`] where it can't be read or written.
     pub(super) fn open(path: &Path) -> Result<(Self, Vec<Event>)> {
-        let io = |e| Error::io(path, e);
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io)?;
-        if !lock(&file) {
-            return Err(Error::Usage(format!(
+        let busy = || {
+            Error::Usage(format!(
                 "{}: these clips are being labelled already; open the page of that program, or end it",
                 path.display()
-            )));
-        }
-        let (events, len) = read(path, &file)?;
-        let mut journal = Self { path: path.to_owned(), file, len };
-        if journal.file.metadata().map_err(io)?.len() > len {
-            journal.file.set_len(len).map_err(io)?;
-        }
+            ))
+        };
+        let mut ledger = Ledger::open(path)?.ok_or_else(busy)?;
+        let (events, len) = read(&ledger)?;
+        ledger.keep(len)?;
         if len == 0 {
-            journal.line(HEADER.into())?;
+            ledger.add_line(HEADER.into())?;
         }
-        Ok((journal, events))
+        Ok((Self(ledger), events))
     }
 
     /// Takes down `event`. Where that fails, nothing has changed.
     pub(super) fn add(&mut self, event: &Event) -> Result<()> {
-        self.line(serde_json::to_string(event).map_err(|e| Error::io(&self.path, e.into()))?)
-    }
-
-    fn line(&mut self, mut line: String) -> Result<()> {
-        line.push('\n');
-        if let Err(e) = self.file.write_all(line.as_bytes()) {
-            // Half a line may have fitted on a full disk.
-            let _ = self.file.set_len(self.len);
-            return Err(Error::io(&self.path, e));
-        }
-        self.len += line.len() as u64;
-        Ok(())
+        self.0.add(event).map(drop)
     }
 
     /// The file, to make sure without a lock on this that it survives a power cut.
     pub(super) fn file(&self) -> Result<File> {
-        self.file.try_clone().map_err(|e| Error::io(&self.path, e))
+        self.0.file().try_clone().map_err(|e| Error::io(self.0.path(), e))
     }
 }
 
-/// The events in `file`, and how many of its bytes are whole lines.
-fn read(path: &Path, file: &File) -> Result<(Vec<Event>, u64)> {
-    let mut reader = BufReader::with_capacity(1 << 16, file);
+/// The events in `ledger`, and how many of its bytes are whole lines.
+fn read(ledger: &Ledger) -> Result<(Vec<Event>, u64)> {
+    let (path, mut reader) = (ledger.path(), ledger.read());
     let (mut events, mut len, mut line) = (Vec::new(), 0, Vec::new());
     for number in 1.. {
         line.clear();

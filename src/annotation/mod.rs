@@ -18,6 +18,9 @@ mod linear;
 mod list;
 #[cfg(test)]
 mod made_up;
+mod opening;
+mod options;
+mod search;
 mod session;
 mod state;
 mod status;
@@ -25,5 +28,6 @@ mod watch;
 
 pub(crate) use answers::{Clip, Found, Grid, Guess, Id, Offer, Query, Standing, Verdict, Why};
 pub(crate) use finish::Finished;
-pub(crate) use session::{Options, Session};
+pub(crate) use options::Options;
+pub(crate) use session::Session;
 pub(crate) use status::{Figure, Method, Point, Status};

@@ -1,8 +1,10 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
-use super::super::made_up;
-use super::super::{Method, Why};
+use super::super::search::{GRID, LEAST};
+use super::super::{Found, Guess, Method, Query, Standing, Why, journal, made_up};
 use super::*;
+use crate::model::Changes;
 
 /// A session over clips whose features are made up, with nothing going on in the background.
 struct Made {

@@ -146,7 +146,7 @@ impl State {
         self.broken[clip].is_none() && self.answer(clip).is_none()
     }
 
-    fn is_offered(&self, clip: usize) -> bool {
+    pub(super) fn is_offered(&self, clip: usize) -> bool {
         self.offers.iter().any(|offer| offer.clip == clip)
     }
 
@@ -373,7 +373,7 @@ impl State {
         labels >= JUDGED && same as f64 >= SETTLED * both.len() as f64
     }
 
-    /// All that is known of a clip; `held` and `groups` as of [`Self::held_out`] and [`Groups::names`].
+    /// All that is known of a clip; `group` as of [`Self::group_names`].
     pub(super) fn clip(&self, clip: usize, group: Option<String>) -> Clip {
         let item = &self.items[clip];
         let answer = self.answer(clip);

@@ -13,8 +13,8 @@
 //! run's and the clip hasn't changed; of several rows for a clip the last counts.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{BufRead, ErrorKind, Read, Seek, SeekFrom};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
-use crate::files::paths;
+use crate::files::{Ledger, paths};
 use crate::stores;
 use crate::{Error, Result};
 
@@ -112,27 +112,11 @@ struct Place {
 
 /// An open journal of results `R`. Holds a lock on its file, so that two runs can't share one.
 pub(crate) struct Journal<R> {
-    path: PathBuf,
-    file: File,
-    /// Bytes of whole lines.
-    len: u64,
+    ledger: Ledger,
     rows: HashMap<PathBuf, Place>,
     damaged: usize,
     synced: Instant,
     result: PhantomData<fn() -> R>,
-}
-
-/// Whether this process alone writes `file` from now on. A process that is being started holds the locks of the one that
-/// starts it for a moment, so that a lock is waited for a little.
-pub(crate) fn lock(file: &File) -> bool {
-    for _ in 0..20 {
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
-            // Some network file systems have no locks.
-            Ok(()) | Err(TryLockError::Error(_)) => return true,
-        }
-    }
-    false
 }
 
 impl<R: Serialize + DeserializeOwned> Journal<R> {
@@ -142,16 +126,10 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
     /// [`Error::Usage`] where another run holds it or where the file isn't a journal,
     /// [`Error::Io`] where it can't be read or written.
     pub(crate) fn open(path: &Path, header: &Header, fresh: bool) -> Result<Self> {
-        let io = |e| Error::io(path, e);
-        let mut options = OpenOptions::new();
-        let file = options.read(true).append(true).create(true).open(path).map_err(io)?;
-        if !lock(&file) {
-            return Err(Error::Usage(format!("{}: another run is writing it", path.display())));
-        }
+        let ledger = Ledger::open(path)?;
+        let busy = || Error::Usage(format!("{}: another run is writing it", path.display()));
         let mut journal = Self {
-            path: path.to_owned(),
-            file,
-            len: 0,
+            ledger: ledger.ok_or_else(busy)?,
             rows: HashMap::new(),
             damaged: 0,
             synced: Instant::now(),
@@ -159,12 +137,12 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
         };
         let mut in_force = journal.read_lines(header)?;
         if fresh {
-            journal.file.set_len(0).map_err(io)?;
-            (journal.len, journal.damaged, in_force) = (0, 0, false);
+            journal.ledger.keep(0)?;
+            (journal.damaged, in_force) = (0, false);
             journal.rows.clear();
         }
         if !in_force {
-            journal.add_line(header)?;
+            journal.ledger.add(header)?;
             journal.sync()?;
         }
         Ok(journal)
@@ -172,12 +150,11 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
 
     /// Finds the rows that count, cuts off a torn last line, and says whether `header` is the last.
     fn read_lines(&mut self, header: &Header) -> Result<bool> {
-        let io = |path: &Path, e| Error::io(path, e);
-        let mut reader = BufReader::with_capacity(1 << 16, &self.file);
-        let (mut line, mut in_force, mut first) = (vec![], false, true);
+        let mut reader = self.ledger.read();
+        let (mut len, mut line, mut in_force, mut first) = (0, vec![], false, true);
         loop {
             line.clear();
-            let read = reader.read_until(b'\n', &mut line).map_err(|e| io(&self.path, e))?;
+            let read = reader.read_until(b'\n', &mut line).map_err(|e| Error::io(self.ledger.path(), e))?;
             let is_ours = !first || line.starts_with(START) || START.starts_with(&line);
             if read == 0 || (line.last() != Some(&b'\n') && is_ours) {
                 break;
@@ -187,11 +164,11 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
             } else if first {
                 return Err(Error::Usage(format!(
                     "{} is not a journal of this program; move it away",
-                    self.path.display()
+                    self.ledger.path().display()
                 )));
             } else if let Ok(row) = serde_json::from_slice::<Row<IgnoredAny>>(&line) {
                 if in_force {
-                    let place = Place { stamp: row.stamp, offset: self.len, len: read };
+                    let place = Place { stamp: row.stamp, offset: len, len: read };
                     self.rows.insert(row.path, place);
                 }
             } else {
@@ -199,9 +176,10 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
                 self.damaged += 1;
             }
             first = false;
-            self.len += read as u64;
+            len += read as u64;
         }
-        self.file.set_len(self.len).map_err(|e| io(&self.path, e))?;
+        drop(reader);
+        self.ledger.keep(len)?;
         Ok(in_force)
     }
 
@@ -221,8 +199,8 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
     /// Adds a result. `stamp`: how the clip looked before it was labelled.
     pub(crate) fn add(&mut self, path: &Path, stamp: Option<Stamp>, result: &R) -> Result<()> {
         let row = Row { path: path.to_owned(), stamp, result };
-        let offset = self.len;
-        let len = self.add_line(&row)?;
+        let offset = self.ledger.len();
+        let len = self.ledger.add(&row)?;
         self.rows.insert(row.path, Place { stamp: row.stamp, offset, len });
         if self.synced.elapsed() > SYNC_EVERY {
             self.sync()?;
@@ -230,40 +208,28 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
         Ok(())
     }
 
-    fn add_line(&mut self, value: &impl Serialize) -> Result<usize> {
-        let mut line = serde_json::to_vec(value).map_err(|e| Error::io(&self.path, e.into()))?;
-        line.push(b'\n');
-        if let Err(e) = self.file.write_all(&line) {
-            // Half a line may have fitted on a full disk.
-            let _ = self.file.set_len(self.len);
-            return Err(Error::io(&self.path, e));
-        }
-        self.len += line.len() as u64;
-        Ok(line.len())
-    }
-
     /// The result of the clip at `path`, read back from the disk: results aren't held in memory.
     pub(crate) fn result(&mut self, path: &Path) -> Result<Option<R>> {
         let Some(&Place { offset, len, .. }) = self.rows.get(path) else {
             return Ok(None);
         };
-        let mut line = vec![0; len];
-        let read = self.file.seek(SeekFrom::Start(offset)).and_then(|_| self.file.read_exact(&mut line));
-        read.map_err(|e| Error::io(&self.path, e))?;
+        let (mut file, mut line) = (self.ledger.file(), vec![0; len]);
+        let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(&mut line));
+        read.map_err(|e| Error::io(self.ledger.path(), e))?;
         let row: Row<R> = serde_json::from_slice(&line)
-            .map_err(|e| Error::io(&self.path, std::io::Error::new(ErrorKind::InvalidData, e)))?;
+            .map_err(|e| Error::io(self.ledger.path(), std::io::Error::new(ErrorKind::InvalidData, e)))?;
         Ok(Some(row.result))
     }
 
     /// Makes sure that everything added so far survives a power cut.
     pub(crate) fn sync(&mut self) -> Result<()> {
         self.synced = Instant::now();
-        self.file.sync_data().map_err(|e| Error::io(&self.path, e))
+        self.ledger.file().sync_data().map_err(|e| Error::io(self.ledger.path(), e))
     }
 
     /// Removes the journal: its output is in place.
     pub(crate) fn remove(&mut self) -> Result<()> {
-        std::fs::remove_file(&self.path).map_err(|e| Error::io(&self.path, e))
+        std::fs::remove_file(self.ledger.path()).map_err(|e| Error::io(self.ledger.path(), e))
     }
 }
 

@@ -13,7 +13,7 @@ mod sort;
 pub(crate) mod worker;
 
 pub(crate) use inputs::Inputs;
-pub(crate) use journal::{Header, Journal, Stamp, lock};
+pub(crate) use journal::{Header, Journal, Stamp};
 pub use labelling::{Settings, available_threads, in_order, label};
 pub(crate) use labelling::{label_read, pool};
 pub(crate) use list::read_list;

@@ -1,5 +1,6 @@
 //! Writing files so that an interruption leaves the old one or the new one, never half of one.
 
+mod ledger;
 pub(crate) mod natural;
 pub(crate) mod paths;
 mod regular;
@@ -11,6 +12,7 @@ use std::sync::OnceLock;
 
 use crate::{Error, Result, stores};
 
+pub(crate) use ledger::Ledger;
 pub(crate) use regular::regular;
 
 /// Writes `bytes` to a temporary file beside `path`, then renames it into place.

@@ -48,14 +48,7 @@ impl FeatureCache {
     fn file(&self, path: &Path, span: Option<Span>, look: Look) -> Result<PathBuf> {
         let content = match span {
             None => content(path)?,
-            // A film is read once, not for each of its parts.
-            Some(_) => {
-                let known = self.films.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
-                let content = known.map_or_else(|| content(path), Ok)?;
-                let mut films = self.films.lock().unwrap_or_else(PoisonError::into_inner);
-                films.insert(path.to_owned(), content.clone());
-                content
-            }
+            Some(_) => self.content_of_film(path)?,
         };
         let span = span.map_or(String::new(), |span| span.to_string());
         let what = match look {
@@ -63,6 +56,17 @@ impl FeatureCache {
             Look::Still => ".still",
         };
         Ok(self.folder.join(format!("{content}{span}{what}.safetensors")))
+    }
+
+    /// A film is read once, not for each of its parts.
+    fn content_of_film(&self, path: &Path) -> Result<String> {
+        let films = || self.films.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = films().get(path).cloned() {
+            return Ok(known);
+        }
+        let content = content(path)?;
+        films().insert(path.to_owned(), content.clone());
+        Ok(content)
     }
 
     /// The features `f32 [windows, T', D]` kept for the video at `path`, or a part of it; `None` where there are none that

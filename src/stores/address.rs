@@ -13,6 +13,7 @@ use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 
 use super::failure;
 use super::process::process;
+use crate::tls;
 
 /// What an address begins with.
 const SCHEMES: [&str; 5] = ["s3", "gs", "az", "https", "http"];
@@ -91,8 +92,7 @@ fn store(scheme: &str, bucket: &str, root: &str) -> Result<Arc<dyn ObjectStore>,
     if let Some(store) = stores.get(root) {
         return Ok(store.clone());
     }
-    // Another one that a program of the library's user has chosen stays.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    tls::prepare();
     let store = build(scheme, bucket, root).map_err(|e| failure::reason(&e))?;
     Ok(stores.entry(root.to_owned()).or_insert(store).clone())
 }

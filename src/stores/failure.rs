@@ -2,6 +2,8 @@
 
 use object_store::Error;
 
+use crate::error::root_cause;
+
 /// Why a request wasn't answered, and what to do.
 pub(super) fn reason(error: &Error) -> String {
     match error {
@@ -27,14 +29,9 @@ pub(super) fn reason(error: &Error) -> String {
 /// What became of an object that isn't what it was.
 pub(super) const CHANGED: &str = "it was changed while it was read: try it again";
 
-/// What lies at the bottom of `error`: what is above it says only that something went wrong. An address in it is cut off
-/// where its query begins, which may hold a signature.
+/// The [`root_cause`] of `error`, without an address's query, which may hold a signature.
 pub(super) fn words(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    let text = cause.to_string();
+    let text = root_cause(error).to_string();
     let text = text.split(" (os error ").next().unwrap_or(&text);
     let text: Vec<&str> =
         text.split_whitespace().map(|word| word.split_once('?').map_or(word, |(before, _)| before)).collect();

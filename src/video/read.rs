@@ -216,7 +216,9 @@ impl Reader<'_> {
             Some(span) => span.within(timeline.duration).map_err(|reason| Error::clip(path, reason))?,
             None => whole,
         };
-        let starts = timeline.starts_within(start, duration);
+        // Only counting asks when each picture is shown.
+        let starts =
+            self.sampling.stride.map(|_| timeline.starts_within(start, duration)).unwrap_or_default();
         let moments = self.sampling.moments(duration, &starts);
         let wanted = moments.into_iter().map(|moment| timeline.at(start + moment)).collect();
         Ok(Look { wanted, duration, warning })

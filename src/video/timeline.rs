@@ -129,7 +129,8 @@ impl Timeline {
             true => times.partition_point(|t| *t <= start).saturating_sub(1),
             false => 0,
         };
-        let shown = times[first..].iter().take_while(|t| **t < start + length);
+        let end = start + length;
+        let shown = times[first..].iter().take_while(|t| **t < end || end >= self.duration);
         shown.map(|t| (t - start).max(0.0)).collect()
     }
 

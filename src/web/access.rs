@@ -11,6 +11,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
+use super::refusal::Refusal;
 use crate::{Error, Result};
 
 /// A secret that a client has to know.
@@ -152,7 +153,7 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
 }
 
 fn refused(status: StatusCode, reason: &str) -> Response {
-    (status, axum::Json(serde_json::json!({"error": reason}))).into_response()
+    Refusal::new(status, reason).into_response()
 }
 
 /// What keeps a page from being misused: nothing from elsewhere runs in it or shows it, and its address is told to nobody.

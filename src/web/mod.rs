@@ -7,6 +7,7 @@
 mod access;
 pub(crate) mod annotate;
 mod assets;
+mod refusal;
 #[cfg(target_os = "linux")]
 pub(crate) mod serve;
 mod server;

@@ -1,15 +1,13 @@
-//! A browser without a screen, driven by chromedriver.
+//! The page in a browser.
 
 use std::future::Future;
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fantoccini::wd::Capabilities;
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
+use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
+
+use crate::driver::Driver;
 
 /// How long a page may take for what a test waits for: other tests want the processor, too.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -23,48 +21,9 @@ pub(crate) struct View {
 
 pub(crate) const DESKTOP: View = View { width: 1280, dark: false };
 
-/// A started chromedriver and all browsers that it starts.
-struct Driver(Child, BufReader<ChildStdout>);
-
-impl Driver {
-    /// On a free port; `None`, with a word, where there is none.
-    fn start() -> Option<(Self, String)> {
-        let command = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn();
-        let Ok(mut child) = command else {
-            println!("skipped: needs chromium and chromedriver (Debian: chromium-driver)");
-            return None;
-        };
-        let output = BufReader::new(child.stdout.take().unwrap());
-        // The pipe stays open: it would die of its next word.
-        let mut driver = Self(child, output);
-        let mut line = String::new();
-        while driver.1.read_line(&mut line).unwrap() > 0 {
-            if let Some((_, port)) = line.trim_end().split_once("successfully on port ") {
-                return Some((driver, format!("http://127.0.0.1:{}", port.trim_end_matches('.'))));
-            }
-            line.clear();
-        }
-        panic!("chromedriver ended without a port");
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        // SAFETY: the group is that of the process which was started here and isn't collected yet.
-        unsafe { libc::kill(-(self.0.id() as i32), libc::SIGKILL) };
-        let _ = self.0.wait();
-    }
-}
-
 /// Does `test` with a browser; skips it, with a word, where there is none.
 pub(crate) fn browse<F: Future<Output = ()>>(view: View, test: impl FnOnce(Page) -> F) {
-    let Some((_driver, address)) = Driver::start() else { return };
+    let Some(driver) = Driver::start() else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let mut arguments =
@@ -81,9 +40,7 @@ pub(crate) fn browse<F: Future<Output = ()>>(view: View, test: impl FnOnce(Page)
         capabilities.insert("goog:chromeOptions".into(), options);
         // Leaving a page with answers that weren't sent asks back; a test decides itself.
         capabilities.insert("unhandledPromptBehavior".into(), json!("accept"));
-        let client =
-            ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).connect(&address).await;
-        let client = client.expect("chromedriver starts a browser");
+        let client = driver.browser(capabilities).await;
         test(Page(client.clone())).await;
         client.close().await.unwrap();
     });

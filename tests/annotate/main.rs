@@ -3,6 +3,8 @@
 
 mod browser;
 mod clips;
+#[path = "../browser/mod.rs"]
+mod driver;
 mod films;
 mod labelling;
 mod looks;

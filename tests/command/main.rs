@@ -3,6 +3,8 @@
 mod bad_inputs;
 mod builder;
 mod evaluation;
+#[path = "../files/mod.rs"]
+mod files;
 mod formats;
 mod inputs;
 mod interruption;

@@ -2,58 +2,24 @@
 //!
 //! With `CLASSIFY_SHOTS=DIR` in the environment, pictures of the page are left there to look at.
 
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
+use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
 
-use crate::process::{Server, sample};
+use crate::driver::Driver;
+use crate::files::sample;
+use crate::process::Server;
 
-/// A running chromedriver; it ends its browsers with itself.
-struct Driver {
-    child: Child,
-    port: u16,
-}
-
-impl Driver {
-    /// A word on standard error where there is none.
-    fn start() -> Option<Self> {
-        let mut command = Command::new("chromedriver");
-        let Ok(mut child) = command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
-        else {
-            eprintln!("skipped: chromedriver isn't there (Debian: apt-get install chromium-driver)");
-            return None;
-        };
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let port = lines.into_iter().find_map(|line| {
-            line.split_once("started successfully on port ")?.1.trim_end_matches('.').parse().ok()
-        });
-        Some(Self { child, port: port.expect("chromedriver names its port") })
-    }
-
-    async fn browser(&self, arguments: &[&str]) -> Client {
-        let arguments: Vec<&str> =
-            ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-                .into_iter()
-                .chain(arguments.iter().copied())
-                .collect();
-        let options =
-            json!({"goog:chromeOptions": {"args": arguments}, "goog:loggingPrefs": {"browser": "ALL"}});
-        let Value::Object(options) = options else { unreachable!() };
-        let address = format!("http://127.0.0.1:{}", self.port);
-        ClientBuilder::new(HttpConnector::new()).capabilities(options).connect(&address).await.unwrap()
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+async fn browser(driver: &Driver, arguments: &[&str]) -> Client {
+    let arguments: Vec<&str> = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        .into_iter()
+        .chain(arguments.iter().copied())
+        .collect();
+    let options = json!({"goog:chromeOptions": {"args": arguments}, "goog:loggingPrefs": {"browser": "ALL"}});
+    let Value::Object(options) = options else { unreachable!() };
+    driver.browser(options).await
 }
 
 async fn shot(page: &Client, name: &str) {
@@ -86,7 +52,7 @@ fn a_clip_is_dropped_and_seen() {
     let server = Server::start(&["-m", "ucf14-lite0-lstm", "-m", "imagenet-lite0"], &[]);
     let address = format!("http://127.0.0.1:{}/", server.port);
     run(async {
-        let page = driver.browser(&["--window-size=1200,1300"]).await;
+        let page = browser(&driver, &["--window-size=1200,1300"]).await;
         page.goto(&address).await.unwrap();
         assert_eq!(page.title().await.unwrap(), "What happens in a clip");
         appears(&page, "#model option:nth-child(2)").await;
@@ -155,7 +121,7 @@ fn it_fits_a_phone_in_the_dark_and_takes_a_token() {
     let address = format!("http://127.0.0.1:{}/", server.port);
     run(async {
         let page =
-            driver.browser(&["--window-size=500,900", "--blink-settings=preferredColorScheme=0"]).await;
+            browser(&driver, &["--window-size=500,900", "--blink-settings=preferredColorScheme=0"]).await;
         page.goto(&address).await.unwrap();
         assert!(page.source().await.unwrap().contains("wants its token"));
         page.goto(&format!("{address}?token=s3cret")).await.unwrap();

@@ -4,7 +4,11 @@
 mod browser;
 mod client;
 mod document;
+#[path = "../browser/mod.rs"]
+mod driver;
 mod ending;
+#[path = "../files/mod.rs"]
+mod files;
 mod inference;
 mod labels;
 mod limits;

@@ -10,27 +10,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::client::{Answer, Ask};
-
-/// A file of `samples/`.
-pub(crate) fn sample(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
-}
+pub(crate) use crate::files::{sample, shared};
 
 /// The bytes of a clip.
 pub(crate) fn clip() -> Vec<u8> {
     fs::read(sample("jumping_jacks.mp4")).unwrap()
-}
-
-/// The folder of shared test data, or a word on standard error that the test does without.
-pub(crate) fn shared(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("CLASSIFY_SHARED").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"));
-    let path = root.join("data").join(name);
-    if !path.exists() {
-        eprintln!("skipped: {} isn't there", path.display());
-        return None;
-    }
-    Some(path)
 }
 
 /// A model that looks at two frames of 64²: what most tests are about isn't the answer.

@@ -22,6 +22,7 @@ use crate::{Error, Result, allocator, bulk};
 use super::batch_args::{InputArgs, timeout};
 use super::console::Verbosity;
 use super::sink::say;
+use super::train::look::LookArgs;
 use super::train::values::count;
 use super::{Console, Status, interrupt, shell};
 use terminal::Terminal;
@@ -90,20 +91,8 @@ struct NetworkArgs {
     /// Model whose CNN looks at the clips: a name or a folder
     #[arg(long, value_name = "NAME|DIR", default_value = "kinetics400-i3d")]
     backbone: String,
-    /// Windows to look at in a clip [default: the backbone's]
-    #[arg(long, value_name = "N", value_parser = count(1000), hide_short_help = true)]
-    windows: Option<u64>,
-    /// Frames to look at in each window of a clip [default: the backbone's]
-    #[arg(long, value_name = "N", value_parser = count(10_000), hide_short_help = true)]
-    frames: Option<u64>,
-    /// Width and height of the frames in pixels [default: the backbone's]
-    #[arg(
-        long,
-        value_name = "PX",
-        value_parser = clap::value_parser!(u64).range(16..=4096),
-        hide_short_help = true
-    )]
-    size: Option<u64>,
+    #[command(flatten)]
+    look: LookArgs,
     /// Cores to use [default: all]
     #[arg(long, value_name = "N", value_parser = count(1024))]
     threads: Option<u64>,
@@ -188,7 +177,7 @@ impl Args {
     fn options(&self, stop: Arc<AtomicBool>) -> Result<Options> {
         let network = &self.network;
         let [windows, frames, size] =
-            [network.windows, network.frames, network.size].map(|n| n.map(|n| n as usize));
+            [network.look.windows, network.look.frames, network.look.size].map(|n| n.map(|n| n as usize));
         let cache = network.cache.clone().or(TrainOptions::default().cache);
         let clips = self.inputs.find(&self.clips)?.clips;
         let parts = self.segments.map(|long| segments::parts(&clips, long.as_secs_f64(), network.timeout));

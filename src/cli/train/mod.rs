@@ -5,6 +5,7 @@ mod folder;
 mod folds;
 mod head;
 mod learning;
+pub(super) mod look;
 mod network;
 mod preset;
 mod progress;
@@ -185,7 +186,7 @@ impl Args {
         Ok(TrainOptions {
             backbone: choice.backbone,
             backbone_reason: choice.reason,
-            frames: network.frames.map(|n| n as usize),
+            frames: network.look.frames.map(|n| n as usize),
             size,
             windows,
             luma_lag: network.luma_lag,

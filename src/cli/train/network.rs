@@ -6,8 +6,9 @@ use crate::learning::dataset::Dataset;
 use crate::learning::training::{Choice, choose_backbone};
 use crate::{Error, Result};
 
+use super::look::LookArgs;
 use super::preset::Preset;
-use super::values::{count, lag, minutes};
+use super::values::{lag, minutes};
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Network")]
@@ -23,20 +24,8 @@ pub(super) struct NetworkArgs {
     /// Minutes that looking at the clips may take, where the backbone is chosen by time [default: the preset's]
     #[arg(long, value_name = "MINUTES", value_parser = minutes, hide_short_help = true)]
     budget: Option<f64>,
-    /// Frames to look at in each window of a clip [default: the backbone's]
-    #[arg(long, value_name = "N", value_parser = count(10_000), hide_short_help = true)]
-    pub frames: Option<u64>,
-    /// Windows to look at in a clip [default: the backbone's]
-    #[arg(long, value_name = "N", value_parser = count(1000), hide_short_help = true)]
-    windows: Option<u64>,
-    /// Width and height of the frames in pixels [default: the backbone's]
-    #[arg(
-        long,
-        value_name = "PX",
-        value_parser = clap::value_parser!(u64).range(16..=4096),
-        hide_short_help = true
-    )]
-    size: Option<u64>,
+    #[command(flatten)]
+    pub look: LookArgs,
     /// Make each frame of the brightness at three moments so many seconds apart, instead of colours, so
     /// that an image network sees motion; for --finetune [default: the backbone's]
     #[arg(long, value_name = "SECONDS", value_parser = lag, hide_short_help = true)]
@@ -87,6 +76,6 @@ impl NetworkArgs {
     /// Windows and pixels a side: as asked, else the preset's.
     pub(super) fn looks(&self) -> (Option<usize>, Option<usize>) {
         let (windows, size) = self.preset().looks().unzip();
-        (self.windows.or(windows).map(|n| n as usize), self.size.or(size).map(|n| n as usize))
+        (self.look.windows.or(windows).map(|n| n as usize), self.look.size.or(size).map(|n| n as usize))
     }
 }

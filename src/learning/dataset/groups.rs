@@ -1,7 +1,7 @@
 //! Which clips come from one source and must stay on one side of a split.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fs::{self, File},
     path::Path,
     sync::LazyLock,
@@ -173,17 +173,18 @@ fn of_one_stretch(samples: &[Sample], clips: &[usize]) -> Vec<Vec<usize>> {
 
 /// Those of `clips` that are the same stretch of a byte-identical file as one of `others`; one that can't be read is none.
 pub(super) fn shared<'a>(clips: &'a [Sample], others: &[Sample]) -> Vec<&'a Sample> {
+    if others.is_empty() {
+        return Vec::new();
+    }
     let size = |sample: &Sample| fs::metadata(&sample.path).map_or(0, |m| m.len());
-    let mut by_size: HashMap<u64, Vec<&Sample>> = HashMap::new();
-    others.iter().for_each(|sample| by_size.entry(size(sample)).or_default().push(sample));
-    let is_shared = |clip: &&Sample| {
-        let Some(same_size) = by_size.get(&size(clip)) else { return false };
-        let Ok(content) = hash(&clip.path) else { return false };
-        same_size
-            .iter()
-            .any(|other| other.span == clip.span && hash(&other.path).is_ok_and(|other| other == content))
+    let sizes = |samples: &[Sample]| samples.iter().map(size).collect::<HashSet<u64>>();
+    let both: HashSet<u64> = &sizes(clips) & &sizes(others);
+    let content = |sample: &Sample| {
+        let hash = both.contains(&size(sample)).then(|| hash(&sample.path).ok()).flatten()?;
+        Some((hash, sample.span.map(|span| span.to_string())))
     };
-    clips.iter().filter(is_shared).collect()
+    let known: HashSet<_> = others.iter().filter_map(content).collect();
+    clips.iter().filter(|clip| content(clip).is_some_and(|content| known.contains(&content))).collect()
 }
 
 /// Gives all samples of group `other` the group `group`.

@@ -189,7 +189,8 @@ impl Dataset {
         let mut repeated = 0;
         for ((row, labels), group) in rows.into_iter().zip(indices).zip(groups) {
             let split = row.split.unwrap_or(Split::Train);
-            if !seen.insert((address(&row.path.to_string_lossy(), row.span), labels.clone(), split)) {
+            let stretch = row.span.map(|span| span.to_string());
+            if !seen.insert((row.path.clone(), stretch, labels.clone(), split)) {
                 repeated += 1;
                 continue;
             }

@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
 use super::{HubName, Settings};
+use crate::error::root_cause;
+use crate::tls;
 
 /// How long the hub may say nothing.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -49,8 +51,7 @@ impl Client {
         let token = settings.token.as_deref().map(|token| HeaderValue::try_from(format!("Bearer {token}")));
         let token =
             token.transpose().map_err(|_| "the token in HF_TOKEN holds characters that no token has")?;
-        // Another one that a program of the library's user has chosen stays.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        tls::prepare();
         let http = blocking::Client::builder()
             .user_agent(concat!("classify/", env!("CARGO_PKG_VERSION")))
             .timeout(SILENCE)
@@ -193,16 +194,12 @@ impl Client {
     }
 }
 
-/// What lies at the bottom of `error`: what is above it says only that something went wrong.
+/// Its [`root_cause`].
 fn words(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("nothing came for {} s", SILENCE.as_secs());
     }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    let text = cause.to_string();
+    let text = root_cause(error).to_string();
     text.split(" (os error ").next().unwrap_or(&text).to_lowercase()
 }
 

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use tokio::task::block_in_place;
 
 use super::Desk;
-use super::refusal::Refusal;
 use crate::annotation::{Id, Verdict};
+use crate::web::refusal::Refusal;
 
 type Answer<T = ()> = Result<Json<T>, Refusal>;
 

@@ -17,11 +17,11 @@ use tokio::sync::Semaphore;
 use tower_http::services::ServeFile;
 
 use super::Desk;
-use super::refusal::Refusal;
 use crate::annotation::{Clip, Id};
 use crate::bulk::worker::{Pool, Request as Work, Setup};
 use crate::timeline::preview::Kind;
 use crate::video::Span;
+use crate::web::refusal::Refusal;
 use crate::{Error, Result};
 
 /// Bytes up to which a file is shown itself in a grid of many.
@@ -143,7 +143,7 @@ pub(super) async fn clip(
     Query(wish): Query<Wish>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let clip = id.parse().ok().and_then(|id| desk.session.clip(id)).ok_or_else(Refusal::unknown)?;
+    let clip = id.parse().ok().and_then(|id| desk.session.clip(id)).ok_or_else(super::unknown)?;
     let Playable { path, kind, copied } = desk.media.playable(&clip, wish).await?;
     let served = ServeFile::new(&path).try_call(request).await.map_err(|e| Error::io(&path, e))?;
     let mut response = served.map(Body::new).into_response();

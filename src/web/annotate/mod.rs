@@ -8,13 +8,14 @@ mod finish;
 mod media;
 mod page;
 mod questions;
-mod refusal;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::{get, post};
 
+use super::refusal::Refusal;
 use crate::annotation::Session;
 
 pub(crate) use finish::{Finish, Finishing};
@@ -26,6 +27,11 @@ pub(crate) struct Desk {
     pub session: Arc<Session>,
     pub media: Arc<Media>,
     pub finish: Arc<Finish>,
+}
+
+/// There is no such clip.
+fn unknown() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "no such clip: this page is of other clips, load it again")
 }
 
 /// The page, and what it asks for.

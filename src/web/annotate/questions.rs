@@ -5,9 +5,9 @@ use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
 use tokio::task::block_in_place;
 
-use super::refusal::Refusal;
 use super::{Desk, Finishing};
 use crate::annotation::{self, Clip, Found, Grid, Offer, Status};
+use crate::web::refusal::Refusal;
 
 #[derive(Deserialize)]
 pub(super) struct Since {
@@ -52,7 +52,7 @@ pub(super) async fn clips(State(desk): State<Desk>, Query(query): Query<annotati
 /// `GET /api/clips/ID`
 pub(super) async fn clip(State(desk): State<Desk>, Path(id): Path<String>) -> Result<Json<Clip>, Refusal> {
     let clip = id.parse().ok().and_then(|id| desk.session.clip(id));
-    clip.map(Json).ok_or_else(Refusal::unknown)
+    clip.map(Json).ok_or_else(super::unknown)
 }
 
 #[derive(Deserialize)]

@@ -14,9 +14,10 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT_ENCODING, LOCATION};
 
 use super::receive::lost;
-use super::refusal::Refusal;
 use super::upload::{Clip, file_name};
-use crate::{Error, Result as OurResult};
+use crate::error::root_cause;
+use crate::web::refusal::Refusal;
+use crate::{Error, Result as OurResult, tls};
 
 /// From an address to that of a store, which may lead to another.
 const REDIRECTS: usize = 5;
@@ -49,8 +50,7 @@ impl Fetch {
                 return Err(Error::Usage(reason));
             }
         }
-        // Another one that a program of the library's user has chosen stays.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        tls::prepare();
         let client = Client::builder()
             .user_agent(concat!("classify/", env!("CARGO_PKG_VERSION")))
             .timeout(timeout)
@@ -117,11 +117,7 @@ impl Fetch {
 const PRIVATE: &str = "leads to an address that isn't public";
 
 fn failed(url: &Url, error: &reqwest::Error) -> Refusal {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    match cause.to_string() {
+    match root_cause(error).to_string() {
         reason if reason == PRIVATE => Refusal::new(StatusCode::FORBIDDEN, format!("{url}: {PRIVATE}")),
         reason => Refusal::unusable(format!("{url}: can't be fetched: {reason}")),
     }

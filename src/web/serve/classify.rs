@@ -16,11 +16,11 @@ use super::engine::Seen;
 use super::metrics::Stage;
 use super::queue::Place;
 use super::receive::{apart, receive};
-use super::refusal::{Refusal, Wrong};
 use super::upload::Clip;
 use super::wish::Wish;
 use crate::output::pages::Filmstrip;
 use crate::output::{Format, Labelled};
+use crate::web::refusal::{Refusal, Wrong};
 
 /// A clip's labels.
 #[derive(Serialize, ToSchema)]

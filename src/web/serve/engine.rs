@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 
 use super::metrics::{Metrics, Stage};
-use super::refusal::Refusal;
 use super::upload::{Clip, place};
 use super::wish::Wish;
 use crate::bulk;
@@ -18,6 +17,7 @@ use crate::bulk::worker::{Answer, Decoded, Film, Look, Pool, Request, Setup, cra
 use crate::error::guard;
 use crate::model::Changes;
 use crate::output::pages::Filmstrip;
+use crate::web::refusal::Refusal;
 use crate::{Classifier, ClipLabels, Result};
 
 /// A model that clips can be labelled by.

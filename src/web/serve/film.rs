@@ -18,7 +18,7 @@ use super::Shared;
 use super::classify::{Bytes, Form, Gone, OfRoot};
 use super::metrics::Stage;
 use super::receive::receive;
-use super::refusal::{Refusal, Wrong};
+use crate::web::refusal::{Refusal, Wrong};
 
 /// Lines that wait for a slow client.
 const AHEAD: usize = 64;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -17,9 +17,9 @@ use super::classify::label;
 use super::metrics::Stage;
 use super::pipeline::top;
 use super::receive::{MOST_JSON, apart, from_base64, json_object, lost, part};
-use super::refusal::{Refusal, Wrong};
 use super::upload::{Clip, keep};
 use super::wish::Wish;
+use crate::web::refusal::{Refusal, Wrong};
 
 /// The server.
 #[derive(Serialize, ToSchema)]
@@ -186,11 +186,9 @@ pub(super) async fn infer(
     let (place, start) = (shared.queue.enter()?, Instant::now());
     shared.engine.model(Some(&model))?;
     let header = request.headers().get("inference-header-content-length");
-    let header = match header.map(|length| length.to_str().ok().and_then(|length| length.parse().ok())) {
-        Some(None) => return Err(Refusal::senseless("Inference-Header-Content-Length: must be a number")),
-        Some(length) => length,
-        None => None,
-    };
+    let number = |length: &HeaderValue| length.to_str().ok()?.parse().ok();
+    let wrong = || Refusal::senseless("Inference-Header-Content-Length: must be a number");
+    let header = header.map(|length| number(length).ok_or_else(wrong)).transpose()?;
     let mut wish = Wish { model: Some(model.clone()), ..Wish::default() };
     let (id, clip) = match header {
         Some(json) => behind_json(&shared, request, json, &mut wish).await?,

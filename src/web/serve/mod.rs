@@ -16,7 +16,6 @@ mod origin;
 mod pipeline;
 mod queue;
 mod receive;
-mod refusal;
 mod root;
 mod state;
 mod upload;
@@ -36,13 +35,13 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
+use super::refusal::Refusal;
 use super::{Access, Asset, Server, Token, assets};
 use crate::Result;
 use engine::Engine;
 use metrics::Metrics;
 use origin::Origins;
 use queue::Queue;
-use refusal::Refusal;
 use root::Root;
 use upload::{Clip, Patient};
 

@@ -11,7 +11,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::refusal::Refusal;
+use crate::web::refusal::Refusal;
 use crate::{Error, Result};
 
 /// How long a browser remembers what it may.

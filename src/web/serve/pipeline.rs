@@ -13,9 +13,9 @@ use super::Shared;
 use super::classify::label;
 use super::metrics::Stage;
 use super::receive::{from_base64, json_object, parameters};
-use super::refusal::{Refusal, Wrong};
 use super::wish::Wish;
 use crate::output::{Format, Labelled, Scored};
+use crate::web::refusal::{Refusal, Wrong};
 
 /// A clip and what is asked for.
 #[derive(Serialize, Deserialize, ToSchema)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::metrics::{Metrics, Stage};
-use super::refusal::Refusal;
+use crate::web::refusal::Refusal;
 
 /// The places of a server. Who has none is told to come back; nobody waits outside.
 pub(super) struct Queue {

@@ -13,9 +13,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
 use super::Shared;
-use super::refusal::Refusal;
 use super::upload::{Clip, file_name, in_time, keep, keep_field, not_a_form};
 use super::wish::Wish;
+use crate::web::refusal::Refusal;
 
 /// Bytes of JSON at most: while it is read, it is in memory.
 pub(super) const MOST_JSON: u64 = 32 << 20;

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use axum::http::StatusCode;
 
-use super::refusal::Refusal;
+use crate::web::refusal::Refusal;
 use crate::{Error, Result as OurResult};
 
 /// The folder that paths are below.

@@ -15,7 +15,7 @@ use futures_core::Stream;
 use tokio::io::{AsyncWriteExt, BufWriter};
 use tokio::time::timeout;
 
-use super::refusal::Refusal;
+use crate::web::refusal::Refusal;
 
 /// How long a client may send nothing.
 const SILENCE: Duration = Duration::from_secs(30);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::refusal::Refusal;
+use crate::web::refusal::Refusal;
 
 /// What is asked for; what isn't is as the command has it.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,0 +1,151 @@
+//! How a session begins: what its files say.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::book::{Book, Said};
+use super::groups::Groups;
+use super::item::{Item, name_in};
+use super::journal::{self, Journal, What};
+use super::state::State;
+use super::{Guess, Id, Options, list};
+use crate::learning::dataset::{Grouping, of_names};
+use crate::output::read_rows;
+use crate::{Error, Result};
+
+/// How a session over `options.clips` stands by its list and its journal.
+///
+/// # Errors
+/// Where they can't be read or written, or another process holds the journal.
+pub(super) fn state(options: &Options) -> Result<State> {
+    options.labels.iter().try_for_each(|label| list::check_label(label))?;
+    let parent = match options.output.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let folder = parent.canonicalize().map_err(|e| Error::io(parent, e))?;
+    let (mut journal, events) = Journal::open(&journal::path_of(&options.output))?;
+    let prelabels = prelabels(options, &folder)?;
+    let mut given = options.labels.clone();
+    for (_, guess) in &prelabels {
+        if !given.contains(&guess.label) {
+            given.push(guess.label.clone());
+        }
+    }
+    let mut book = Book::new(events, &given);
+    take_up_list(&options.output, &folder, &mut journal, &mut book)?;
+
+    let (mut items, mut files, mut nameless) = (Vec::new(), Vec::new(), HashMap::new());
+    let mut numbers = HashMap::new();
+    let mut add = |item: Item, file: PathBuf| {
+        let next = items.len();
+        let number = *numbers.entry(item.id()).or_insert(next);
+        if number == next {
+            items.push(item);
+            files.push(file);
+        }
+        number
+    };
+    for clip in &options.clips {
+        match name_in(&folder, clip) {
+            Ok(name) => match options.parts.get(clip) {
+                None => drop(add(Item::whole(name), clip.clone())),
+                Some(parts) => parts.iter().for_each(|span| {
+                    add(Item { name: name.clone(), span: Some(*span) }, clip.clone());
+                }),
+            },
+            Err(reason) => {
+                let number = add(Item::whole(clip.to_string_lossy().into_owned()), clip.clone());
+                nameless.insert(number, reason);
+            }
+        }
+    }
+    // What has an answer stays in the list, whether it is among the clips of today or not.
+    let mut others: Vec<Item> = book.answers().map(|(item, _)| item.clone()).collect();
+    others.sort_by(|a, b| a.name.cmp(&b.name).then(a.id().cmp(&b.id())));
+    for item in others {
+        let file = item.path(&folder);
+        add(item, file);
+    }
+    let groups = groups(&items, &book, options)?;
+    let mut state = State::new(items, files, (journal, book), groups, options.seed, options.by.clone());
+    for (clip, reason) in nameless {
+        state.broken[clip] = Some(reason.clone());
+        state.nameless.insert(clip, reason);
+    }
+    for (id, guess) in prelabels {
+        if let Some(&clip) = state.numbers.get(&id) {
+            state.guesses[clip] = Some(guess);
+        }
+    }
+    Ok(state)
+}
+
+/// What an earlier run said of the clips.
+fn prelabels(options: &Options, folder: &Path) -> Result<Vec<(Id, Guess)>> {
+    let mut guesses = Vec::new();
+    if let Some(path) = &options.prelabels {
+        read_rows(path, |row| {
+            let labels = row.outcome.map(|clip| clip.labels).unwrap_or_default();
+            if let (Some(best), Ok(name)) = (labels.into_iter().next(), name_in(folder, &row.path)) {
+                guesses.push((Item::whole(name).id(), Guess { label: best.label, score: best.score }));
+            }
+            Ok(())
+        })?;
+    }
+    Ok(guesses)
+}
+
+/// Takes up what stands in the list and wasn't written by us: all of it at first, later what was changed by hand.
+fn take_up_list(output: &Path, folder: &Path, journal: &mut Journal, book: &mut Book) -> Result<()> {
+    let text = match std::fs::read(output) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(Error::io(output, e)),
+    };
+    if book.wrote(&list::digest(&text)) {
+        return Ok(());
+    }
+    let mut rows = list::read(output, folder)?;
+    rows.retain(|row| {
+        list::check_label(&row.label).is_ok()
+            && !book.answer(&row.item).is_some_and(|answer| match &answer.said {
+                Said::Label { label, .. } => *label == row.label,
+                Said::Skip | Said::Broken => false,
+            })
+    });
+    if !rows.is_empty() {
+        let event = journal::Event::now(What::List { rows }, None, None);
+        journal.add(&event)?;
+        book.add(event);
+    }
+    Ok(())
+}
+
+/// The groups of `items`: a list's own, else what their names tell.
+fn groups(items: &[Item], book: &Book, options: &Options) -> Result<Groups> {
+    let (mut grouping, mut names) =
+        of_names(items.iter().map(|item| item.name.as_str()), options.group.as_deref())?;
+    for (name, item) in names.iter_mut().zip(items) {
+        // Parts of one film are of one source.
+        if item.span.is_some() && name.is_none() {
+            *name = Some(item.name.clone());
+        }
+        if let Some(group) = book.group(item) {
+            *name = Some(group.to_owned());
+            if grouping == Grouping::Clip {
+                grouping = Grouping::Column;
+            }
+        }
+    }
+    let draw = |(item, name): (&Item, &Option<String>)| {
+        let what = name.as_deref().unwrap_or(&item.name);
+        let hash = blake3::hash(format!("{} {what}", options.seed).as_bytes());
+        ChaCha8Rng::from_seed(*hash.as_bytes()).random_range(0.0..1.0)
+    };
+    let draws = items.iter().zip(&names).map(draw).collect();
+    Ok(Groups::new(grouping, names, draws))
+}
