@@ -1,6 +1,7 @@
 # make demo: label a real clip.  make test: every check, cheapest first.
 # make test-web: the pages alone, in a browser.
 # make dist: what is passed on (a portable program, a .deb, a wheel), on Debian 12.  make test-dist: that in bare roots, as root.
+# make test-cluster: the Python package inside Ray, Daft and Spark (5 GB of packages).
 # make test-reference: what Hugging Face transformers answers, against what is recorded of it (5 GB of packages).
 
 CARGO_TARGET_DIR ?= target
@@ -9,7 +10,7 @@ export CARGO_TARGET_DIR
 CLASSIFY := $(CARGO_TARGET_DIR)/release/classify
 CLIP := samples/jumping_jacks.mp4
 
-.PHONY: demo test test-python test-web test-reference build packages test-packages dist test-dist
+.PHONY: demo test test-python test-web test-cluster test-reference build packages test-packages dist test-dist
 
 demo: build
 	@echo
@@ -34,9 +35,14 @@ test: test-packages
 test-python: test-packages
 	scripts/python.sh
 
-# Pages in a browser.
-test-web: test-packages
-	cargo test --release --locked --test annotate -- --nocapture
+test-cluster:
+	scripts/packages.sh cluster
+	scripts/cluster.sh
+
+# Pages in a browser, which is installed.
+test-web:
+	scripts/packages.sh web
+	cargo test --release --locked --test annotate --test serve -- --nocapture
 
 test-reference:
 	tests/reference/transformers/check.sh $(CARGO_TARGET_DIR)/reference-venv

@@ -3,6 +3,7 @@
 # `packages.sh test`: those of the tests too, which make videos with the command ffmpeg and put the Python package into a
 # virtual environment; they skip what they can't make.
 # `packages.sh web`: those, and a browser that the tests of pages drive; they skip without it.
+# `packages.sh cluster`: those of the tests inside engines, of which Spark needs Java.
 # `packages.sh dist`: those that `make dist` builds FFmpeg, the .deb and the wheel with.
 set -euo pipefail
 
@@ -10,6 +11,7 @@ packages=(libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libclang-d
 [[ ${1:-} != test && ${1:-} != web ]] || packages+=(ffmpeg python3-venv)
 # Ubuntu has both as snaps only.
 [[ ${1:-} != web ]] || ! grep -qsx ID=debian /etc/os-release || packages+=(chromium chromium-driver)
+[[ ${1:-} != cluster ]] || packages+=(python3-venv default-jre-headless)
 [[ ${1:-} != dist ]] || packages+=(build-essential dpkg-dev meson nasm ninja-build python3-venv xz-utils)
 
 if ! command -v cargo >/dev/null; then

@@ -15,7 +15,7 @@ use crate::networks::backbones::Backbone;
 use crate::networks::heads::{Head, MeanHead, any_window};
 use crate::video::{self, DecodeOptions, Frames, Preprocess};
 use crate::{Error, Result};
-use classify_kernels::{Kernels, Precision};
+use classify_kernels::Precision;
 
 /// A model, ready to label clips. It can be shared between threads.
 pub struct Classifier {
@@ -91,7 +91,7 @@ pub struct Timings {
 }
 
 impl Classifier {
-    /// Loads the model folder `dir` onto the CPU, in [`Precision::detect`]'s precision.
+    /// Loads the model folder `dir` onto the CPU, in the precision that is fastest there.
     ///
     /// # Errors
     /// [`Error::Model`] names the folder and what is wrong: a missing file or tensor, a wrong
@@ -105,14 +105,14 @@ impl Classifier {
         Self::named(model::DEFAULT_MODEL, &Device::Cpu)
     }
 
-    /// `model` is a folder, or the name of an embedded model; in [`Precision::detect`]'s precision.
+    /// `model` is a folder, or the name of an embedded model; in the precision that is fastest on this CPU.
     pub fn named(model: &str, device: &Device) -> Result<Self> {
         Self::of_files(ModelFiles::named(model)?, device)
     }
 
-    /// The model of these files, whose settings may have been changed, in [`Precision::detect`]'s precision.
+    /// The model of these files, whose settings may have been changed, in the precision that is fastest on this CPU.
     pub fn of_files(files: ModelFiles, device: &Device) -> Result<Self> {
-        let precision = Precision::detect(Kernels::detect()?)?;
+        let precision = files.config.backbone.precision()?;
         let vb = files.tensors().var_builder(device);
         let labels = files.words().cloned();
         Parts { path: &files.path, config: files.config, preprocess: files.preprocess, labels }

@@ -25,6 +25,7 @@
 //! - `cli` (default): the command `classify`. A library without it has no argument parser and no progress bars.
 //! - `hub` (default): [`model::hub::pull`], which fetches models from the Hugging Face hub. Models in its cache are found
 //!   without it.
+//! - `serve` (default, with `cli`): `classify serve`, labels for other programs over HTTP.
 //! - `words` (with `cli`): [`model::Words::embed`], labels in plain words by CLIP and SigLIP.
 //! - `cuda`: networks on an NVIDIA GPU, by candle's own operators.
 
@@ -45,6 +46,7 @@ pub mod learning;
 pub mod model;
 mod networks;
 mod output;
+mod stores;
 pub mod timeline;
 mod video;
 #[cfg(feature = "serve")]
@@ -53,7 +55,7 @@ mod web;
 pub use candle_core::Device;
 pub use classifier::{Classifier, ClipLabels, Label, Timings};
 pub use error::{Error, Result};
-pub use video::{DecodeOptions, Frames};
+pub use video::{DecodeOptions, Frames, Span};
 
 /// The examples of the page on the library.
 #[cfg(doctest)]

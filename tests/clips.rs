@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use classify::Error;
 use classify::{
-    DecodeOptions, Frames,
+    DecodeOptions, Frames, Span,
     internals::video::{probe, read_frames},
     model::{Preprocess, Resample, Sampling, Size},
 };
@@ -88,6 +88,45 @@ fn windows_of_consecutive_frames() {
         read_frames(&clip("counter.mp4"), &sampling, &preprocess, &DecodeOptions::default()).unwrap();
     assert_eq!((frames.windows, frames.per_window), (2, 4));
     assert_eq!(counts(&frames), [0, 1, 2, 3, 21, 22, 23, 24]);
+}
+
+#[test]
+fn a_stretch_is_looked_at_as_a_clip_of_its_own() {
+    let preprocess = Preprocess::new(16, 127.0, 128.0);
+    let read = |name: &str, sampling: &Sampling, start: f64, end: Option<f64>, memory: usize| {
+        let span = Some(Span::new(start, end).unwrap());
+        let options = DecodeOptions { memory, ..DecodeOptions::of(span) };
+        read_frames(&clip(name), sampling, &preprocess, &options)
+    };
+    let spread = Sampling::spread(1, 5);
+    for name in ["counter.mp4", "counter.mkv", "start100.ts", "counter.h264", "counter.avi"] {
+        // In memory, and from one wanted picture to the next in the file.
+        for memory in [48 << 20, 0] {
+            let frames = read(name, &spread, 0.4, Some(0.6), memory).unwrap();
+            assert_eq!(counts(&frames), [10, 11, 12, 13, 14], "{name}");
+            assert!((frames.duration - 0.2).abs() < 2e-3, "{name} {}", frames.duration);
+            assert!(close(&frames.times[..1], &[0.4]), "{name} {:?}", frames.times);
+            assert!(frames.warnings.is_empty(), "{name} {:?}", frames.warnings);
+            assert_eq!(
+                counts(&read(name, &spread, 0.8, None, memory).unwrap()),
+                [20, 21, 22, 23, 24],
+                "{name}"
+            );
+            let all = read(name, &spread, 0.0, None, memory).unwrap();
+            assert_eq!(counts(&all), counts(&good(name, 5, 16)), "{name}");
+        }
+    }
+    let second = Sampling { stride: Some(2), ..Sampling::spread(1, 4) };
+    assert_eq!(counts(&read("counter.mp4", &second, 0.4, Some(0.8), 48 << 20).unwrap()), [10, 12, 14, 16]);
+    let paced = Sampling { fps: Some(25.0), ..Sampling::spread(2, 3) };
+    assert_eq!(
+        counts(&read("counter.mp4", &paced, 0.2, Some(0.6), 48 << 20).unwrap()),
+        [5, 6, 7, 12, 13, 14]
+    );
+    let long = read("counter.mp4", &spread, 0.4, Some(9.0), 48 << 20).unwrap();
+    assert!(long.warnings[0].contains("ends at 1.0 s"), "{:?}", long.warnings);
+    let behind = read("counter.mp4", &spread, 1.0, Some(2.0), 48 << 20).unwrap_err().to_string();
+    assert!(behind.contains("counter.mp4") && behind.contains("behind the video's end"), "{behind}");
 }
 
 #[test]

@@ -38,6 +38,10 @@ pub(super) struct Rows<'a> {
 /// nearest neighbours in it.
 pub(super) fn typical(rows: Rows, count: usize, rng: &mut ChaCha8Rng) -> Result<Vec<usize>> {
     let used = clustered(&rows, rng);
+    // All that are ready may be in front of people already.
+    if used.is_empty() {
+        return Ok(Vec::new());
+    }
     let labelled = used.iter().filter(|row| rows.labelled[**row]).count();
     let places: Vec<u32> = used.iter().map(|&row| row as u32).collect();
     let directions = rows.directions.index_select(&Tensor::new(places, &Device::Cpu)?, 0)?;
@@ -199,6 +203,12 @@ mod tests {
             let Self { directions, open, labelled, groups, .. } = self;
             Rows { directions, open, labelled, groups }
         }
+    }
+
+    #[test]
+    fn where_all_that_are_ready_are_being_looked_at_none_is_chosen() {
+        let field = Field { open: vec![false; 6], ..field(6, 2) };
+        assert!(typical(field.rows(), 4, &mut ChaCha8Rng::seed_from_u64(1)).unwrap().is_empty());
     }
 
     #[test]

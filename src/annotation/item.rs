@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Id;
+use crate::video::Span;
 
 /// A clip as the list names it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,11 @@ impl Item {
             None => Id::of(&self.name),
             Some([start, end]) => Id::of(&format!("{}#t={start},{end}", self.name)),
         }
+    }
+
+    /// The part of the file that it is, as the decoder takes it.
+    pub(super) fn part(&self) -> Option<Span> {
+        self.span.map(|[start, end]| Span { start, end: Some(end) })
     }
 
     /// Where its file is; `folder` is the list's.

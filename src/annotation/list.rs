@@ -5,6 +5,7 @@ use std::path::Path;
 use super::item::{Item, name_in};
 use super::journal::Listed;
 use crate::learning::dataset::{Split, Task, read_list};
+use crate::video::Span;
 use crate::{Error, Result, files};
 
 /// The rows of the list at `path`, whose clips get names as seen from `folder`, the list's own, without links.
@@ -22,9 +23,14 @@ pub(super) fn read(path: &Path, folder: &Path) -> Result<Vec<Listed>> {
     }
     let listed = |row: crate::learning::dataset::Row| {
         let name = name_in(folder, &row.path).map_err(|reason| Error::clip(&row.path, reason))?;
+        let span = match row.span {
+            Some(Span { start, end: Some(end) }) => Some([start, end]),
+            Some(_) => return Err(Error::data(path, format!("{}: a part needs an end here", row.name))),
+            None => None,
+        };
         let label = row.labels.into_iter().next();
         let held_out = row.split == Some(Split::Test);
-        Ok(label.map(|label| Listed { item: Item::whole(name), label, held_out, group: row.group }))
+        Ok(label.map(|label| Listed { item: Item { name, span }, label, held_out, group: row.group }))
     };
     rows.into_iter().filter_map(|row| listed(row).transpose()).collect()
 }

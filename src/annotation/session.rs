@@ -23,7 +23,7 @@ use super::watch::{Seen, Watch};
 use super::{Clip, Found, Grid, Guess, Id, Offer, Query, Standing, Status, Verdict};
 use crate::bulk;
 use crate::bulk::worker::Setup;
-use crate::error::words;
+use crate::error::{guard, words};
 use crate::learning::FeatureCache;
 use crate::learning::dataset::{Grouping, of_names};
 use crate::learning::training::Observer;
@@ -46,6 +46,8 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) struct Options {
     /// In the order in which they were given.
     pub clips: Vec<PathBuf>,
+    /// Those of which parts are labelled, each on its own: from and to, in seconds.
+    pub parts: HashMap<PathBuf, Vec<[f64; 2]>>,
     /// The labelled list, CSV. The journal stands beside it.
     pub output: PathBuf,
     /// Labels that are offered before the first answer, in this order.
@@ -136,7 +138,12 @@ impl Session {
         };
         for clip in &options.clips {
             match name_in(&folder, clip) {
-                Ok(name) => drop(add(Item::whole(name), clip.clone())),
+                Ok(name) => match options.parts.get(clip) {
+                    None => drop(add(Item::whole(name), clip.clone())),
+                    Some(parts) => parts.iter().for_each(|span| {
+                        add(Item { name: name.clone(), span: Some(*span) }, clip.clone());
+                    }),
+                },
                 Err(reason) => {
                     let number = add(Item::whole(clip.to_string_lossy().into_owned()), clip.clone());
                     nameless.insert(number, reason);
@@ -184,11 +191,12 @@ impl Session {
         let mut base = ModelFiles::named(backbone)?.changed(changes).load(&Device::Cpu)?;
         base.config.check().map_err(|e| Error::Usage(words(&e)))?;
         base.keep_backbone();
-        let (files, mut order) = {
+        let (files, mut order): (Vec<_>, _) = {
             let state = self.state();
             let order: Vec<usize> =
                 (0..state.items.len()).filter(|&clip| state.broken[clip].is_none()).collect();
-            (state.files.clone(), order)
+            let parts = state.items.iter().map(Item::part);
+            (state.files.iter().cloned().zip(parts).collect(), order)
         };
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(*seed));
         let watch = Watch {
@@ -255,7 +263,7 @@ impl Session {
             state.learning = true;
             state.snapshot()
         };
-        let lesson = snapshot.learn();
+        let lesson = guard(&self.options.output, || snapshot.learn());
         {
             let mut state = self.state();
             state.learning = false;
@@ -592,6 +600,10 @@ fn groups(items: &[Item], book: &Book, options: &Options) -> Result<Groups> {
     let (mut grouping, mut names) =
         of_names(items.iter().map(|item| item.name.as_str()), options.group.as_deref())?;
     for (name, item) in names.iter_mut().zip(items) {
+        // Parts of one film are of one source.
+        if item.span.is_some() && name.is_none() {
+            *name = Some(item.name.clone());
+        }
         if let Some(group) = book.group(item) {
             *name = Some(group.to_owned());
             if grouping == Grouping::Clip {

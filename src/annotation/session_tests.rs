@@ -16,6 +16,7 @@ const CLASSES: usize = 5;
 fn options(folder: &Path, clips: usize, name: impl Fn(usize) -> String) -> Options {
     Options {
         clips: (0..clips).map(|i| folder.join(name(i))).collect(),
+        parts: HashMap::new(),
         output: folder.join("labels.csv"),
         labels: Vec::new(),
         backbone: "imagenet-lite0".into(),
@@ -381,4 +382,18 @@ fn a_clip_that_breaks_is_said_and_a_page_that_went_away_loses_its_clips() {
     }
     let others: HashSet<Id> = made.session.next(8, "here").iter().map(|offer| offer.id).collect();
     assert!(offers.iter().all(|offer| others.contains(&offer.id)));
+}
+
+#[test]
+fn a_page_that_is_gone_gives_up_its_clips_where_there_are_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Made::without_features(options(folder.path(), 4, |i| format!("{i}.mp4")));
+    made.watch_all();
+    made.session.learn();
+    assert_eq!(made.session.next(24, "gone").len(), 4);
+    assert!(made.session.next(24, "new").is_empty());
+    let long = Duration::from_secs(40);
+    made.session.state().offers.iter_mut().for_each(|offer| offer.at -= long);
+    assert_eq!(made.session.next(24, "new").len(), 4);
+    assert!(made.session.next(24, "gone").is_empty());
 }

@@ -22,6 +22,9 @@ const AHEAD: usize = 4;
 /// How long a clip stays with a page that doesn't ask for it again.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How long a page that doesn't ask keeps its clips from one that has none left.
+const IDLE: Duration = Duration::from_secs(30);
+
 /// Clips over whose features the rate is taken.
 const PACE: usize = 32;
 
@@ -219,6 +222,13 @@ impl State {
                 let (clip, why) = next;
                 self.offers.push(Offered { clip, why, reader: reader.to_owned(), at: now });
                 own += 1;
+            }
+        }
+        if own == 0 {
+            // Perhaps that page is gone; if not, the clip has two answers, and the last one counts.
+            let is_idle = |offer: &&mut Offered| now.duration_since(offer.at) > IDLE;
+            for offer in self.offers.iter_mut().filter(is_idle).take(count) {
+                (offer.reader, offer.at) = (reader.to_owned(), now);
             }
         }
         if own < count {

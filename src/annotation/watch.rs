@@ -13,12 +13,13 @@ use candle_core::{Device, Tensor};
 
 use crate::bulk::worker::{Pool, Request, Saved, Setup};
 use crate::learning::FeatureCache;
+use crate::video::Span;
 use crate::{Error, Result};
 
 /// What looks at the clips.
 pub(super) struct Watch {
-    /// The clips' files, by their numbers.
-    pub files: Vec<PathBuf>,
+    /// The clips' files, by their numbers, and which parts of them they are.
+    pub files: Vec<(PathBuf, Option<Span>)>,
     /// In which order they are looked at.
     pub order: Vec<usize>,
     pub cache: Option<FeatureCache>,
@@ -106,23 +107,24 @@ impl Watch {
 
     /// The mean features that the cache has of a clip.
     fn known(&self, clip: usize) -> Option<Arc<[f32]>> {
-        let features = self.cache.as_ref()?.known(&self.files[clip]).ok()??;
-        mean(&self.files[clip], &features).ok()
+        let (path, span) = &self.files[clip];
+        let features = self.cache.as_ref()?.known(path, *span).ok()??;
+        mean(path, &features).ok()
     }
 
     /// The mean features of a clip, and why they weren't kept where that is so.
     fn compute(&self, pool: &Pool, clip: usize) -> Result<(Arc<[f32]>, Option<String>)> {
-        let path = &self.files[clip];
+        let (path, span) = &self.files[clip];
         let to = tempfile::NamedTempFile::new().map_err(|e| {
             Error::Usage(format!("{}: nothing can be written there: {e}", std::env::temp_dir().display()))
         })?;
-        let request = Request::features(path, to.path().to_owned());
+        let request = Request::features(path, to.path().to_owned()).within(*span);
         let saved: Saved = pool.ask_until(&request, self.timeout, &self.stop)?;
         let bytes = std::fs::read(to.path()).map_err(|e| Error::io(to.path(), e))?;
         let numbers = bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect();
         let features = Tensor::from_vec(numbers, saved.shape, &Device::Cpu)?;
         let mean = mean(path, &features)?;
-        let kept = self.cache.as_ref().map_or(Ok(()), |cache| cache.keep(path, &features));
+        let kept = self.cache.as_ref().map_or(Ok(()), |cache| cache.keep(path, *span, &features));
         Ok((mean, kept.err().map(|error| error.to_string())))
     }
 }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
+use crate::Result;
 use crate::files::{natural, paths};
+use crate::stores;
 use crate::video::has_video_ending;
 
 /// The clips that the arguments mean, in their order; a folder's in natural order of names.
@@ -21,10 +23,17 @@ impl Inputs {
     /// Reads the arguments. What exists on disk is a path before it is a pattern; a file named
     /// explicitly is an input whatever its ending; what doesn't exist and matches nothing stays an
     /// input too, so that opening it says what is wrong and the others go on.
-    pub(crate) fn find<P: AsRef<Path>>(arguments: impl IntoIterator<Item = P>) -> Self {
+    ///
+    /// # Errors
+    /// [`crate::Error::Usage`] where a store can't be listed.
+    pub(crate) fn find<P: AsRef<Path>>(arguments: impl IntoIterator<Item = P>) -> Result<Self> {
         let mut inputs = Self::default();
         for argument in arguments {
             let path = &paths::from_argument(argument.as_ref());
+            if stores::is_address(path) {
+                inputs.add_address(path)?;
+                continue;
+            }
             // symlink_metadata: a broken link is there, and opening it says what is wrong.
             if path.symlink_metadata().is_ok() {
                 inputs.add(path);
@@ -38,7 +47,29 @@ impl Inputs {
                 inputs.clips.push(path.to_owned());
             }
         }
-        inputs
+        Ok(inputs)
+    }
+
+    /// An address that ends with `/`, or with no video's ending while there is something below it, means all below it.
+    fn add_address(&mut self, path: &Path) -> Result<()> {
+        let is_folder = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        if !is_folder && (has_video_ending(path) || stores::is_web(path)) {
+            self.clips.push(path.to_owned());
+            return Ok(());
+        }
+        let below = stores::list(path)?;
+        if below.is_empty() && !is_folder {
+            self.clips.push(path.to_owned());
+            return Ok(());
+        }
+        self.folders += 1;
+        for object in below {
+            match has_video_ending(&object) {
+                true => self.clips.push(object),
+                false => self.skipped += 1,
+            }
+        }
+        Ok(())
     }
 
     fn add(&mut self, path: &Path) {
@@ -107,7 +138,7 @@ mod tests {
     #[test]
     fn folders_are_walked_in_natural_order_and_other_files_counted() {
         let dir = folder(&["b/clip10.mp4", "b/clip2.MP4", "a.mkv", "notes.txt", "b/.thumbs", "z.gif"]);
-        let inputs = Inputs::find([dir.path()]);
+        let inputs = Inputs::find([dir.path()]).unwrap();
         assert_eq!(names(&inputs, dir.path()), ["a.mkv", "b/clip2.MP4", "b/clip10.mp4", "z.gif"]);
         assert_eq!((inputs.skipped, inputs.folders), (2, 1));
     }
@@ -117,7 +148,7 @@ mod tests {
         let dir = folder(&["clip", "notes.txt"]);
         let path = |name: &str| dir.path().join(name);
         let arguments = [path("notes.txt"), path("gone.mp4"), path("clip"), path("clip")];
-        let inputs = Inputs::find(&arguments);
+        let inputs = Inputs::find(&arguments).unwrap();
         assert_eq!(inputs.clips, arguments);
         assert_eq!(inputs.skipped, 0);
     }
@@ -125,7 +156,7 @@ mod tests {
     #[test]
     fn a_pattern_counts_only_where_no_such_file_exists() {
         let dir = folder(&["c[1].mp4", "c1.mp4", "c2.mp4", "c10.mp4"]);
-        let find = |pattern: &str| names(&Inputs::find([dir.path().join(pattern)]), dir.path());
+        let find = |pattern: &str| names(&Inputs::find([dir.path().join(pattern)]).unwrap(), dir.path());
         assert_eq!(find("c[1].mp4"), ["c[1].mp4"]);
         assert_eq!(find("c[12].mp4"), ["c1.mp4", "c2.mp4"]);
         assert_eq!(find("c?*.mp4"), ["c1.mp4", "c2.mp4", "c10.mp4", "c[1].mp4"]);
@@ -138,7 +169,7 @@ mod tests {
         let dir = folder(&["a/clip.mp4"]);
         std::os::unix::fs::symlink("..", dir.path().join("a/up")).unwrap();
         std::os::unix::fs::symlink("gone.mp4", dir.path().join("a/broken.mp4")).unwrap();
-        let inputs = Inputs::find([dir.path()]);
+        let inputs = Inputs::find([dir.path()]).unwrap();
         assert_eq!(names(&inputs, dir.path()), ["a/broken.mp4", "a/clip.mp4"]);
     }
 
@@ -149,6 +180,6 @@ mod tests {
         let dir = folder(&[]);
         let path = dir.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9.mp4"));
         fs::write(&path, b"").unwrap();
-        assert_eq!(Inputs::find([dir.path()]).clips, [path]);
+        assert_eq!(Inputs::find([dir.path()]).unwrap().clips, [path]);
     }
 }

@@ -23,6 +23,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use crate::files::paths;
+use crate::stores;
 use crate::{Error, Result};
 
 /// A killed process loses nothing that it wrote; this bounds what a power cut can cost.
@@ -54,7 +55,7 @@ pub(crate) struct Stamp {
     size: u64,
     /// Nanoseconds from 1970 to the last change.
     mtime_ns: i64,
-    /// Hash of the content, where asked for.
+    /// Hash of the content, where asked for; a store's own mark of an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     checksum: Option<String>,
 }
@@ -63,6 +64,10 @@ impl Stamp {
     /// Size and time of change of the clip at `path`, and the hash of its content with `checksum`.
     /// `None` where it can't be read: such a row never counts in a later run.
     pub(crate) fn of(path: &Path, checksum: bool) -> Option<Self> {
+        if stores::is_address(path) {
+            let stores::Version { size, mtime_ns, etag } = stores::version(path).ok()?;
+            return Some(Self { size, mtime_ns, checksum: etag });
+        }
         let metadata = std::fs::metadata(path).ok().filter(|m| m.is_file())?;
         let mtime_ns = match metadata.modified().ok()?.duration_since(UNIX_EPOCH) {
             Ok(after) => i64::try_from(after.as_nanos()).ok()?,

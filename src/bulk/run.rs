@@ -9,7 +9,7 @@ use super::{Header, Journal, Stamp};
 use super::{Ordered, Settings, in_order};
 use crate::bulk::worker::{Pool, Request};
 use crate::output::{Exporter, Row};
-use crate::{ClipLabels, Error, Result};
+use crate::{ClipLabels, Error, Result, stores};
 
 /// Which results of an earlier run count.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,9 +49,13 @@ pub(crate) enum Step {
     KnownFailed(String),
 }
 
-/// The journal of the output at `path`: beside it, so that it is found again.
+/// The journal of the output at `path`: beside it, so that it is found again; that of an object in this folder, by the
+/// name of its address, as nothing can be added to an object.
 pub(crate) fn journal_path(output: &Path) -> PathBuf {
-    let mut name = output.as_os_str().to_owned();
+    let mut name = match stores::is_address(output) {
+        true => output.to_string_lossy().replace("://", "-").replace('/', "-").into(),
+        false => output.as_os_str().to_owned(),
+    };
     name.push(".journal");
     name.into()
 }

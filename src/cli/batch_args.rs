@@ -60,7 +60,7 @@ impl InputArgs {
         if let Some(list) = &self.list {
             all.extend(read_list(list, self.null)?);
         }
-        let mut inputs = Inputs::find(&all);
+        let mut inputs = Inputs::find(&all)?;
         if inputs.clips.is_empty() {
             let skipped = match inputs.skipped {
                 0 => String::new(),

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 #[cfg(unix)]
 use super::Status;
+#[cfg(unix)]
+use crate::bulk::worker::{crashed, describe};
 
 /// What became of the copy.
 pub(super) enum Ended {
@@ -63,7 +65,7 @@ fn ended(status: std::process::ExitStatus, timeout: Duration) -> Ended {
             Ended::WithStatus(Status::Interrupted.code())
         }
         (None, Some(libc::SIGALRM)) => Ended::Died(crate::bulk::worker::too_late(timeout)),
-        _ => Ended::Died(crate::bulk::worker::crashed(status)),
+        _ => Ended::Died(crashed(&describe(status))),
     }
 }
 

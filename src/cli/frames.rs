@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::files::paths;
 use crate::model::ModelFiles;
 use crate::output::{filmstrip, tensor};
-use crate::video::{DecodeOptions, Frames, read_frames};
+use crate::video::{DecodeOptions, Frames, Span, read_frames};
 use crate::{Error, Result, bulk, files};
 use candle_core::{Device, Tensor};
 use image::ImageFormat;
@@ -29,6 +29,12 @@ pub(super) struct Args {
     /// width × RGB (.safetensors, .npy)
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Look at a stretch of the video that begins at this second [default: its beginning]
+    #[arg(long, value_name = "SECONDS")]
+    start: Option<f64>,
+    /// Look at a stretch of the video that ends at this second [default: its end]
+    #[arg(long, value_name = "SECONDS")]
+    end: Option<f64>,
     /// Replace the file where it exists
     #[arg(long)]
     force: bool,
@@ -70,13 +76,14 @@ impl Args {
         let format = Format::of(&self.output)?;
         refuse_existing(&self.output, self.force)?;
         let clip = &paths::from_argument(&self.clip);
+        let span = self.span()?;
         match fork::copy(Duration::MAX) {
             Some(Ended::WithStatus(code)) => return Ok(Status::from_code(code)),
             Some(Ended::Died(reason)) => return Err(Error::clip(clip, reason)),
             None => (),
         }
         let model = self.model.files()?;
-        let options = DecodeOptions { threads: bulk::available_threads(), ..DecodeOptions::default() };
+        let options = DecodeOptions { threads: bulk::available_threads(), ..DecodeOptions::of(span) };
         let frames = read_frames(clip, &model.config.sampling, &model.preprocess, &options)?;
         for warning in &frames.warnings {
             console.warning(format!("{}: {warning}", clip.display()));
@@ -91,6 +98,15 @@ impl Args {
             frames.height
         ));
         Ok(Status::Done)
+    }
+
+    fn span(&self) -> Result<Option<Span>> {
+        match (self.start, self.end) {
+            (None, None) => Ok(None),
+            (start, end) => Span::new(start.unwrap_or(0.0), end)
+                .map(Some)
+                .map_err(|reason| Error::Usage(format!("--start, --end: {reason}"))),
+        }
     }
 
     fn bytes(&self, format: Format, clip: &Path, model: &ModelFiles, frames: &Frames) -> Result<Vec<u8>> {

@@ -50,7 +50,8 @@ impl Args {
         if let Some(list) = &self.list {
             expected.extend(read_list(list, self.null)?);
         }
-        let expected = (!expected.is_empty()).then(|| Inputs::find(&expected).clips);
+        let expected =
+            (!expected.is_empty()).then(|| Inputs::find(&expected)).transpose()?.map(|inputs| inputs.clips);
         let merged = bulk::merge(&self.parts, expected.as_deref())?;
 
         let clips = || merged.rows.iter().filter_map(|row| row.outcome.as_ref().ok());

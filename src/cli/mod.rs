@@ -24,6 +24,8 @@ mod model_args;
 mod models;
 #[cfg(feature = "hub")]
 mod pull;
+#[cfg(all(feature = "serve", target_os = "linux"))]
+mod serve;
 mod shell;
 mod sink;
 mod status;
@@ -85,6 +87,8 @@ enum Command {
     Annotate(Box<annotate::Args>),
     #[cfg(feature = "hub")]
     Pull(pull::Args),
+    #[cfg(all(feature = "serve", target_os = "linux"))]
+    Serve(serve::Args),
     Models(models::Args),
     Frames(frames::Args),
     Check(check::Args),
@@ -146,6 +150,8 @@ impl Cli {
             Some(Command::Annotate(args)) => args.run(console),
             #[cfg(feature = "hub")]
             Some(Command::Pull(args)) => args.run(console),
+            #[cfg(all(feature = "serve", target_os = "linux"))]
+            Some(Command::Serve(args)) => args.run(console),
             Some(Command::Models(args)) => args.run(console),
             Some(Command::Frames(args)) => args.run(console),
             Some(Command::Check(args)) => args.run(console),

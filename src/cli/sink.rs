@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::output::{Exporter, Row};
-use crate::{Error, Result};
+use crate::{Error, Result, stores};
 
 /// Results on their way to standard output, in whole lines.
 pub(super) struct Stdout(pub Box<dyn Exporter>);
@@ -53,6 +53,9 @@ pub(super) fn say(text: &str) -> Result<()> {
 
 /// An error where something stands at `path` that nobody said to replace.
 pub(super) fn refuse_existing(path: &Path, force: bool) -> Result<()> {
+    if stores::is_address(path) {
+        return refuse_existing_object(path, force);
+    }
     match path.symlink_metadata() {
         Ok(meta) if meta.is_dir() => {
             Err(Error::Usage(format!("{}: this is a folder; name a file in it", path.display())))
@@ -66,5 +69,20 @@ pub(super) fn refuse_existing(path: &Path, force: bool) -> Result<()> {
             Err(Error::Usage(format!("{}: exists already; --force replaces it", path.display())))
         }
         _ => Ok(()),
+    }
+}
+
+fn refuse_existing_object(path: &Path, force: bool) -> Result<()> {
+    if stores::is_web(path) {
+        let reason = "results can't be written to an address; name a file, or an object as s3://BUCKET/KEY";
+        return Err(Error::Usage(format!("{}: {reason}", path.display())));
+    }
+    match stores::version(path) {
+        Ok(_) if !force => {
+            Err(Error::Usage(format!("{}: exists already; --force replaces it", path.display())))
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::Usage(format!("{}: {error}", path.display()))),
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 #[cfg(unix)]
 use std::sync::OnceLock;
 
-use crate::{Error, Result};
+use crate::{Error, Result, stores};
 
 pub(crate) use regular::regular;
 
@@ -21,7 +21,8 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// A file that appears under its name when it is complete: until [`Self::commit`] it is a temporary
-/// one beside it, which goes away when this is dropped.
+/// one beside it, which goes away when this is dropped. At an address it is an object, and until then a file of this
+/// machine.
 pub(crate) struct AtomicFile {
     path: PathBuf,
     file: tempfile::NamedTempFile,
@@ -30,6 +31,10 @@ pub(crate) struct AtomicFile {
 impl AtomicFile {
     /// Opens the temporary file; nothing stands at `path` yet, or what stood there before.
     pub(crate) fn create(path: &Path) -> Result<Self> {
+        if stores::is_address(path) {
+            let file = tempfile::NamedTempFile::new().map_err(|e| Error::io(std::env::temp_dir(), e))?;
+            return Ok(Self { path: path.to_owned(), file });
+        }
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -67,6 +72,10 @@ impl AtomicFile {
     /// Puts the file in its place, safe on the disk.
     pub(crate) fn commit(self) -> Result<()> {
         let Self { path, file } = self;
+        if stores::is_address(&path) {
+            let content = file.reopen().map_err(|e| Error::io(file.path(), e))?;
+            return stores::upload(&path, content).map_err(|e| Error::io(&path, e));
+        }
         let place = || -> std::io::Result<()> {
             file.as_file().sync_all()?;
             file.persist(&path)?;

@@ -69,7 +69,7 @@ pub fn evaluate(
 ) -> Result<Evaluation> {
     let start = Instant::now();
     let Clips { samples, unreadable, none } = clips;
-    let clips: Vec<_> = clips.all().iter().map(|s| s.path.clone()).collect();
+    let clips = clips.all();
     let mut judged = Judged::default();
     let mut answers = Vec::with_capacity(samples.len());
     let mut baseline_answers = Vec::new();
@@ -131,8 +131,7 @@ fn to_json(
     {
         object.extend(figures);
         object.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        let unreadable =
-            problems.iter().map(|p| json!({ "path": p.sample.path.to_string_lossy(), "error": p.reason }));
+        let unreadable = problems.iter().map(|p| json!({ "path": p.sample.address(), "error": p.reason }));
         object.insert("unreadable".into(), unreadable.collect());
     }
     value.to_string()
@@ -329,7 +328,7 @@ impl Evaluation {
         wrong.truncate(count);
         let mistake = |(i, best): (usize, usize)| {
             let answer = &self.answers[i];
-            let frames = classifier.frames(&samples[i].path, &DecodeOptions::default()).ok();
+            let frames = classifier.frames(&samples[i].path, &DecodeOptions::of(samples[i].span)).ok();
             Mistake {
                 name: samples[i].name.clone(),
                 truth: (data.labels[answer.truth].clone(), truth_score(i)),

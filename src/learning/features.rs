@@ -1,14 +1,16 @@
 //! Features of labelled clips, decoded and computed once and kept on disk.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use candle_core::{DType, Device, Tensor};
 
+use super::dataset::Sample;
 use crate::error::guard;
 use crate::model::ModelFolder;
-use crate::video::DecodeOptions;
+use crate::video::{DecodeOptions, Span};
 use crate::{Classifier, Error, Result, files};
 
 /// Features by what they depend on: the clip's content, the preprocessing and the CNN's weights.
@@ -18,12 +20,18 @@ pub struct FeatureCache {
     folder: PathBuf,
     /// Why features can't be kept, if so.
     trouble: OnceLock<String>,
+    /// What is in the videos of which parts were asked for.
+    films: Mutex<HashMap<PathBuf, String>>,
 }
 
 impl FeatureCache {
     /// The part of the cache under `root` for the CNN of `model`; made when the first clip comes in.
     pub fn new(root: &Path, model: &ModelFolder) -> Result<Self> {
-        Ok(Self { folder: root.join(&model.features_digest()?[..32]), trouble: OnceLock::new() })
+        Ok(Self {
+            folder: root.join(&model.features_digest()?[..32]),
+            trouble: OnceLock::new(),
+            films: Mutex::default(),
+        })
     }
 
     /// Why some features could not be kept, where that was so; they serve nevertheless.
@@ -37,27 +45,35 @@ impl FeatureCache {
         Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("classify").join("features"))
     }
 
-    fn file(&self, clip: &Path, look: Look) -> Result<PathBuf> {
-        let mut hasher = blake3::Hasher::new();
-        hasher
-            .update_reader(std::fs::File::open(clip).map_err(|e| Error::io(clip, e))?)
-            .map_err(|e| Error::io(clip, e))?;
-        let clip = hasher.finalize().to_hex();
+    fn file(&self, path: &Path, span: Option<Span>, look: Look) -> Result<PathBuf> {
+        let content = match span {
+            None => content(path)?,
+            // A film is read once, not for each of its parts.
+            Some(_) => {
+                let known = self.films.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
+                let content = known.map_or_else(|| content(path), Ok)?;
+                let mut films = self.films.lock().unwrap_or_else(PoisonError::into_inner);
+                films.insert(path.to_owned(), content.clone());
+                content
+            }
+        };
+        let span = span.map_or(String::new(), |span| span.to_string());
         let what = match look {
             Look::Clip => "",
             Look::Still => ".still",
         };
-        Ok(self.folder.join(format!("{}{what}.safetensors", &clip[..32])))
+        Ok(self.folder.join(format!("{content}{span}{what}.safetensors")))
     }
 
-    /// The features `f32 [windows, T', D]` kept for the clip at `path`, `None` where there are none that can be used.
-    pub(crate) fn known(&self, path: &Path) -> Result<Option<Tensor>> {
-        Ok(self.get(&self.file(path, Look::Clip)?))
+    /// The features `f32 [windows, T', D]` kept for the video at `path`, or a part of it; `None` where there are none that
+    /// can be used.
+    pub(crate) fn known(&self, path: &Path, span: Option<Span>) -> Result<Option<Tensor>> {
+        Ok(self.get(&self.file(path, span, Look::Clip)?))
     }
 
-    /// Keeps the features `f32 [windows, T', D]` of the clip at `path`.
-    pub(crate) fn keep(&self, path: &Path, features: &Tensor) -> Result<()> {
-        self.put(&self.file(path, Look::Clip)?, features)
+    /// Keeps the features `f32 [windows, T', D]` of the video at `path`, or a part of it.
+    pub(crate) fn keep(&self, path: &Path, span: Option<Span>, features: &Tensor) -> Result<()> {
+        self.put(&self.file(path, span, Look::Clip)?, features)
     }
 
     /// The features kept for a clip, `None` where there are none that can be used.
@@ -75,6 +91,14 @@ impl FeatureCache {
         let bytes = safetensors::serialize(tensor, None).map_err(|e| Error::data(file, e))?;
         files::write_atomically(file, &bytes)
     }
+}
+
+/// Tells the content of the file at `path` from all others.
+fn content(path: &Path) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
+    hasher.update_reader(file).map_err(|e| Error::io(path, e))?;
+    Ok(hasher.finalize().to_hex()[..32].to_owned())
 }
 
 /// What of a clip is looked at.
@@ -104,7 +128,7 @@ pub(crate) struct Examples {
 /// come back as errors.
 pub(crate) fn extract(
     classifier: &Classifier,
-    clips: &[PathBuf],
+    clips: &[&Sample],
     look: Look,
     cache: Option<&FeatureCache>,
     threads: usize,
@@ -118,10 +142,10 @@ pub(crate) fn extract(
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(clip) = clips.get(index) else { break };
+            let Some(&clip) = clips.get(index) else { break };
             let result = match &pool {
                 _ if stop.load(Ordering::Relaxed) => Err(Error::Interrupted("not begun".into())),
-                Ok(pool) => pool.install(|| guard(clip, || one(classifier, clip, look, cache))),
+                Ok(pool) => pool.install(|| guard(&clip.path, || one(classifier, clip, look, cache))),
                 Err(e) => Err(Error::Usage(format!("no thread could be started: {e}"))),
             };
             if let Ok(mut slot) = results[index].lock() {
@@ -139,9 +163,9 @@ pub(crate) fn extract(
     results.into_iter().map(|slot| slot.into_inner().ok().flatten().unwrap_or_else(lost)).collect()
 }
 
-fn one(classifier: &Classifier, clip: &Path, look: Look, cache: Option<&FeatureCache>) -> Result<Tensor> {
+fn one(classifier: &Classifier, clip: &Sample, look: Look, cache: Option<&FeatureCache>) -> Result<Tensor> {
     let file = match cache {
-        Some(cache) => Some(cache.file(clip, look)?),
+        Some(cache) => Some(cache.file(&clip.path, clip.span, look)?),
         None => None,
     };
     if let (Some(cache), Some(file)) = (cache, &file)
@@ -149,7 +173,7 @@ fn one(classifier: &Classifier, clip: &Path, look: Look, cache: Option<&FeatureC
     {
         return Ok(features);
     }
-    let frames = classifier.frames(clip, &DecodeOptions::default())?;
+    let frames = classifier.frames(&clip.path, &DecodeOptions::of(clip.span))?;
     let frames = if look == Look::Still { frames.still() } else { frames };
     let features = classifier.features(&frames)?.to_device(&Device::Cpu)?;
     if let (Some(cache), Some(file)) = (cache, &file)

@@ -32,7 +32,7 @@ pub use embedded::{DEFAULT_MODEL, embedded_models};
 pub use export::onnx;
 pub(crate) use folder::name;
 pub use folder::{Changes, ModelFiles, ModelFolder};
-pub use knowing::{ContrastConfig, KnowingConfig, Parts, Prototypes, Scale};
+pub use knowing::{KnowingConfig, Parts, Prototypes, Scale, roots};
 pub use known::{KnownModel, Origin, is_unnamed, known_models};
 pub use scoring::Scoring;
 pub use tensors::Tensors;

@@ -4,10 +4,11 @@
 
 use std::io::{self, Write};
 
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::Label;
 use crate::files::paths;
+use crate::{ClipLabels, Label};
 
 use super::{Exporter, Row, score, seconds};
 
@@ -23,36 +24,63 @@ impl Json {
     }
 }
 
+/// What is said of a labelled clip.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
+pub(crate) struct Labelled {
+    /// The clip's name as it was given. JSON is Unicode: a name that isn't becomes the array of its bytes.
+    #[cfg_attr(feature = "serve", schema(value_type = String))]
+    path: Value,
+    /// Best first.
+    pub labels: Vec<Scored>,
+    /// Seconds from the first frame's start to the last frame's end.
+    duration_s: f64,
+    /// How many frames the model saw.
+    frames: usize,
+    /// The model's name.
+    model: String,
+    /// Whether the model knows such clips well enough; left out where it has no threshold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serve", schema(nullable = false))]
+    confident: Option<bool>,
+}
+
+/// A label and its score.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
+pub(crate) struct Scored {
+    pub label: String,
+    /// A probability between 0 and 1.
+    pub score: f64,
+    /// Whether the clip shows it; by models that name several labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serve", schema(nullable = false))]
+    above: Option<bool>,
+}
+
+impl Labelled {
+    /// Of the `clip` that is called `path`, with its best `top` labels and all that it shows.
+    pub(crate) fn new(path: &std::path::Path, clip: &ClipLabels, top: usize) -> Self {
+        let top = top.max(clip.shown().map_or(0, <[Label]>::len));
+        let scored = |l: &Label| Scored { label: l.label.clone(), score: score(l.score), above: l.above };
+        Self {
+            path: paths::to_json(path),
+            labels: clip.labels.iter().take(top).map(scored).collect(),
+            duration_s: seconds(clip.duration_s),
+            frames: clip.frames,
+            model: clip.model.clone(),
+            confident: clip.confident,
+        }
+    }
+}
+
 impl Exporter for Json {
     fn row(&mut self, row: &Row, out: &mut dyn Write) -> io::Result<()> {
-        // JSON is Unicode: a name that isn't becomes the array of its bytes.
-        let path = paths::to_json(&row.path);
-        let object = match &row.outcome {
-            Ok(clip) => {
-                let top = self.top.max(clip.shown().map_or(0, <[Label]>::len));
-                let label = |l: &Label| {
-                    let mut label = json!({"label": l.label, "score": score(l.score)});
-                    if let Some(above) = l.above {
-                        label["above"] = above.into();
-                    }
-                    label
-                };
-                let labels: Vec<_> = clip.labels.iter().take(top).map(label).collect();
-                let mut object = json!({
-                    "path": path,
-                    "labels": labels,
-                    "duration_s": seconds(clip.duration_s),
-                    "frames": clip.frames,
-                    "model": clip.model,
-                });
-                if let Some(confident) = clip.confident {
-                    object["confident"] = confident.into();
-                }
-                object
-            }
-            Err(reason) => json!({"path": path, "error": reason}),
-        };
-        writeln!(out, "{object}")
+        match &row.outcome {
+            Ok(clip) => serde_json::to_writer(&mut *out, &Labelled::new(&row.path, clip, self.top))?,
+            Err(reason) => write!(out, "{}", json!({"path": paths::to_json(&row.path), "error": reason}))?,
+        }
+        writeln!(out)
     }
 }
 

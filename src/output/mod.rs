@@ -17,7 +17,7 @@ use crate::ClipLabels;
 
 pub(crate) use self::csv::Csv;
 pub(crate) use self::parquet::Parquet;
-pub(crate) use json::Json;
+pub(crate) use json::{Json, Labelled, Scored};
 pub(crate) use read::read_rows;
 pub(crate) use row::Row;
 pub(crate) use text::{Text, one_line};

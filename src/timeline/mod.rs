@@ -14,7 +14,7 @@ mod segments;
 mod shot;
 mod tracks;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use serde::Serialize;
@@ -24,7 +24,7 @@ use crate::{Classifier, Result};
 
 use exposures::{Exposure, Exposures};
 use segments::Segments;
-use shot::{Scored, Shot, Unit};
+use shot::{Reading, Scored, Shot, Unit};
 use tracks::Tracks;
 
 pub use crate::video::Seen;
@@ -49,7 +49,7 @@ pub struct Segment {
 }
 
 /// How a video is looked at.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Seconds that the head looks at together; by default what the model was trained on.
     pub window: Option<f64>,
@@ -57,11 +57,13 @@ pub struct Options {
     pub cuts: bool,
     /// Threads of the decoder.
     pub threads: usize,
+    /// See [`DecodeOptions::file`].
+    pub file: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { window: None, cuts: true, threads: 1 }
+        Self { window: None, cuts: true, threads: 1, file: None }
     }
 }
 
@@ -121,7 +123,8 @@ pub fn watch(
     options: &Options,
     mut tell: impl FnMut(Told) -> Result<bool>,
 ) -> Result<Seen> {
-    let decode = DecodeOptions { threads: options.threads, ..DecodeOptions::default() };
+    let decode =
+        DecodeOptions { threads: options.threads, file: options.file.clone(), ..DecodeOptions::default() };
     let mut walk = Walk::open(path, classifier.preprocess(), &decode)?;
     let grid = Grid::new(classifier, options.window, walk.rate());
     let claimed = walk.claimed_duration();
@@ -280,7 +283,7 @@ impl Collector<'_> {
         self.frames.per_window = 0;
         let unit = Unit::new(self.start, end, features);
         let (classifier, grid) = (self.classifier, self.grid);
-        if let Some(unit) = self.shot.push(unit, |f| scores(classifier, &grid, f))? {
+        if let Some(unit) = self.shot.push(unit, |f| read(classifier, &grid, f))? {
             done.extend(self.segments.push(unit, self.classifier));
         }
         Ok(())
@@ -289,7 +292,7 @@ impl Collector<'_> {
     fn end_shot(&mut self, end: f64, done: &mut Vec<Segment>) -> Result<()> {
         self.end_unit(end, done)?;
         let (classifier, grid) = (self.classifier, self.grid);
-        for unit in self.shot.end(|f| scores(classifier, &grid, f))? {
+        for unit in self.shot.end(|f| read(classifier, &grid, f))? {
             done.extend(self.segments.push(unit, self.classifier));
         }
         self.segments.cut();
@@ -309,16 +312,16 @@ impl Collector<'_> {
     }
 }
 
-/// The model's probabilities for a run of units' features, each `f32 [T', D]`, and behind them the score of knowing.
-fn scores(classifier: &Classifier, grid: &Grid, features: &[&Tensor]) -> Result<Vec<f32>> {
+/// What the head makes of a run of units' features, each `f32 [T', D]`.
+fn read(classifier: &Classifier, grid: &Grid, features: &[&Tensor]) -> Result<Reading> {
     let features = match grid.whole_units {
         true => Tensor::stack(features, 0)?,
         false => Tensor::cat(features, 0)?.unsqueeze(0)?,
     };
     let logits = classifier.logits(&features)?;
-    let mut scores = classifier.scores(&logits)?;
-    if classifier.config().knowing.is_some() {
-        scores.extend(classifier.knowing(&features, &logits)?.map(|score| score as f32));
-    }
-    Ok(scores)
+    let knowing = match classifier.config().knowing {
+        Some(_) => classifier.knowing(&features, &logits)?,
+        None => None,
+    };
+    Ok(Reading { scores: classifier.scores(&logits)?, knowing })
 }

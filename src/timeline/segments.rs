@@ -24,15 +24,17 @@ struct Open {
 
 impl Segments {
     /// Adds a unit. Returns the segments that it ends.
-    pub(super) fn push(&mut self, mut unit: Scored, classifier: &Classifier) -> Vec<Segment> {
-        let mut threshold = classifier.threshold().unwrap_or(0.0);
-        if classifier.config().knowing.is_some() {
-            let known = unit.scores.pop().is_some_and(|score| f64::from(score) >= threshold);
-            threshold = if known { 0.0 } else { f64::INFINITY };
-        }
-        self.add(unit, &classifier.config().id2label, threshold)
+    pub(super) fn push(&mut self, unit: Scored, classifier: &Classifier) -> Vec<Segment> {
+        let threshold = classifier.threshold().unwrap_or(0.0);
+        let least = match unit.knowing {
+            Some(score) if score >= threshold => 0.0,
+            Some(_) => f64::INFINITY,
+            None => threshold,
+        };
+        self.add(unit, &classifier.config().id2label, least)
     }
 
+    /// One of `labels` holds where its probability is `threshold` or more.
     pub(super) fn add(&mut self, unit: Scored, labels: &[String], threshold: f64) -> Vec<Segment> {
         let best = (0..unit.scores.len()).max_by(|a, b| unit.scores[*a].total_cmp(&unit.scores[*b]));
         let label = best.filter(|best| f64::from(unit.scores[*best]) >= threshold);
@@ -135,7 +137,7 @@ mod tests {
                 '?' => vec![0.4, 0.3, 0.3],
                 letter => "ABC".chars().map(|l| if l == letter { 0.8 } else { 0.1 }).collect(),
             };
-            let unit = Scored { start: time, end: time + 1.0, scores };
+            let unit = Scored { start: time, end: time + 1.0, scores, knowing: None };
             time += 1.0;
             done.extend(segments.add(unit, &labels, 0.5));
         }
@@ -170,7 +172,8 @@ mod tests {
         let labels = ["A".to_string(), "B".into()];
         let mut segments = Segments::default();
         for (i, a) in [0.9, 0.7].into_iter().enumerate() {
-            let unit = Scored { start: i as f64, end: i as f64 + 1.0, scores: vec![a, 1.0 - a] };
+            let scores = vec![a, 1.0 - a];
+            let unit = Scored { start: i as f64, end: i as f64 + 1.0, scores, knowing: None };
             assert!(segments.add(unit, &labels, 0.5).is_empty());
         }
         assert!((segments.finish()[0].score - 0.8).abs() < 1e-6);

@@ -27,7 +27,8 @@ impl Tracks {
 
     fn add(&mut self, unit: &Scored, labels: &[String], thresholds: &[f64]) -> Vec<Segment> {
         for (label, track) in self.tracks.iter_mut().enumerate() {
-            let own = Scored { start: unit.start, end: unit.end, scores: vec![unit.scores[label]] };
+            let scores = vec![unit.scores[label]];
+            let own = Scored { start: unit.start, end: unit.end, scores, knowing: None };
             let ended = track.add(own, &labels[label..=label], thresholds[label]);
             self.waiting.extend(ended.into_iter().filter(|segment| segment.label.is_some()));
         }
@@ -72,7 +73,7 @@ mod tests {
             }
             let scores = ["A", "B"].map(|label| if unit.contains(label) { 0.8 } else { 0.1 });
             done.extend(tracks.add(
-                &Scored { start: time, end: time + 1.0, scores: scores.into() },
+                &Scored { start: time, end: time + 1.0, scores: scores.into(), knowing: None },
                 &labels,
                 &[0.5, 0.5],
             ));

@@ -49,7 +49,7 @@ pub(super) fn warning(input: &Input, held: Held, extent: Extent) -> Result<Optio
     let family = format.split(',').next().unwrap_or_default();
     // On a clock that leaps, durations mean nothing.
     let claimed = input.claimed_duration().filter(|_| held.leaps == 0 && TRUSTED.contains(&family));
-    let early = if input.size().is_some() { ending::is_early(&input.path, family, held.size) } else { None };
+    let early = if input.size().is_some() { ending::is_early(&input.file, family, held.size) } else { None };
     let broken =
         held.end == Some(End::Broken) && !(early == Some(false) && END_WITH_AN_ERROR.contains(&family));
     let cut = broken

@@ -2,9 +2,11 @@
 //!
 //! Each function answers whether the file ends too early, or `None` where the container doesn't say.
 
-use std::fs::File;
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
+
+use crate::stores::{self, Source};
 
 /// Whether the file at `path` ends before it should; `None` where it doesn't say. `family`: the first of FFmpeg's
 /// names of the container; `packet`: the size of the video's last packet, where all are alike.
@@ -32,23 +34,23 @@ pub(super) fn is_early(path: &Path, family: &str, packet: usize) -> Option<bool>
 }
 
 struct Bytes {
-    file: File,
+    source: RefCell<Box<dyn Source>>,
     size: u64,
 }
 
 impl Bytes {
     fn open(path: &Path) -> Option<Self> {
-        let file = File::open(path).ok()?;
-        let meta = file.metadata().ok()?;
-        meta.is_file().then(|| Self { file, size: meta.len() })
+        let source = stores::open(path).ok()?;
+        let size = source.size().ok()?;
+        Some(Self { source: RefCell::new(source), size })
     }
 
     /// Up to `n` bytes from `at` on; fewer at the file's end.
     fn some(&self, at: u64, n: usize) -> Option<Vec<u8>> {
-        let mut file = &self.file;
-        file.seek(SeekFrom::Start(at)).ok()?;
+        let mut source = self.source.borrow_mut();
+        source.seek(SeekFrom::Start(at)).ok()?;
         let mut bytes = Vec::with_capacity(n);
-        file.take(n as u64).read_to_end(&mut bytes).ok()?;
+        source.by_ref().take(n as u64).read_to_end(&mut bytes).ok()?;
         Some(bytes)
     }
 
@@ -248,7 +250,7 @@ fn ogg(bytes: &Bytes) -> Option<bool> {
 
 /// GIF: blocks up to a trailer, which some leave out; so only an end in the middle of a block tells.
 fn gif(path: &Path) -> Option<bool> {
-    let mut file = BufReader::new(File::open(path).ok()?);
+    let mut file = BufReader::new(stores::open(path).ok()?);
     match gif_blocks(&mut file) {
         Ok(known) => known.then_some(false),
         Err(error) => (error.kind() == std::io::ErrorKind::UnexpectedEof).then_some(true),
@@ -256,7 +258,7 @@ fn gif(path: &Path) -> Option<bool> {
 }
 
 /// Goes through all blocks. False where what comes is no block.
-fn gif_blocks(file: &mut BufReader<File>) -> std::io::Result<bool> {
+fn gif_blocks(file: &mut BufReader<Box<dyn Source>>) -> std::io::Result<bool> {
     let palette = |flags: u8| if flags & 0x80 != 0 { 3usize << ((flags & 7) + 1) } else { 0 };
     let mut head = [0; 13];
     file.read_exact(&mut head)?;

@@ -41,8 +41,9 @@ pub(super) struct Held {
 }
 
 impl Feed {
-    pub(super) fn open(path: &Path, deadline: Option<Instant>) -> Result<Self> {
-        Ok(Self::of(Input::open(path, deadline)?, deadline))
+    /// See [`Input::open`].
+    pub(super) fn open(path: &Path, file: Option<&Path>, deadline: Option<Instant>) -> Result<Self> {
+        Ok(Self::of(Input::open(path, file, deadline)?, deadline))
     }
 
     /// See [`Input::standard_input`].
@@ -58,7 +59,7 @@ impl Feed {
 
     /// Begins anew, in every respect.
     pub(super) fn reopen(&mut self) -> Result<()> {
-        *self = Self::open(&self.input.path, self.deadline)?;
+        *self = Self::open(&self.input.path, Some(&self.input.file), self.deadline)?;
         Ok(())
     }
 

@@ -13,17 +13,27 @@ use ffmpeg_next::packet::{Mut, Ref};
 use ffmpeg_next::{Packet, Rational, ffi};
 
 use super::reason;
+use super::stream::{self, Stream};
+use crate::stores::{self, Source};
 use crate::{Error, Result};
 
 /// Pictures beyond this (8K UHD with some room) are refused: one frame would take over 100 MB, and
 /// a broken header would otherwise decide how much memory is used.
 pub(super) const MAX_PIXELS: i64 = 8192 * 4608;
 
+/// Of an object up to so many bytes all packets are read: it would take as long to ask for parts of it.
+const LARGE_OBJECT: i64 = 8 << 20;
+
 /// An open container with its video stream chosen.
 pub(super) struct Input {
+    /// The clip's name.
     pub path: PathBuf,
+    /// Where it is read from.
+    pub file: PathBuf,
     context: *mut ffi::AVFormatContext,
     io: *mut ffi::AVIOContext,
+    /// Where the bytes come from, if from no file. Boxed: FFmpeg holds its address.
+    source: Option<Box<Stream>>,
     stream: usize,
     /// FFmpeg crashes where it is asked twice to read ahead.
     analysed: bool,
@@ -65,50 +75,97 @@ pub(super) struct Entry {
 }
 
 impl Input {
-    /// Opens `path` and finds its video. `threads` isn't needed here: only the decoder has threads.
-    pub(super) fn open(path: &Path, deadline: Option<Instant>) -> Result<Self> {
-        reason::check_file(path)?;
-        let url = [b"file:", path.as_os_str().as_encoded_bytes()].concat();
-        let url = CString::new(url).map_err(|_| Error::clip(path, "has a zero byte in its name"))?;
-        // Without the protocol, which some formats' detection would take for a part of the name.
-        Self::open_url(path, &url, "file:".len(), deadline)
+    /// Opens `path`, or the `file` that holds what is called so, and finds its video.
+    pub(super) fn open(path: &Path, file: Option<&Path>, deadline: Option<Instant>) -> Result<Self> {
+        let file = file.unwrap_or(path);
+        let text = |before: &[u8], path: &Path| {
+            CString::new([before, path.as_os_str().as_encoded_bytes()].concat())
+                .map_err(|_| Error::clip(path, "has a zero byte in its name"))
+        };
+        // The name without the protocol, which some formats' detection would take for a part of it.
+        let name = text(b"", path)?;
+        if stores::is_address(file) {
+            let source = stores::open(file).map_err(|e| Error::clip(path, e))?;
+            return Self::open_source([path, file], source, &name, deadline);
+        }
+        reason::check_file(file).map_err(|error| Error::clip(path, error.reason()))?;
+        Self::open_url([path, file], &text(b"file:", file)?, &name, deadline)
     }
 
     /// Reads the video on the standard input. A pipe can't go back; a file can, by its other name.
     pub(super) fn standard_input(deadline: Option<Instant>) -> Result<Self> {
         let file = Path::new("/dev/stdin");
         if std::fs::metadata(file).is_ok_and(|meta| meta.is_file()) {
-            return Self::open(file, deadline);
+            return Self::open(file, None, deadline);
         }
-        Self::open_url(Path::new("standard input"), c"pipe:0", 0, deadline)
+        Self::open_url([Path::new("standard input"); 2], c"pipe:0", c"pipe:0", deadline)
     }
 
-    fn open_url(path: &Path, url: &CStr, name: usize, deadline: Option<Instant>) -> Result<Self> {
+    fn open_url(paths: [&Path; 2], url: &CStr, name: &CStr, deadline: Option<Instant>) -> Result<Self> {
+        let mut input = Self::closed(paths, deadline);
+        // SAFETY: `io` is null, and freed by `drop`.
+        let code = unsafe {
+            ffi::avio_open2(
+                &mut input.io,
+                url.as_ptr(),
+                ffi::AVIO_FLAG_READ,
+                &input.interrupt(),
+                ptr::null_mut(),
+            )
+        };
+        input.check(code)?;
+        input.demux(name)
+    }
+
+    /// Reads the video in `source`.
+    fn open_source(
+        paths: [&Path; 2],
+        source: Box<dyn Source>,
+        name: &CStr,
+        deadline: Option<Instant>,
+    ) -> Result<Self> {
+        if source.size().is_ok_and(|size| size == 0) {
+            return Err(Error::clip(paths[0], reason::EMPTY));
+        }
+        let mut input = Self::closed(paths, deadline);
+        input.io = input.source.insert(Box::new(Stream::new(source))).context();
+        if input.io.is_null() {
+            return Err(Error::clip(paths[0], "out of memory"));
+        }
+        input.demux(name)
+    }
+
+    /// Nothing is open yet. The clip's name, and where it is read from.
+    fn closed([path, file]: [&Path; 2], deadline: Option<Instant>) -> Self {
         silence();
-        let mut input = Self {
+        Self {
             path: path.to_owned(),
+            file: file.to_owned(),
             context: ptr::null_mut(),
             io: ptr::null_mut(),
+            source: None,
             stream: 0,
             analysed: false,
             partial: false,
             deadline: Box::new(deadline),
-        };
-        let interrupt = ffi::AVIOInterruptCB {
+        }
+    }
+
+    fn interrupt(&mut self) -> ffi::AVIOInterruptCB {
+        ffi::AVIOInterruptCB {
             callback: Some(deadline_passed),
-            opaque: ptr::from_mut(input.deadline.as_mut()).cast(),
-        };
+            opaque: ptr::from_mut(self.deadline.as_mut()).cast(),
+        }
+    }
+
+    /// Finds the video in the open bytes.
+    fn demux(mut self, name: &CStr) -> Result<Self> {
+        let interrupt = self.interrupt();
+        let path = self.path.clone();
+        let input = &mut self;
         // SAFETY: the pointers are either null or owned by `input`, whose `drop` frees them; FFmpeg
         // frees the context itself (and sets it to null) where opening fails.
         unsafe {
-            let code = ffi::avio_open2(
-                &mut input.io,
-                url.as_ptr(),
-                ffi::AVIO_FLAG_READ,
-                &interrupt,
-                ptr::null_mut(),
-            );
-            input.check(code)?;
             input.context = ffi::avformat_alloc_context();
             if input.context.is_null() {
                 return Err(Error::clip(path, "out of memory"));
@@ -118,15 +175,15 @@ impl Input {
             (*input.context).io_open = Some(refuse_to_open);
             // For formats that open others on their own.
             (*input.context).protocol_whitelist = ffi::av_strdup(c"none".as_ptr());
-            let name = url.as_ptr().add(name);
-            let code = ffi::avformat_open_input(&mut input.context, name, ptr::null_mut(), ptr::null_mut());
+            let code =
+                ffi::avformat_open_input(&mut input.context, name.as_ptr(), ptr::null_mut(), ptr::null_mut());
             input.check(code)?;
         }
         if !input.has_complete_headers() {
             input.analyse()?;
         }
         input.choose_stream()?;
-        Ok(input)
+        Ok(self)
     }
 
     /// Whether the container told everything that a decoder needs, so that reading ahead (which
@@ -158,7 +215,7 @@ impl Input {
     /// # Errors
     /// Where it can't be opened again, or the deadline passed.
     pub(super) fn last_moment(&self) -> Result<f64> {
-        let again = Self::open(&self.path, *self.deadline)?;
+        let again = Self::open(&self.path, Some(&self.file), *self.deadline)?;
         for stream in again.streams() {
             // SAFETY: `stream` comes from the open context.
             unsafe { (*stream).discard = ffi::AVDiscard::AVDISCARD_DEFAULT };
@@ -174,7 +231,10 @@ impl Input {
                     broken += 1;
                     continue;
                 }
-                _ => return Ok(last),
+                _ => {
+                    again.check_source()?;
+                    return Ok(last);
+                }
             }
             // SAFETY: a packet's stream is one of the context's.
             let base = unsafe { (**(*again.context).streams.add(packet.stream())).time_base };
@@ -291,6 +351,7 @@ impl Input {
                         return Ok(Ok(packet));
                     }
                 }
+                _ if self.source_failed().is_some() => self.check_source()?,
                 ffi::AVERROR_EOF => return Ok(Err(self.end())),
                 // A demuxer finds its way again after a damaged packet; the limit is for those that
                 // report the same one forever.
@@ -396,12 +457,31 @@ impl Input {
         }
     }
 
+    fn source_failed(&self) -> Option<&str> {
+        self.source.as_ref().and_then(|source| source.failure())
+    }
+
+    /// What could not be read must not pass for the video's end.
+    fn check_source(&self) -> Result<()> {
+        self.source_failed().map_or(Ok(()), |reason| Err(Error::clip(&self.path, reason)))
+    }
+
+    /// How many bytes of packets are worth keeping in memory: none of a large object, so that only what is needed of it
+    /// is fetched.
+    pub(super) fn worth_keeping(&self) -> usize {
+        match (&self.source, self.size()) {
+            (Some(_), Some(size)) if size > LARGE_OBJECT => 0,
+            _ => usize::MAX,
+        }
+    }
+
     fn check(&self, code: c_int) -> Result<()> {
         if code >= 0 {
             return Ok(());
         }
         self.check_deadline()?;
-        Err(Error::clip(&self.path, reason::cannot_open(&self.path, code.into())))
+        self.check_source()?;
+        Err(Error::clip(&self.path, reason::cannot_open(&self.path, &self.file, code.into())))
     }
 }
 
@@ -410,7 +490,10 @@ impl Drop for Input {
         // SAFETY: both are owned; closing the context leaves the separately opened `io` alone.
         unsafe {
             ffi::avformat_close_input(&mut self.context);
-            ffi::avio_closep(&mut self.io);
+            match self.source {
+                Some(_) => stream::close(&mut self.io),
+                None => drop(ffi::avio_closep(&mut self.io)),
+            }
         }
     }
 }

@@ -21,11 +21,13 @@ mod reason;
 mod resample;
 mod sampling;
 mod seeking;
+mod span;
+mod stream;
 mod timeline;
 mod tone;
 mod walk;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use orientation::Orientation;
 use picture::Converter;
@@ -39,6 +41,7 @@ pub(crate) use probe::{decodes_av1, ffmpeg_version, has_decoder};
 pub use read::read_frames;
 pub use resample::Resample;
 pub use sampling::Sampling;
+pub use span::Span;
 pub(crate) use walk::Shown;
 pub use walk::{Seen, Walk};
 
@@ -59,7 +62,7 @@ pub(crate) fn has_video_ending(path: &Path) -> bool {
     VIDEO_EXTENSIONS.contains(&ending.to_ascii_lowercase().as_str())
 }
 
-/// Options of decoding that don't change which pixels come out.
+/// What of a video is read, and how.
 #[derive(Debug, Clone)]
 pub struct DecodeOptions {
     /// Threads of the decoder: one a clip where many clips are decoded side by side.
@@ -69,11 +72,24 @@ pub struct DecodeOptions {
     pub memory: usize,
     /// When to give up.
     pub deadline: Option<std::time::Instant>,
+    /// The stretch that [`read_frames`] looks at; all of the video without it. The other options don't change which pixels
+    /// come out.
+    pub span: Option<Span>,
+    /// The file that holds the clip where it isn't the path itself, as one without a name. The path's ending counts all
+    /// the same: it tells some formats apart.
+    pub file: Option<PathBuf>,
+}
+
+impl DecodeOptions {
+    /// Options for `span` of a video, or all of it.
+    pub fn of(span: Option<Span>) -> Self {
+        Self { span, ..Self::default() }
+    }
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { threads: 1, memory: 48 << 20, deadline: None }
+        Self { threads: 1, memory: 48 << 20, deadline: None, span: None, file: None }
     }
 }
 
@@ -93,9 +109,9 @@ pub struct Frames {
     pub height: usize,
     /// Pixels.
     pub width: usize,
-    /// When each frame is shown, in seconds from the clip's first frame; `windows · per_window` long.
+    /// When each frame is shown, in seconds from the video's first frame; `windows · per_window` long.
     pub times: Vec<f64>,
-    /// Seconds from the first frame's start to the last frame's end.
+    /// Seconds from the first frame's start to the last frame's end, of the stretch that was looked at.
     pub duration: f64,
     /// What was wrong with the clip without keeping it from being used (truncated, …).
     pub warnings: Vec<String>,

@@ -39,7 +39,7 @@ pub struct ClipInfo {
 /// # Errors
 /// [`crate::Error::Clip`] where there is no video that FFmpeg can read.
 pub fn probe(path: &Path) -> Result<ClipInfo> {
-    let mut input = Input::open(path, None)?;
+    let mut input = Input::open(path, None, None)?;
     input.analyse()?;
     let stream = input.stream();
     // SAFETY: the stream lives as long as `input`.

@@ -16,7 +16,7 @@ use super::picture::{luma, ratio};
 use super::plan::reorder_depth;
 use super::seeking;
 use super::timeline::{Listed, Timeline};
-use super::{Converter, DecodeOptions, Frames, Orientation, Preprocess, Sampling, reason};
+use super::{Converter, DecodeOptions, Frames, Orientation, Preprocess, Sampling, Span, reason};
 use crate::{Error, Result};
 
 /// Packets, unless they are larger, that are read before anything else, also where less memory is allowed: they
@@ -71,14 +71,15 @@ fn read(
     if sampling.windows == 0 || sampling.frames == 0 {
         return Err(Error::Usage("no frames wanted: ask for at least one".into()));
     }
-    let mut feed = Feed::open(path, options.deadline)?;
+    let mut feed = Feed::open(path, options.file.as_deref(), options.deadline)?;
     // SAFETY: the stream belongs to the open input.
     let colours = unsafe { coding::warning(feed.input.stream()) };
-    let (packets, all) = read_packets(&mut feed, options.memory)?;
+    let memory = options.memory.min(feed.input.worth_keeping());
+    let (packets, all) = read_packets(&mut feed, memory)?;
     if packets.is_empty() {
         return Err(Error::clip(path, feed.held().end.unwrap_or(End::Clean).without_pictures()));
     }
-    let reader = Reader { sampling, preprocess, threads: options.threads };
+    let reader = Reader { sampling, preprocess, threads: options.threads, span: options.span };
     let (mut frames, content) = if all {
         let held = feed.held();
         reader.numbered(Packets::in_memory(feed, packets, options.threads), held)?
@@ -108,6 +109,17 @@ struct Reader<'a> {
     sampling: &'a Sampling,
     preprocess: &'a Preprocess,
     threads: usize,
+    span: Option<Span>,
+}
+
+/// The pictures that a model sees of a video.
+struct Look {
+    /// What the pictures on screen at the wanted moments are told apart by.
+    wanted: Vec<i64>,
+    /// Seconds that the stretch lasts that is looked at.
+    duration: f64,
+    /// What is wrong with the stretch.
+    warning: Option<String>,
 }
 
 impl Reader<'_> {
@@ -148,12 +160,12 @@ impl Reader<'_> {
             }
             packets.rewind()?;
         }
-        let wanted = self.wanted(&timeline);
-        let mut collected = packets.decode(timed, |input| self.collector(input, &wanted, None))?;
+        let look = self.look(&packets.feed.input.path, &timeline)?;
+        let mut collected = packets.decode(timed, |input| self.collector(input, &look, None))?;
         // All pictures of a clip are cut alike.
         while collected.cut_unevenly() {
             let (content, resizing) = (collected.content(), collected.resizing);
-            collected = packets.decode(timed, |input| self.collector(input, &wanted, content))?;
+            collected = packets.decode(timed, |input| self.collector(input, &look, content))?;
             collected.resizing += resizing;
         }
         let mut warnings = Vec::from_iter(warning);
@@ -165,7 +177,7 @@ impl Reader<'_> {
         } else if damaged > 0 {
             warnings.push(format!("damaged: {damaged} of its pictures are not whole"));
         }
-        self.assemble(&packets.feed.input, collected, &wanted, &timeline, warnings)
+        self.assemble(&packets.feed.input, collected, &look, &timeline, warnings)
     }
 
     /// Goes through the file from one wanted picture to the next; `None` where the video ends before the last.
@@ -176,12 +188,12 @@ impl Reader<'_> {
         delay: usize,
         warning: &Option<String>,
     ) -> Result<Option<(Frames, Option<Content>)>> {
-        let wanted = self.wanted(timeline);
+        let look = self.look(&feed.input.path, timeline)?;
         let mut content = None;
         loop {
-            let mut collected = self.collector(&feed.input, &wanted, content);
+            let mut collected = self.collector(&feed.input, &look, content);
             let ended = seeking::decode(feed, timeline.first(), delay, self.threads, &mut collected)?;
-            let last = timeline.time_of(wanted.iter().max().copied().unwrap_or(0));
+            let last = timeline.time_of(look.wanted.iter().max().copied().unwrap_or(0));
             if ended.is_some_and(|seen| last - timeline.time_of(seen) > 1.0) {
                 return Ok(None);
             }
@@ -193,23 +205,30 @@ impl Reader<'_> {
             if collected.damaged_shown > 0 {
                 warnings.push(format!("damaged: {} of its pictures are not whole", collected.damaged_shown));
             }
-            return self.assemble(&feed.input, collected, &wanted, timeline, warnings).map(Some);
+            return self.assemble(&feed.input, collected, &look, timeline, warnings).map(Some);
         }
     }
 
-    /// What the pictures on screen at the wanted moments are told apart by.
-    fn wanted(&self, timeline: &Timeline) -> Vec<i64> {
-        let moments = self.sampling.moments(timeline.duration, timeline.starts());
-        moments.into_iter().map(|moment| timeline.at(moment)).collect()
+    /// What to look at in the video at `path`.
+    fn look(&self, path: &Path, timeline: &Timeline) -> Result<Look> {
+        let whole = (0.0, timeline.duration, None);
+        let (start, duration, warning) = match self.span {
+            Some(span) => span.within(timeline.duration).map_err(|reason| Error::clip(path, reason))?,
+            None => whole,
+        };
+        let starts = timeline.starts_within(start, duration);
+        let moments = self.sampling.moments(duration, &starts);
+        let wanted = moments.into_iter().map(|moment| timeline.at(start + moment)).collect();
+        Ok(Look { wanted, duration, warning })
     }
 
-    fn collector(&self, input: &Input, wanted: &[i64], content: Option<Content>) -> Collector {
+    fn collector(&self, input: &Input, look: &Look, content: Option<Content>) -> Collector {
         let stream = input.stream();
         // SAFETY: the stream belongs to the open input.
         let (orientation, aspect) =
             unsafe { (Orientation::of_stream(stream), ratio((*stream).sample_aspect_ratio)) };
         let converter = Converter::new(self.preprocess, orientation, aspect, content);
-        Collector::new(wanted.iter().copied(), converter)
+        Collector::new(look.wanted.iter().copied(), converter)
     }
 
     /// Puts the pictures into the order of the moments.
@@ -217,10 +236,12 @@ impl Reader<'_> {
         &self,
         input: &Input,
         collected: Collector,
-        wanted: &[i64],
+        look: &Look,
         timeline: &Timeline,
-        warnings: Vec<String>,
+        mut warnings: Vec<String>,
     ) -> Result<(Frames, Option<Content>)> {
+        let wanted = &look.wanted;
+        warnings.extend(look.warning.clone());
         let (content, resizing) = (collected.content(), collected.resizing);
         let mut pictures: BTreeMap<i64, Wanted> = collected.finish();
         pictures.retain(|_, picture| !picture.pixels.is_empty());
@@ -261,7 +282,7 @@ impl Reader<'_> {
             height: crop.height,
             width: crop.width,
             times,
-            duration: timeline.duration,
+            duration: look.duration,
             warnings,
             resizing,
         };

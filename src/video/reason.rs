@@ -1,31 +1,33 @@
 //! Why a file can't be used, in plain words.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::SeekFrom;
 use std::path::Path;
 
 use ffmpeg_next::packet::side_data;
 use ffmpeg_next::{Error as FfmpegError, Packet};
 
 use crate::files::regular;
+use crate::stores::{self, Source};
 use crate::{Error, Result};
+
+pub(super) const EMPTY: &str = "is empty (0 bytes)";
 
 /// Says what is wrong with `path` before FFmpeg sees it.
 pub(super) fn check_file(path: &Path) -> Result<()> {
     let say = |reason: &str| Err(Error::clip(path, reason));
     match regular(path).map_err(|reason| Error::clip(path, reason))? {
         meta if meta.is_dir() => say("is a folder, not a clip"),
-        meta if meta.len() == 0 => say("is empty (0 bytes)"),
+        meta if meta.len() == 0 => say(EMPTY),
         _ => Ok(()),
     }
 }
 
-/// What an error of FFmpeg on opening means.
-pub(super) fn cannot_open(path: &Path, error: FfmpegError) -> String {
+/// What an error of FFmpeg on opening the `file` that is called `path` means.
+pub(super) fn cannot_open(path: &Path, file: &Path, error: FfmpegError) -> String {
     match error {
         FfmpegError::Other { errno: libc::EACCES } => "permission denied".into(),
         FfmpegError::Other { errno: libc::EPERM } => PLAYLIST.into(),
-        _ if is_playlist(path) => PLAYLIST.into(),
+        _ if is_playlist(path, file) => PLAYLIST.into(),
         _ if has_ending(path, "m4s") => {
             "is a piece of a stream; join it behind its first piece: `cat init.m4s chunk*.m4s > clip.mp4`"
                 .into()
@@ -36,7 +38,7 @@ pub(super) fn cannot_open(path: &Path, error: FfmpegError) -> String {
             "asks for more memory than there is; its header is probably damaged".into()
         }
         FfmpegError::Other { errno: libc::EIO } => "can't be read from the disk".into(),
-        _ if mp4_without_index(path) => "truncated: its index (moov) is missing, so no frame can be found; \
+        _ if mp4_without_index(file) => "truncated: its index (moov) is missing, so no frame can be found; \
              the recording or copy didn't finish"
             .into(),
         FfmpegError::Other { errno } => {
@@ -48,9 +50,9 @@ pub(super) fn cannot_open(path: &Path, error: FfmpegError) -> String {
 
 const PLAYLIST: &str = "is a playlist or refers to other files; name the video itself";
 
-fn is_playlist(path: &Path) -> bool {
+fn is_playlist(path: &Path, file: &Path) -> bool {
     let mut head = [0; 8];
-    let read = File::open(path).and_then(|mut file| read_up_to(&mut file, &mut head));
+    let read = stores::open(file).and_then(|mut file| read_up_to(file.as_mut(), &mut head));
     has_ending(path, "mpd")
         || read.is_ok_and(|n| head[..n].starts_with(b"#EXTM3U") || head[..n].starts_with(b"ffconcat"))
 }
@@ -61,16 +63,17 @@ fn has_ending(path: &Path, ending: &str) -> bool {
 
 /// Whether the file is an MP4 or MOV whose list of frames never got written.
 fn mp4_without_index(path: &Path) -> bool {
-    let Ok(mut file) = File::open(path) else {
+    let Ok(mut file) = stores::open(path) else {
         return false;
     };
-    let size = file.metadata().map_or(0, |meta| meta.len());
+    let size = file.size().unwrap_or_default();
     let mut offset: u64 = 0;
     let mut media = false;
     // Each box starts with its length (32 bits, or 1 and then 64 bits) and four letters.
     loop {
         let mut head = [0; 16];
-        let Ok(n) = file.seek(SeekFrom::Start(offset)).and_then(|_| read_up_to(&mut file, &mut head)) else {
+        let Ok(n) = file.seek(SeekFrom::Start(offset)).and_then(|_| read_up_to(file.as_mut(), &mut head))
+        else {
             return false;
         };
         if n < 8 {
@@ -99,7 +102,7 @@ fn box_length(head: &[u8; 16]) -> u64 {
     }
 }
 
-fn read_up_to(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
+fn read_up_to(file: &mut dyn Source, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut n = 0;
     while n < buffer.len() {
         match file.read(&mut buffer[n..])? {

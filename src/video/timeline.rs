@@ -121,12 +121,16 @@ impl Timeline {
         n > 0
     }
 
-    /// Each picture's seconds from the first; empty where they are not listed.
-    pub(super) fn starts(&self) -> &[f64] {
-        match &self.pictures {
-            Pictures::Listed { times, .. } => times,
-            Pictures::Between { .. } => &[],
-        }
+    /// The seconds from `start` to each picture on screen in the `length` seconds from there on; empty where pictures are
+    /// not listed.
+    pub(super) fn starts_within(&self, start: f64, length: f64) -> Vec<f64> {
+        let Pictures::Listed { times, .. } = &self.pictures else { return Vec::new() };
+        let first = match start > 0.0 {
+            true => times.partition_point(|t| *t <= start).saturating_sub(1),
+            false => 0,
+        };
+        let shown = times[first..].iter().take_while(|t| **t < start + length);
+        shown.map(|t| (t - start).max(0.0)).collect()
     }
 
     /// What the first picture is told apart by.

@@ -64,7 +64,7 @@ impl Walk {
     pub fn open(path: &Path, preprocess: &Preprocess, options: &DecodeOptions) -> Result<Self> {
         let mut feed = match path.to_str() {
             Some("-") => Feed::standard_input(options.deadline)?,
-            _ => Feed::open(path, options.deadline)?,
+            _ => Feed::open(path, options.file.as_deref(), options.deadline)?,
         };
         feed.input.analyse()?;
         let input = &feed.input;

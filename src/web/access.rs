@@ -92,6 +92,10 @@ async fn check(State(door): State<Arc<Door>>, request: Request, next: Next) -> R
     if door.is_local && !names_this_machine(request.headers()) {
         return refused(StatusCode::MISDIRECTED_REQUEST, "this server answers to localhost alone");
     }
+    // A browser asks so, and can't show a token then, whether a page of another site may ask.
+    if request.method() == "OPTIONS" {
+        return with_headers(next.run(request).await);
+    }
     let given = Query::<Given>::try_from_uri(request.uri()).ok().and_then(|query| query.0.token);
     match &door.access.token {
         Some(token) if !door.access.open.contains(&request.uri().path()) => {
@@ -148,7 +152,7 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
 }
 
 fn refused(status: StatusCode, reason: &str) -> Response {
-    (status, format!("{reason}\n")).into_response()
+    (status, axum::Json(serde_json::json!({"error": reason}))).into_response()
 }
 
 /// What keeps a page from being misused: nothing from elsewhere runs in it or shows it, and its address is told to nobody.

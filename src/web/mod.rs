@@ -7,8 +7,10 @@
 mod access;
 pub(crate) mod annotate;
 mod assets;
+#[cfg(target_os = "linux")]
+pub(crate) mod serve;
 mod server;
 
 pub(crate) use access::{Access, Token};
-pub(crate) use assets::{Asset, STYLE, assets};
+pub(crate) use assets::{Asset, assets};
 pub(crate) use server::Server;

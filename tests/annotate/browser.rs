@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fantoccini::wd::Capabilities;
@@ -12,7 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
 /// How long a page may take for what a test waits for: other tests want the processor, too.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How the page is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(crate) struct View {
 pub(crate) const DESKTOP: View = View { width: 1280, dark: false };
 
 /// A started chromedriver and all browsers that it starts.
-struct Driver(Child);
+struct Driver(Child, BufReader<ChildStdout>);
 
 impl Driver {
     /// On a free port; `None`, with a word, where there is none.
@@ -41,11 +41,14 @@ impl Driver {
             return None;
         };
         let output = BufReader::new(child.stdout.take().unwrap());
-        let driver = Self(child);
-        for line in output.lines().map_while(Result::ok) {
-            if let Some((_, port)) = line.split_once("successfully on port ") {
+        // The pipe stays open: it would die of its next word.
+        let mut driver = Self(child, output);
+        let mut line = String::new();
+        while driver.1.read_line(&mut line).unwrap() > 0 {
+            if let Some((_, port)) = line.trim_end().split_once("successfully on port ") {
                 return Some((driver, format!("http://127.0.0.1:{}", port.trim_end_matches('.'))));
             }
+            line.clear();
         }
         panic!("chromedriver ended without a port");
     }

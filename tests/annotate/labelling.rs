@@ -125,7 +125,7 @@ fn a_grid_is_confirmed_labels_are_renamed_and_finish_makes_a_model() {
             label(&page, &KINDS).await;
             count += 1;
             page.labelled(count).await;
-            if count % 14 == 0 {
+            if count.is_multiple_of(14) {
                 tokio::time::sleep(std::time::Duration::from_secs(4)).await;
             }
         }
@@ -135,7 +135,8 @@ fn a_grid_is_confirmed_labels_are_renamed_and_finish_makes_a_model() {
         page.shoot("grid-after-a-round").await;
         let mut right = 0;
         for tile in &tiles {
-            if kind(&tile.attr("title").await.unwrap().unwrap().rsplit('/').next().unwrap()) == of {
+            let name = tile.attr("title").await.unwrap().unwrap();
+            if kind(name.rsplit('/').next().unwrap()) == of {
                 right += 1;
             } else {
                 tile.click().await.unwrap();

@@ -3,6 +3,7 @@
 
 mod browser;
 mod clips;
+mod films;
 mod labelling;
 mod looks;
 mod odd;

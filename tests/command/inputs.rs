@@ -139,7 +139,7 @@ fn a_file_address_is_read_and_others_say_what_to_do() {
     let named = format!("{}/a b.mp4", dir.path().display());
     assert_eq!(paths(dir.path(), &[&address]), [named]);
     for (path, says) in [
-        ("https://a.b/c.mp4", "download it first"),
+        ("https://a.b/c.mp4?signature=x", "download it first"),
         ("rtsp://cam/1", "record some of it first"),
         (r"C:\clips\a.mp4", "path of Windows"),
     ] {

@@ -6,6 +6,7 @@ mod evaluation;
 mod formats;
 mod inputs;
 mod interruption;
+mod jobs;
 mod options;
 mod output_file;
 #[path = "../ran/mod.rs"]

@@ -59,6 +59,12 @@ fn a_trained_model_is_not_sure_of_a_clip_that_shows_none_of_its_labels() {
     let said = timeline.run().code(0).stdout();
     assert!(!said.contains("jump") && !said.contains("balance"), "{said}");
 
+    // ONNX files say what they can't.
+    let onnx = dir.path().join("model.onnx");
+    classify().arg("export").arg(&model).args(["--onnx", "-o"]).arg(&onnx).run().code(0);
+    let bytes = fs::read(&onnx).unwrap();
+    assert!(bytes.windows(8).any(|window| window == b"not_sure"));
+
     // A threshold that is asked for is one of the score, as for any model.
     let any =
         classify().arg("--model").arg(&model).args(["--threshold", "0", "--format", "json"]).arg(&strange);
@@ -76,7 +82,7 @@ fn clips_of_none_are_learned_from_and_never_answered() {
     for model in [&by_folder, &by_class] {
         let config = config(model);
         assert_eq!(config["id2label"], serde_json::json!({ "0": "balance", "1": "jump" }));
-        assert!(config["knowing"]["background"]["prototypes"].as_u64().unwrap() >= 2, "{config}");
+        assert!(config["knowing"]["background"].is_object(), "{config}");
     }
 
     let eval = |format: &str| {

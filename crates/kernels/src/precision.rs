@@ -20,12 +20,25 @@ impl Precision {
     /// # Errors
     /// The variable names neither, or bfloat16 where there are no instructions for it.
     pub fn detect(kernels: Kernels) -> Result<Self, Error> {
-        let fast = kernels.multiply_bf16();
+        Self::named_or(kernels, kernels.multiply_bf16())
+    }
+
+    /// The same for a network of convolutions. They don't run on AMX, and the CPUs that have it multiply vectors of
+    /// bfloat16 no faster than `f32`, so that rounding to it would only cost time there.
+    ///
+    /// # Errors
+    /// As [`Self::detect`].
+    pub fn detect_for_convolutions(kernels: Kernels) -> Result<Self, Error> {
+        Self::named_or(kernels, kernels.bf16_unit() == Some(Bf16Unit::Avx512))
+    }
+
+    /// The one that the environment names; else bfloat16 where it is `faster`.
+    fn named_or(kernels: Kernels, faster: bool) -> Result<Self, Error> {
         match std::env::var_os("CLASSIFY_PRECISION") {
-            None if fast => Ok(Self::Bf16),
+            None if faster => Ok(Self::Bf16),
             None => Ok(Self::F32),
             Some(name) if name == "f32" => Ok(Self::F32),
-            Some(name) if name == "bf16" && fast => Ok(Self::Bf16),
+            Some(name) if name == "bf16" && kernels.multiply_bf16() => Ok(Self::Bf16),
             Some(name) if name == "bf16" => Err(Error::new(
                 "CLASSIFY_PRECISION",
                 &name,

@@ -15,15 +15,19 @@ mod process;
 mod serve;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::files::paths;
 use crate::model::Changes;
+use crate::output::pages::Filmstrip;
 use crate::timeline::Segment;
+use crate::video::{Frames, Preprocess, Sampling, Span};
 
+pub(crate) use pool::Answer;
 pub use pool::{Pool, start_by};
-pub(crate) use process::{crashed, too_late};
+pub(crate) use process::{crashed, describe, too_late};
 pub use serve::serve;
 
 /// First argument of a process that is a worker. Never shown to people.
@@ -72,12 +76,17 @@ pub enum Request {
     Strip(Clip),
     /// Decodes every picture. Answered by [`Checked`].
     Check(Clip),
+    /// Answered by how many seconds of video the container tells, if it does.
+    Length(Clip),
     /// Saves the frames that the model sees: `u8 [windows, frames, height, width, 3]`. Answered by [`Saved`].
     Frames(Clip),
     /// Saves what the CNN makes of them: `f32 [windows, T', D]`. Answered by [`Saved`].
     Features(Clip),
     /// Answered by [`Watched`].
     Timeline(Film),
+    /// Saves the frames that a model sees which the worker doesn't have: `u8 [windows, frames, height, width, 3]`.
+    /// Answered by [`Decoded`].
+    Decode(Look),
     /// Says as what browsers play the clip, if they do, or saves a copy for them. Answered by an optional [`Kind`](crate::timeline::preview::Kind).
     Preview(Preview),
 }
@@ -85,37 +94,42 @@ pub enum Request {
 impl Request {
     /// Label the clip at `path`.
     pub fn label(path: &Path) -> Self {
-        Self::Label(Clip { path: path.to_owned(), to: None })
+        Self::Label(Clip { path: path.to_owned(), to: None, span: None })
     }
 
     /// Label the clip at `path`, and save its filmstrip at `strip`.
     pub fn label_with_strip(path: &Path, strip: PathBuf) -> Self {
-        Self::Label(Clip { path: path.to_owned(), to: Some(strip) })
+        Self::Label(Clip { path: path.to_owned(), to: Some(strip), span: None })
     }
 
     /// Save the filmstrip of the clip at `path`.
     pub fn strip(path: &Path, strip: PathBuf) -> Self {
-        Self::Strip(Clip { path: path.to_owned(), to: Some(strip) })
+        Self::Strip(Clip { path: path.to_owned(), to: Some(strip), span: None })
     }
 
     /// Decode the clip at `path`.
     pub fn check(path: &Path) -> Self {
-        Self::Check(Clip { path: path.to_owned(), to: None })
+        Self::Check(Clip { path: path.to_owned(), to: None, span: None })
+    }
+
+    /// Say how long the clip at `path` is.
+    pub(crate) fn length(path: &Path) -> Self {
+        Self::Length(Clip { path: path.to_owned(), to: None, span: None })
     }
 
     /// Save the frames of the clip at `path` that the model sees, bare numbers, in the file `to`.
     pub fn frames(path: &Path, to: PathBuf) -> Self {
-        Self::Frames(Clip { path: path.to_owned(), to: Some(to) })
+        Self::Frames(Clip { path: path.to_owned(), to: Some(to), span: None })
     }
 
     /// Save the features of the clip at `path`, bare numbers as this machine has them, in the file `to`.
     pub fn features(path: &Path, to: PathBuf) -> Self {
-        Self::Features(Clip { path: path.to_owned(), to: Some(to) })
+        Self::Features(Clip { path: path.to_owned(), to: Some(to), span: None })
     }
 
     /// Say what happens when in the film at `path`; `window` and `cuts` as in [`crate::timeline::Options`].
     pub fn timeline(path: &Path, window: Option<f64>, cuts: bool) -> Self {
-        Self::Timeline(Film { path: path.to_owned(), window, cuts })
+        Self::Timeline(Film { path: path.to_owned(), window, cuts, file: None, to: None })
     }
 
     /// Say as what browsers play the clip at `path`.
@@ -123,18 +137,28 @@ impl Request {
         Self::Preview(Preview { path: path.to_owned(), span: None, to: None })
     }
 
-    /// Save a copy of the clip at `path` for browsers in the file `to`: of its seconds `span`, else of its beginning.
-    pub(crate) fn preview(path: &Path, span: Option<[f64; 2]>, to: PathBuf) -> Self {
+    /// Save a copy of the clip at `path` for browsers in the file `to`: of its part `span`, else of its beginning.
+    pub(crate) fn preview(path: &Path, span: Option<Span>, to: PathBuf) -> Self {
         Self::Preview(Preview { path: path.to_owned(), span, to: Some(to) })
+    }
+
+    /// The same for a stretch of the clip alone, where it is about frames or features.
+    pub(crate) fn within(mut self, span: Option<Span>) -> Self {
+        if let Self::Frames(clip) | Self::Features(clip) | Self::Strip(clip) = &mut self {
+            clip.span = span;
+        }
+        self
     }
 
     fn path(&self) -> &Path {
         match self {
             Self::Timeline(film) => &film.path,
+            Self::Decode(look) => &look.path,
             Self::Preview(preview) => &preview.path,
             Self::Label(clip)
             | Self::Strip(clip)
             | Self::Check(clip)
+            | Self::Length(clip)
             | Self::Frames(clip)
             | Self::Features(clip) => &clip.path,
         }
@@ -148,15 +172,80 @@ pub struct Clip {
     path: PathBuf,
     /// Where to save what an answer has no room for; when labelling, a picture of some of the frames.
     to: Option<PathBuf>,
+    /// The stretch of the video that it is; all of it without one.
+    span: Option<Span>,
 }
 
 /// The film that a request is about.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Film {
     #[serde(with = "paths::exact")]
-    path: PathBuf,
-    window: Option<f64>,
-    cuts: bool,
+    pub path: PathBuf,
+    pub window: Option<f64>,
+    pub cuts: bool,
+    /// See [`crate::DecodeOptions::file`].
+    pub file: Option<PathBuf>,
+    /// A pipe that each segment is written to as soon as its end is known, a line of JSON; the answer has none then.
+    pub to: Option<PathBuf>,
+}
+
+/// How a model looks at a clip, for a worker that has no model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Look {
+    #[serde(with = "paths::exact")]
+    pub(crate) path: PathBuf,
+    /// See [`crate::DecodeOptions::file`].
+    pub(crate) file: Option<PathBuf>,
+    /// Where to save the frames.
+    pub(crate) to: PathBuf,
+    pub(crate) sampling: Sampling,
+    pub(crate) preprocess: Preprocess,
+    /// Of the decoder.
+    pub(crate) threads: usize,
+    /// Whether a picture of some of the frames is wanted.
+    pub(crate) strip: bool,
+}
+
+/// All of a clip's [`Frames`] but their pixels.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Decoded {
+    windows: usize,
+    per_window: usize,
+    height: usize,
+    width: usize,
+    times: Vec<f64>,
+    duration: f64,
+    warnings: Vec<String>,
+    resizing: Duration,
+    pub strip: Option<Filmstrip>,
+}
+
+impl Decoded {
+    fn of(frames: &Frames, strip: bool) -> Self {
+        Self {
+            windows: frames.windows,
+            per_window: frames.per_window,
+            height: frames.height,
+            width: frames.width,
+            times: frames.times.clone(),
+            duration: frames.duration,
+            warnings: frames.warnings.clone(),
+            resizing: frames.resizing,
+            strip: if strip { Filmstrip::small(frames) } else { None },
+        }
+    }
+
+    /// Bytes of the frames.
+    pub(crate) fn len(&self) -> usize {
+        self.windows * self.per_window * self.height * self.width * 3
+    }
+
+    /// The frames whose pixels these are.
+    pub(crate) fn with(self, pixels: Vec<u8>) -> Frames {
+        let Self { windows, per_window, height, width, times, duration, warnings, resizing, strip: _ } = self;
+        let natural = None;
+        Frames { pixels, natural, windows, per_window, height, width, times, duration, warnings, resizing }
+    }
 }
 
 /// The clip that a browser should play.
@@ -164,8 +253,8 @@ pub struct Film {
 pub struct Preview {
     #[serde(with = "paths::exact")]
     path: PathBuf,
-    /// Seconds from and to, where a copy shows a part of it.
-    span: Option<[f64; 2]>,
+    /// The part of it that a copy shows.
+    span: Option<Span>,
     /// Where a copy is saved; without, it is only said whether browsers play the file itself.
     to: Option<PathBuf>,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::process::{Failure, Process, too_late};
+use super::process::{Failure, Process, crashed, too_late};
 use super::{Request, Setup};
 use crate::{Error, Result};
 
@@ -19,6 +19,19 @@ pub struct Pool {
     setup: Setup,
     timeout: Duration,
     free: Mutex<Vec<Process>>,
+}
+
+/// What became of a request.
+pub(crate) enum Answer<T> {
+    Done(T),
+    /// The clip can't be used; why.
+    Refused(String),
+    /// It took too long; the worker is dead.
+    Late,
+    /// The worker died of it; how.
+    Crashed(String),
+    /// Nobody wanted it any more; the worker is dead, as there is no other way to end a decoder.
+    Stopped,
 }
 
 /// What starts a worker where this process isn't this program.
@@ -54,6 +67,16 @@ impl Pool {
         Process::start(&self.command, &self.setup, stop).map_err(Error::Usage)
     }
 
+    /// Makes sure that a worker can be started, and has one ready for the first request.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] with the reason why not.
+    pub(crate) fn warm(&self) -> Result<()> {
+        let process = self.start(&AtomicBool::new(false))?;
+        self.give_back(process);
+        Ok(())
+    }
+
     /// Has `request` done and returns its answer.
     ///
     /// # Errors
@@ -74,19 +97,41 @@ impl Pool {
         stop: &AtomicBool,
     ) -> Result<T> {
         let path = request.path();
+        match self.answer(request, timeout, stop)? {
+            Answer::Done(done) => Ok(done),
+            Answer::Refused(reason) => Err(Error::clip(path, reason)),
+            Answer::Late => Err(Error::clip(path, too_late(timeout))),
+            Answer::Crashed(how) => Err(Error::clip(path, crashed(&how))),
+            Answer::Stopped => Err(Error::Interrupted(format!("in the middle of {}", path.display()))),
+        }
+    }
+
+    /// What became of `request` within `timeout`, or until `stop` is true.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where no worker can be started.
+    pub(crate) fn answer<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        timeout: Duration,
+        stop: &AtomicBool,
+    ) -> Result<Answer<T>> {
         let mut process = match self.free() {
             Some(process) => process,
             None => self.start(stop)?,
         };
-        let answer = process.ask(request, timeout, stop).map_err(|failure| match failure {
-            Failure::Late => Error::clip(path, too_late(timeout)),
-            Failure::Died(how) => Error::clip(path, format!("crashed the decoder: {how}")),
-            Failure::Stopped => Error::Interrupted(format!("in the middle of {}", path.display())),
-        })?;
+        let answer = match process.ask(request, timeout, stop) {
+            Ok(answer) => answer,
+            Err(Failure::Late) => return Ok(Answer::Late),
+            Err(Failure::Died(how)) => return Ok(Answer::Crashed(how)),
+            Err(Failure::Stopped) => return Ok(Answer::Stopped),
+        };
         self.give_back(process);
-        let answer: Result<T, String> = serde_json::from_str(&answer)
-            .map_err(|e| Error::clip(path, format!("a worker's answer makes no sense: {e}")))?;
-        answer.map_err(|reason| Error::clip(path, reason))
+        Ok(match serde_json::from_str(&answer) {
+            Ok(Ok(done)) => Answer::Done(done),
+            Ok(Err(reason)) => Answer::Refused(reason),
+            Err(e) => Answer::Refused(format!("a worker's answer makes no sense: {e}")),
+        })
     }
 
     /// A worker that waits for a request. One that died while it waited costs no clip.

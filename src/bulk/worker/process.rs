@@ -124,9 +124,9 @@ impl Drop for Process {
     }
 }
 
-/// The error of a clip that the process died of.
-pub(crate) fn crashed(status: std::process::ExitStatus) -> String {
-    format!("crashed the decoder: {}", describe(status))
+/// The error of a clip that a process died of, and `how`: see [`describe`].
+pub(crate) fn crashed(how: &str) -> String {
+    format!("crashed the decoder: {how}")
 }
 
 /// The error of a clip that took longer than `timeout`.
@@ -135,8 +135,9 @@ pub(crate) fn too_late(timeout: Duration) -> String {
     format!("not done within {seconds} s; --timeout allows more")
 }
 
+/// How a process ended.
 #[cfg(unix)]
-fn describe(status: std::process::ExitStatus) -> String {
+pub(crate) fn describe(status: std::process::ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match status.signal() {
         Some(libc::SIGSEGV) => "segmentation fault (signal 11)".into(),
@@ -151,6 +152,6 @@ fn describe(status: std::process::ExitStatus) -> String {
 }
 
 #[cfg(not(unix))]
-fn describe(status: std::process::ExitStatus) -> String {
+pub(crate) fn describe(status: std::process::ExitStatus) -> String {
     status.to_string()
 }

@@ -1,5 +1,6 @@
 //! The worker's own side.
 
+use std::fs::OpenOptions;
 use std::io::{BufRead, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,13 +10,13 @@ use std::time::Instant;
 use candle_core::Device;
 use serde::Serialize;
 
-use super::{Checked, Clip, Film, Preview, Request, Saved, Setup, Watched};
+use super::{Checked, Clip, Decoded, Film, Look, Preview, Request, Saved, Setup, Watched};
 use crate::error::guard;
 use crate::model::ModelFiles;
 use crate::output::pages::Filmstrip;
 use crate::timeline::preview::{self, Kind};
-use crate::timeline::{self, Told};
-use crate::video::{DecodeOptions, Frames, Preprocess, Seen, Walk, probe};
+use crate::timeline::{self, TimelineFormat, Told};
+use crate::video::{DecodeOptions, Frames, Preprocess, Seen, Walk, probe, read_frames};
 use crate::{Classifier, ClipLabels, Error, Result, allocator, files};
 
 /// Answers requests on the standard input until it ends.
@@ -86,15 +87,17 @@ impl Worker {
             Request::Label(clip) => reply(&clip.path, || self.label(clip)),
             Request::Strip(clip) => reply(&clip.path, || self.strip(clip)),
             Request::Check(clip) => reply(&clip.path, || self.check(clip)),
+            Request::Length(clip) => reply(&clip.path, || Ok(probe(&clip.path)?.duration)),
             Request::Frames(clip) => reply(&clip.path, || self.frames(clip)),
             Request::Features(clip) => reply(&clip.path, || self.features(clip)),
             Request::Timeline(film) => reply(&film.path, || self.timeline(film)),
+            Request::Decode(look) => reply(&look.path, || decode(look)),
             Request::Preview(preview) => reply(&preview.path, || self.preview(preview)),
         }
     }
 
-    fn options(&self) -> DecodeOptions {
-        DecodeOptions { threads: self.setup.threads, ..DecodeOptions::default() }
+    fn options(&self, clip: &Clip) -> DecodeOptions {
+        DecodeOptions { threads: self.setup.threads, ..DecodeOptions::of(clip.span) }
     }
 
     fn classifier(&self) -> Result<&Classifier> {
@@ -103,7 +106,7 @@ impl Worker {
 
     fn label(&self, clip: &Clip) -> Result<ClipLabels> {
         let (classifier, start) = (self.classifier()?, Instant::now());
-        let frames = classifier.frames(&clip.path, &self.options())?;
+        let frames = classifier.frames(&clip.path, &self.options(clip))?;
         let decoded = start.elapsed();
         if let Some(strip) = &clip.to {
             save_strip(&frames, strip)?;
@@ -114,26 +117,26 @@ impl Worker {
     }
 
     fn strip(&self, clip: &Clip) -> Result<()> {
-        let frames = self.classifier()?.frames(&clip.path, &self.options())?;
+        let frames = self.classifier()?.frames(&clip.path, &self.options(clip))?;
         clip.to.as_ref().map_or(Ok(()), |strip| save_strip(&frames, strip))
     }
 
     fn check(&self, clip: &Clip) -> Result<Checked> {
-        let mut walk = Walk::open(&clip.path, &Preprocess::new(64, 127.0, 128.0), &self.options())?;
+        let mut walk = Walk::open(&clip.path, &Preprocess::new(64, 127.0, 128.0), &self.options(clip))?;
         while walk.step()?.is_some() {}
         let Seen { pictures, duration, warnings } = walk.seen();
         Ok(Checked { pictures, duration_s: (duration * 1e3).round() / 1e3, warnings })
     }
 
     fn frames(&self, clip: &Clip) -> Result<Saved> {
-        let frames = self.classifier()?.frames(&clip.path, &self.options())?;
+        let frames = self.classifier()?.frames(&clip.path, &self.options(clip))?;
         let Frames { windows, per_window, height, width, .. } = frames;
         save(&frames.pixels, vec![windows, per_window, height, width, 3], frames.warnings, clip)
     }
 
     fn features(&self, clip: &Clip) -> Result<Saved> {
         let classifier = self.classifier()?;
-        let frames = classifier.frames(&clip.path, &self.options())?;
+        let frames = classifier.frames(&clip.path, &self.options(clip))?;
         let features = classifier.features(&frames)?;
         let numbers = features.flatten_all()?.to_vec1::<f32>()?;
         let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_ne_bytes()).collect();
@@ -141,11 +144,21 @@ impl Worker {
     }
 
     fn timeline(&self, film: &Film) -> Result<Watched> {
-        let options = timeline::Options { window: film.window, cuts: film.cuts, threads: self.setup.threads };
-        let mut segments = Vec::new();
+        let (threads, file) = (self.setup.threads, film.file.clone());
+        let options = timeline::Options { window: film.window, cuts: film.cuts, threads, file };
+        let open = |path| OpenOptions::new().write(true).open(path).map_err(|e| Error::io(path, e));
+        let mut pipe = film.to.as_ref().map(open).transpose()?;
+        let (mut segments, mut number) = (Vec::new(), 0);
         let seen = timeline::watch(self.classifier()?, &film.path, &options, |told| {
-            if let Told::Segment(segment) = told {
-                segments.push(segment);
+            match (told, &mut pipe) {
+                (Told::Segment(segment), Some(pipe)) => {
+                    number += 1;
+                    let line = TimelineFormat::Json.segment(&film.path, number, &segment);
+                    // Nobody reads on: nobody wants the rest.
+                    return Ok(pipe.write_all(line.as_bytes()).is_ok());
+                }
+                (Told::Segment(segment), None) => segments.push(segment),
+                (Told::At { .. }, _) => (),
             }
             Ok(true)
         })?;
@@ -158,6 +171,14 @@ impl Worker {
             None => Ok(preview::playable(path, &probe(path)?)),
         }
     }
+}
+
+fn decode(look: &Look) -> Result<Decoded> {
+    let file = look.file.clone();
+    let options = DecodeOptions { threads: look.threads, file, ..DecodeOptions::default() };
+    let frames = read_frames(&look.path, &look.sampling, &look.preprocess, &options)?;
+    std::fs::write(&look.to, &frames.pixels).map_err(|e| Error::io(&look.to, e))?;
+    Ok(Decoded::of(&frames, look.strip))
 }
 
 /// Saves `bytes` where the request for `clip` says. The file is its owner's: perhaps one in memory that has no name to

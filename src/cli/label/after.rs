@@ -9,7 +9,7 @@ use crate::bulk::{How, SortPlan};
 use crate::files::write_atomically;
 use crate::output::Row;
 use crate::output::pages::{BatchReport, Picture};
-use crate::{Error, Result};
+use crate::{Error, Result, stores};
 
 use super::super::Console;
 
@@ -41,6 +41,17 @@ impl AfterArgs {
     /// Whether the results are needed when the run is over.
     pub(super) fn wants_rows(&self) -> bool {
         self.report.is_some() || self.sort_into.is_some()
+    }
+
+    /// Refuses to sort what is in no folder.
+    pub(super) fn check(&self, clips: &[PathBuf]) -> Result<()> {
+        match clips.iter().find(|clip| self.sort_into.is_some() && stores::is_address(clip)) {
+            Some(clip) => Err(Error::Usage(format!(
+                "{}: --sort-into links or copies files, and this is an object in a store",
+                clip.display()
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Makes the report's folder, before hours of work.

@@ -14,7 +14,7 @@ use crate::bulk::{self, Settings};
 use crate::files::AtomicFile;
 use crate::model::{Changes, ModelConfig, ModelFiles, Words, descriptions};
 use crate::output::{Format, Row};
-use crate::{Classifier, Error, Result};
+use crate::{Classifier, Error, Result, stores};
 
 use super::batch_args::BatchArgs;
 use super::console::Verbosity;
@@ -87,6 +87,7 @@ impl Args {
             return Err(Error::Usage("-: a video on standard input needs --timeline".into()));
         }
         let inputs = self.batch.inputs.find(&self.paths)?;
+        self.after.check(&inputs.clips)?;
         if let ([clip], None, false) = (&inputs.clips[..], &self.output, self.after.wants_rows())
             && let Some(ended) = fork::copy(self.batch.timeout)
         {
@@ -148,7 +149,9 @@ impl Args {
 
     /// Refuses a first word that is no path but looks like a command.
     fn check_words(&self) -> Result<()> {
-        let Some(word) = self.paths.first().filter(|path| path.symlink_metadata().is_err()) else {
+        let Some(word) =
+            self.paths.first().filter(|path| path.symlink_metadata().is_err() && !stores::is_address(path))
+        else {
             return Ok(());
         };
         match hints::at_command(word) {

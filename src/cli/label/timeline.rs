@@ -135,7 +135,12 @@ impl TimelineArgs {
         console: &Console,
     ) -> Result<bool> {
         let stop = interrupt::flag();
-        let options = Options { window: self.window, cuts: !self.no_cuts, threads: target.threads };
+        let options = Options {
+            window: self.window,
+            cuts: !self.no_cuts,
+            threads: target.threads,
+            ..Options::default()
+        };
         let name = if film == Path::new("-") { Path::new("standard input") } else { film };
         let for_people = target.format == TimelineFormat::Text;
         if for_people {

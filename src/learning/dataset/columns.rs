@@ -89,7 +89,7 @@ impl LabelColumns {
                         other => {
                             return Err(format!(
                                 "{name} is '{other}', not 0 or 1 (without a column `label` or `labels`, every column \
-                                 but path, split and group is a label)"
+                                 but path, split, group, start and end is a label)"
                             ));
                         }
                     }

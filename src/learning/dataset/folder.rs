@@ -76,6 +76,7 @@ impl Reader<'_> {
             }
             let name = path.strip_prefix(self.root).unwrap_or(&path);
             self.rows.push(Row {
+                span: None,
                 name: name.to_string_lossy().into_owned(),
                 path,
                 labels: vec![label.to_owned()],

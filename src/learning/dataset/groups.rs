@@ -22,7 +22,7 @@ pub enum Grouping {
     Pattern,
     /// `_gNN_` in the clips' names, as in UCF-101.
     Name,
-    /// Unknown: each clip is a group of its own.
+    /// Unknown: each video is a group of its own.
     Clip,
 }
 
@@ -33,7 +33,7 @@ impl Grouping {
             Self::Column => "by the list's group column",
             Self::Pattern => "by the --group pattern",
             Self::Name => "by _gNN_ in the clips' names",
-            Self::Clip => "each clip its own",
+            Self::Clip => "each video its own",
         }
     }
 }
@@ -110,30 +110,38 @@ fn compile(pattern: &str) -> Result<Regex> {
     Ok(regex)
 }
 
-/// Sets of byte-identical samples (indices). Their groups are joined; samples that can't be read
-/// move to `problems`.
+/// Sets of samples (indices) that are the same stretch of byte-identical files. The groups of all that is cut from such
+/// files are joined; samples that can't be read move to `problems`.
 pub(super) fn same_content(samples: &mut Vec<Sample>, problems: &mut Vec<Problem>) -> Vec<Vec<usize>> {
     // Only files of equal length can be equal: few have to be read.
-    let mut by_size: HashMap<u64, Vec<usize>> = HashMap::new();
+    let mut by_size: HashMap<u64, Vec<&Path>> = HashMap::new();
+    let mut clips_of: BTreeMap<&Path, Vec<usize>> = BTreeMap::new();
     for (i, sample) in samples.iter().enumerate() {
-        let size = fs::metadata(&sample.path).map_or(0, |m| m.len());
-        by_size.entry(size).or_default().push(i);
+        clips_of.entry(&sample.path).or_default().push(i);
     }
-    let candidates: Vec<usize> = by_size.into_values().filter(|c| c.len() > 1).flatten().collect();
-    let hashes: Vec<(usize, std::io::Result<blake3::Hash>)> =
-        candidates.into_par_iter().map(|i| (i, hash(&samples[i].path))).collect();
-    let mut same: HashMap<blake3::Hash, Vec<usize>> = HashMap::new();
+    for path in clips_of.keys() {
+        let size = fs::metadata(path).map_or(0, |m| m.len());
+        by_size.entry(size).or_default().push(*path);
+    }
+    let candidates: Vec<&Path> = by_size.into_values().filter(|c| c.len() > 1).flatten().collect();
+    let hashes: Vec<(&Path, std::io::Result<blake3::Hash>)> =
+        candidates.into_par_iter().map(|path| (path, hash(path))).collect();
+    let mut of_content: HashMap<blake3::Hash, Vec<usize>> = HashMap::new();
     let mut unreadable = BTreeMap::new();
-    for (i, hash) in hashes {
+    for (path, hash) in hashes {
+        let clips = clips_of.remove(path).unwrap_or_default();
         match hash {
-            Ok(hash) => same.entry(hash).or_default().push(i),
-            Err(error) => drop(unreadable.insert(i, error.to_string())),
+            Ok(hash) => of_content.entry(hash).or_default().extend(clips),
+            Err(error) => unreadable.extend(clips.into_iter().map(|i| (i, error.to_string()))),
         }
     }
-    let mut same: Vec<Vec<usize>> = same.into_values().filter(|s| s.len() > 1).collect();
-    same.iter_mut().for_each(|s| s.sort_unstable());
+    // A file that no other is equal to can stand in a list more than once.
+    let alone = clips_of.into_values();
+    let of_content: Vec<Vec<usize>> = of_content.into_values().chain(alone).filter(|s| s.len() > 1).collect();
+    let mut same: Vec<Vec<usize>> =
+        of_content.iter().flat_map(|clips| of_one_stretch(samples, clips)).collect();
     same.sort_unstable();
-    for clips in &same {
+    for clips in &of_content {
         let group = samples[clips[0]].group.clone();
         for &other in &clips[1..] {
             let other = samples[other].group.clone();
@@ -144,6 +152,38 @@ pub(super) fn same_content(samples: &mut Vec<Sample>, problems: &mut Vec<Problem
         remove(samples, problems, &unreadable, &mut same);
     }
     same
+}
+
+/// Those of `clips`, cut from files of equal content, that are the same stretch: sets of two or more, rising.
+fn of_one_stretch(samples: &[Sample], clips: &[usize]) -> Vec<Vec<usize>> {
+    let mut stretches: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for &i in clips {
+        let stretch = samples[i].span.map_or_else(String::new, |span| span.to_string());
+        stretches.entry(stretch).or_default().push(i);
+    }
+    stretches
+        .into_values()
+        .filter(|same| same.len() > 1)
+        .map(|mut same| {
+            same.sort_unstable();
+            same
+        })
+        .collect()
+}
+
+/// Those of `clips` that are the same stretch of a byte-identical file as one of `others`; one that can't be read is none.
+pub(super) fn shared<'a>(clips: &'a [Sample], others: &[Sample]) -> Vec<&'a Sample> {
+    let size = |sample: &Sample| fs::metadata(&sample.path).map_or(0, |m| m.len());
+    let mut by_size: HashMap<u64, Vec<&Sample>> = HashMap::new();
+    others.iter().for_each(|sample| by_size.entry(size(sample)).or_default().push(sample));
+    let is_shared = |clip: &&Sample| {
+        let Some(same_size) = by_size.get(&size(clip)) else { return false };
+        let Ok(content) = hash(&clip.path) else { return false };
+        same_size
+            .iter()
+            .any(|other| other.span == clip.span && hash(&other.path).is_ok_and(|other| other == content))
+    };
+    clips.iter().filter(is_shared).collect()
 }
 
 /// Gives all samples of group `other` the group `group`.

@@ -1,6 +1,6 @@
 //! Lists of labelled clips; paths are relative to the list's own folder.
 //!
-//! - CSV with a header: `path,label[,split][,group]`, in any order; `labels` or a column a label where clips show
+//! - CSV with a header: `path,label[,split][,group][,start,end]`, in any order; start and end are seconds of a longer video, `labels` or a column a label where clips show
 //!   several, see [`LabelColumns`].
 //! - Without a header, one clip a line: `path label` as in Kinetics, MMAction2 and UCF-101. The
 //!   path may contain spaces; without a label (UCF-101's test lists) the clip's folder is its class.
@@ -16,7 +16,7 @@ use regex::Regex;
 
 use super::columns::LabelColumns;
 use super::{Row, Split, Task, Warning};
-use crate::video::VIDEO_EXTENSIONS;
+use crate::video::{Span, VIDEO_EXTENSIONS};
 use crate::{Error, Result};
 
 /// Reads a list of either form.
@@ -53,10 +53,11 @@ fn read_csv(list: &Path, text: &str, delimiter: u8) -> Result<(Vec<Row>, Vec<War
     let header = reader.headers().map_err(|e| bad(e.to_string()))?.clone();
     let column = |name: &str| header.iter().position(|h| h.eq_ignore_ascii_case(name));
     let path = column("path").ok_or_else(|| bad("its header lacks `path`".into()))?;
-    let (split, group) = (column("split"), column("group"));
-    let labels = LabelColumns::of(&header, &[Some(path), split, group]).map_err(bad)?;
+    let (split, group, start, end) = (column("split"), column("group"), column("start"), column("end"));
+    let others = [Some(path), split, group, start, end];
+    let labels = LabelColumns::of(&header, &others).map_err(bad)?;
     let unread: Vec<String> = (header.iter().enumerate())
-        .filter(|(i, _)| ![Some(path), split, group].contains(&Some(*i)) && !labels.has(*i))
+        .filter(|(i, _)| !others.contains(&Some(*i)) && !labels.has(*i))
         .map(|(_, name)| name.to_owned())
         .collect();
     let mut rows = Vec::new();
@@ -76,6 +77,8 @@ fn read_csv(list: &Path, text: &str, delimiter: u8) -> Result<(Vec<Row>, Vec<War
         rows.push(Row {
             path: beside(list, field(path)),
             name: field(path).to_owned(),
+            span: span([start, end].map(|column| column.map_or("", field)))
+                .map_err(|e| bad(format!("line {line}: {e}")))?,
             labels: labels.read(&record).map_err(|e| bad(format!("line {line}: {e}")))?,
             split,
             group: group.map(field).filter(|g| !g.is_empty()).map(String::from),
@@ -94,6 +97,18 @@ fn read_csv(list: &Path, text: &str, delimiter: u8) -> Result<(Vec<Row>, Vec<War
         warnings.push(Warning::NeverShown(never));
     }
     Ok((rows, warnings, labels.task()))
+}
+
+/// The stretch between the cells `start` and `end`; one that is empty is the video's own.
+fn span([start, end]: [&str; 2]) -> Result<Option<Span>, String> {
+    let seconds = |name: &str, cell: &str| match cell {
+        "" => Ok(None),
+        _ => cell.parse().map(Some).map_err(|_| format!("{name} is '{cell}' (wanted: seconds, as 12.5)")),
+    };
+    match (seconds("start", start)?, seconds("end", end)?) {
+        (None, None) => Ok(None),
+        (start, end) => Span::new(start.unwrap_or(0.0), end).map(Some),
+    }
 }
 
 /// A path up to a video's ending, and what follows it.

@@ -20,6 +20,7 @@ use std::{
 };
 
 use crate::files::{natural, regular};
+use crate::video::Span;
 use crate::{Error, Result};
 
 pub use groups::Grouping;
@@ -59,8 +60,10 @@ impl Default for Options {
 pub struct Sample {
     /// Where the file is.
     pub path: PathBuf,
-    /// The path as the list or folder names it, for people.
+    /// The path as the list or folder names it, and which stretch of it, for people.
     pub name: String,
+    /// The stretch of the video that the clip is; all of it without one.
+    pub span: Option<Span>,
     /// Indices into [`Dataset::labels`], rising; one, unless the data says several ([`Dataset::task`]).
     pub labels: Vec<usize>,
     /// The part that it is in.
@@ -70,6 +73,11 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// Where the file is, and which stretch of it the clip is, for people.
+    pub fn address(&self) -> String {
+        address(&self.path.to_string_lossy(), self.span)
+    }
+
     /// The only label of a clip of [`Task::OneOf`].
     pub fn label(&self) -> usize {
         self.labels.first().copied().unwrap_or(0)
@@ -99,7 +107,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}: {}", self.sample.path.display(), self.reason)
+        write!(f, "{}: {}", self.sample.address(), self.reason)
     }
 }
 
@@ -135,6 +143,7 @@ pub struct Dataset {
 pub(crate) struct Row {
     pub path: PathBuf,
     pub name: String,
+    pub span: Option<Span>,
     pub labels: Vec<String>,
     pub split: Option<Split>,
     pub group: Option<String>,
@@ -180,12 +189,13 @@ impl Dataset {
         let mut repeated = 0;
         for ((row, labels), group) in rows.into_iter().zip(indices).zip(groups) {
             let split = row.split.unwrap_or(Split::Train);
-            if !seen.insert((row.path.clone(), labels.clone(), split)) {
+            if !seen.insert((address(&row.path.to_string_lossy(), row.span), labels.clone(), split)) {
                 repeated += 1;
                 continue;
             }
             let is_none = task == Task::OneOf && labels.is_empty();
-            let sample = Sample { path: row.path, name: row.name, labels, split, group };
+            let name = address(&row.name, row.span);
+            let sample = Sample { path: row.path, name, span: row.span, labels, split, group };
             let (samples, problems) = match is_none {
                 true => (&mut none.samples, &mut none.problems),
                 false => (&mut samples, &mut problems),
@@ -262,7 +272,7 @@ impl Dataset {
         counts
     }
 
-    /// Puts byte-identical clips into one group and names those under two labels.
+    /// Puts byte-identical clips into one group and names those under two labels, or under one and none.
     fn find_same_content(&mut self) {
         self.twins = groups::same_content(&mut self.samples, &mut self.problems);
         for same in &self.twins {
@@ -275,6 +285,11 @@ impl Dataset {
             if trained && clips.iter().any(|s| s.split == Split::Test) {
                 self.warnings.push(Warning::SameClipInTest(names()));
             }
+        }
+        let both = groups::shared(&self.samples, &self.none.samples);
+        if !both.is_empty() {
+            let names = both.iter().map(|sample| sample.name.clone()).collect();
+            self.warnings.push(Warning::LabelledAndNone(names));
         }
     }
 
@@ -350,6 +365,11 @@ impl Dataset {
         }
         Ok(())
     }
+}
+
+/// `name` of a video, and which stretch of it.
+fn address(name: &str, span: Option<Span>) -> String {
+    span.map_or_else(|| name.to_owned(), |span| format!("{name}{span}"))
 }
 
 /// Why a file can't be a clip, by a look at its directory entry.

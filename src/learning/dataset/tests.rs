@@ -102,6 +102,19 @@ fn videos_beside_the_parts_are_an_error_and_a_train_may_be_a_class() {
 }
 
 #[test]
+fn a_clip_that_is_labelled_and_shows_none_of_the_labels_is_named() {
+    let dir = folder(&ucf(&["a", "b"], 5, 1));
+    let background = folder(&["x.mp4", "y.mp4"].map(String::from));
+    // Folders of these tests hold files whose content is their own path.
+    fs::write(background.path().join("x.mp4"), "a/v_a_g01_c01.avi").unwrap();
+    let options = Options { background: Some(background.path().into()), ..Options::default() };
+    let data = Dataset::open(dir.path(), &options).unwrap();
+    let said = Warning::LabelledAndNone(vec!["a/v_a_g01_c01.avi".into()]);
+    assert!(data.warnings.contains(&said), "{:?}", data.warnings);
+    assert_eq!(data.none.samples.len(), 2);
+}
+
+#[test]
 fn what_is_odd_in_a_folder_is_said() {
     let mut names = ucf(&["a", "b"], 5, 1);
     names.extend(["lone/x.mp4", "b/notes.txt", "readme.md", ".git/x.mp4"].map(String::from));
@@ -117,6 +130,7 @@ fn what_is_odd_in_a_folder_is_said() {
     said(Warning::OtherFiles(2));
     let same = ["a/v_a_g01_c01.avi", "b/v_b_g09_c01.avi"];
     said(Warning::SameClipInClasses(same.map(String::from).into()));
+    assert!(!data.warnings.iter().any(|w| matches!(w, Warning::LabelledAndNone(_))), "{:?}", data.warnings);
     assert_eq!(data.problems.len(), 1);
     assert_eq!(data.problems[0].reason, "the file is empty");
     let group = |name: &str| &data.samples.iter().find(|s| s.name == name).unwrap().group;
@@ -241,6 +255,42 @@ fn what_can_not_be_used_is_an_error_that_says_why() {
     let pattern = Options { group: Some("[a-z]".into()), ..Options::default() };
     let error = Dataset::open(dir.path(), &pattern).unwrap_err().to_string();
     assert!(error.contains("no capture"), "{error}");
+}
+
+#[test]
+fn stretches_of_one_video_are_clips_of_one_group() {
+    let dir = folder(&["film.mp4", "other.mp4", "clip.mp4"].map(String::from));
+    fs::write(dir.path().join("film.mp4"), "the same").unwrap();
+    fs::write(dir.path().join("copy.mp4"), "the same").unwrap();
+    let text = "path,start,end,label\nfilm.mp4,0,2.5,run\nfilm.mp4,2.5,5,sit\nfilm.mp4,5,,run\nother.mp4,,4,sit\n\
+                copy.mp4,2.5,5,run\nclip.mp4,,,sit\nfilm.mp4,0,2.5,run\n";
+    let path = list(&dir, "list.csv", text);
+    let data = open(&path);
+    let names: Vec<&str> = data.samples.iter().map(|s| s.name.as_str()).collect();
+    let wanted = [
+        "film.mp4#t=0,2.5",
+        "film.mp4#t=2.5,5",
+        "film.mp4#t=5",
+        "other.mp4#t=0,4",
+        "copy.mp4#t=2.5,5",
+        "clip.mp4",
+    ];
+    assert_eq!(names, wanted);
+    let group = |i: usize| data.samples[i].group.as_str();
+    assert!(group(0) == group(1) && group(1) == group(2) && group(0) == group(4));
+    assert!(group(0) != group(3) && group(0) != group(5));
+    assert!(data.warnings.contains(&Warning::RepeatedRows(1)));
+    let twins = ["film.mp4#t=2.5,5", "copy.mp4#t=2.5,5"].map(String::from).to_vec();
+    assert!(data.warnings.contains(&Warning::SameClipInClasses(twins)), "{:?}", data.warnings);
+    for (row, part) in [
+        ("film.mp4,3,2,a", "line 2: its end, 2 s, is not behind its start, 3 s"),
+        ("film.mp4,x,2,a", "line 2: start is 'x'"),
+        ("film.mp4,-1,2,a", "line 2: start and end are seconds"),
+    ] {
+        let path = list(&dir, "bad.csv", &format!("path,start,end,label\n{row}\n"));
+        let error = Dataset::open(&path, &Options::default()).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub enum Warning {
     RepeatedRows(usize),
     /// Byte-identical clips under more than one label.
     SameClipInClasses(Vec<String>),
+    /// Clips that are labelled, and given as showing none of the labels as well.
+    LabelledAndNone(Vec<String>),
     /// Byte-identical clips on both sides of the given split.
     SameClipInTest(Vec<String>),
     /// Groups of a given part that are trained on too.
@@ -110,6 +112,11 @@ impl fmt::Display for Warning {
             Self::SameClipInClasses(clips) => {
                 write!(f, "the same clip under different labels: {}; remove the wrong ones", some_of(clips))
             }
+            Self::LabelledAndNone(clips) => write!(
+                f,
+                "labelled, and given as showing none of the labels as well: {}; remove the wrong ones",
+                some_of(clips)
+            ),
             Self::SameClipInTest(clips) => write!(
                 f,
                 "the same clip in training and test: {}; the test figure is too good by it",

@@ -41,12 +41,11 @@ pub fn evaluate_several(
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<SeveralEvaluation> {
     let start = Instant::now();
-    let clips: Vec<_> = samples.iter().map(|s| s.path.clone()).collect();
     let mut answers = Vec::with_capacity(samples.len());
     let mut baseline_answers = Vec::new();
     let mut problems: Vec<Problem> = unreadable.iter().map(|&p| p.clone()).collect();
     for (&sample, features) in
-        std::iter::zip(samples, extract(classifier, &clips, Look::Clip, cache, threads, stop, progress))
+        std::iter::zip(samples, extract(classifier, samples, Look::Clip, cache, threads, stop, progress))
     {
         let (mut scores, mut baseline) = (None, None);
         match features {
@@ -177,7 +176,7 @@ impl SeveralEvaluation {
         wrong.sort_by(|a, b| b.1.badness().total_cmp(&a.1.badness()));
         wrong.truncate(count);
         let with_pictures = |(i, mistake): (usize, SeveralMistake)| {
-            let frames = classifier.frames(&samples[i].path, &DecodeOptions::default()).ok();
+            let frames = classifier.frames(&samples[i].path, &DecodeOptions::of(samples[i].span)).ok();
             let filmstrip = frames.and_then(|frames| Filmstrip::new(&frames, 8, 96));
             SeveralMistake { filmstrip, ..mistake }
         };

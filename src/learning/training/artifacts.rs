@@ -167,7 +167,7 @@ fn problems(outcome: &TrainOutcome, data: &Dataset, figures: &Figures) -> Vec<Pr
     let measured = [Some(&figures.validation), figures.test.as_ref()].into_iter().flatten();
     let all = data.problems.iter().chain(&outcome.problems).chain(measured.flat_map(|e| e.problems()));
     let mut seen = HashSet::new();
-    all.filter(|problem| seen.insert(&problem.sample.path)).cloned().collect()
+    all.filter(|problem| seen.insert(&problem.sample.name)).cloned().collect()
 }
 
 fn facts(

@@ -54,7 +54,7 @@ pub fn choose_backbone(
     let time = |sample: &&Sample| -> Option<Duration> {
         let start = Instant::now();
         let look = || {
-            let frames = classifier.frames(&sample.path, &DecodeOptions::default()).ok()?;
+            let frames = classifier.frames(&sample.path, &DecodeOptions::of(sample.span)).ok()?;
             classifier.features(&frames).ok()
         };
         pool.as_ref().ok()?.install(look).map(|_| start.elapsed())

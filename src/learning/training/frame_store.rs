@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crate::learning::dataset::Sample;
 use crate::video::{DecodeOptions, Preprocess, Sampling, read_frames};
 use crate::{Error, Result};
 
@@ -28,7 +29,7 @@ impl FrameStore {
     /// # Errors
     /// Where a clip can't be decoded, though its features could be computed before, or the disk is full.
     pub(super) fn decode(
-        clips: &[PathBuf],
+        clips: &[&Sample],
         sampling: Sampling,
         preprocess: &Preprocess,
         folder: &Path,
@@ -43,13 +44,11 @@ impl FrameStore {
         let work = || -> Result<()> {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(clip) = clips.get(index).filter(|_| !stop.load(Ordering::Relaxed)) else {
+                let Some(&clip) = clips.get(index).filter(|_| !stop.load(Ordering::Relaxed)) else {
                     return Ok(());
                 };
-                store.write(
-                    index,
-                    &read_frames(clip, &sampling, preprocess, &DecodeOptions::default())?.pixels,
-                )?;
+                let options = DecodeOptions::of(clip.span);
+                store.write(index, &read_frames(&clip.path, &sampling, preprocess, &options)?.pixels)?;
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1);
             }
         };

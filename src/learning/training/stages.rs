@@ -1,7 +1,7 @@
 //! The stages of a training run: features, heads on them, the CNN with a head.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{DType, Device, Tensor};
@@ -16,7 +16,7 @@ use super::{
 use crate::learning::dataset::{Dataset, Problem, Sample, Split, Task};
 use crate::learning::features::{Examples, FeatureCache, Look, extract};
 use crate::learning::knowing;
-use crate::model::{ContrastConfig, HeadConfig, KnowingConfig, ModelFolder, Weights};
+use crate::model::{HeadConfig, KnowingConfig, ModelFolder, Weights};
 use crate::video::Sampling;
 use crate::{Classifier, Error, Result};
 
@@ -28,6 +28,16 @@ const FIRST_EPOCHS: usize = 4;
 
 /// Of each training and validation clip, `[windows, T', D]`.
 pub(super) type Features = Vec<Result<Tensor>>;
+
+/// A still of a training or validation clip.
+pub(super) struct Still {
+    /// Which of the [`samples`] it is of.
+    clip: usize,
+    /// The part that the clip is in.
+    split: Split,
+    /// `f32 [1, T', D]`.
+    features: Tensor,
+}
 
 /// What the stages of a run share.
 pub(super) struct Run<'a> {
@@ -114,7 +124,7 @@ impl<'a> Run<'a> {
         &self,
         model: &mut ModelFolder,
         features: &[Result<Tensor>],
-        stills: &[(Split, Tensor)],
+        stills: &[Still],
         refit: bool,
         known: Option<KnowingConfig>,
     ) -> Result<Option<KnowingConfig>> {
@@ -128,25 +138,15 @@ impl<'a> Run<'a> {
                 .filter(|(sample, _)| refit || sample.split == Split::Train)
                 .filter_map(|(_, features)| features.as_ref().ok().cloned())
                 .collect();
-        let stills = |learned: bool| {
-            let of = stills.iter().filter(move |(split, _)| (refit || *split == Split::Train) == learned);
-            of.map(|(_, still)| still.clone()).collect::<Vec<Tensor>>()
-        };
-        let mut prototypes =
-            knowing::prototypes(&parts.train.examples, self.classes(), &stills(true), &background)?;
+        let (learned, others): (Vec<&Still>, Vec<&Still>) =
+            stills.iter().partition(|still| refit || still.split == Split::Train);
+        let pairs: Vec<[Tensor; 2]> = learned
+            .iter()
+            .filter_map(|still| Some([features[still.clip].as_ref().ok()?.clone(), still.features.clone()]))
+            .collect();
+        let mut prototypes = knowing::prototypes(&parts.train.examples, self.classes(), &pairs, &background)?;
         let knowing = match known {
-            Some(known) => {
-                let contrast = |config: Option<ContrastConfig>, rows: &Option<Tensor>| -> Result<_> {
-                    let (Some(config), Some(rows)) = (config, rows) else { return Ok(None) };
-                    Ok(Some(ContrastConfig { prototypes: rows.dim(0)?, ..config }))
-                };
-                Some(KnowingConfig {
-                    prototypes: prototypes.labels.dim(0)?,
-                    still: contrast(known.still, &prototypes.still)?,
-                    background: contrast(known.background, &prototypes.background)?,
-                    ..known
-                })
-            }
+            Some(known) => Some(KnowingConfig { prototypes: prototypes.labels.dim(0)?, ..known }),
             None => {
                 let clips = &parts.validation.examples;
                 let vb = model.weights.var_builder(&Device::Cpu).pp("head");
@@ -158,13 +158,14 @@ impl<'a> Run<'a> {
                     let right = labels.contains(&(logits.argmax(0)?.to_scalar::<u32>()? as usize));
                     judged.push((prototypes.parts(&clips.features.get(i)?, &logits)?, right));
                 }
+                // How much a still moves is asked, not which label it has.
                 let logits = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
-                let others: Vec<_> = stills(false)
+                let others: Vec<_> = others
                     .iter()
-                    .map(|still| prototypes.parts(still, &logits))
+                    .map(|still| prototypes.parts(&still.features, &logits))
                     .collect::<candle_core::Result<_>>()?;
                 if !knowing::sees_motion(&judged, &others) {
-                    prototypes.still = None;
+                    prototypes.motion = None;
                 }
                 knowing::fit(&prototypes, &judged, self.options.keep)?
             }
@@ -172,33 +173,34 @@ impl<'a> Run<'a> {
         if let Some(config) = knowing {
             model.config.knowing = Some(config);
             model.weights.0.insert("knowing.prototypes".into(), prototypes.labels);
-            for (name, config, rows) in [
-                ("knowing.still", config.still, prototypes.still),
-                ("knowing.background", config.background, prototypes.background),
+            for (name, config, vector) in [
+                ("knowing.midpoint", config.background, prototypes.midpoint),
+                ("knowing.motion", config.motion, prototypes.motion),
             ] {
-                model.weights.0.extend(config.and(rows).map(|rows| (name.to_owned(), rows)));
+                model.weights.0.extend(config.and(vector).map(|vector| (name.to_owned(), vector)));
             }
         }
         Ok(knowing)
     }
 
-    /// Features of stills of some clips, evenly picked, by the CNN of `model`, and the part that the clip is of: what
-    /// [`Self::learn_to_doubt`] wants. One that can't be had is left out.
-    pub(super) fn stills(&self, model: &ModelFolder) -> Result<Vec<(Split, Tensor)>> {
+    /// Stills of some clips, evenly picked, as the CNN of `model` sees them: what [`Self::learn_to_doubt`] wants. One that
+    /// can't be had is left out.
+    pub(super) fn stills(&self, model: &ModelFolder) -> Result<Vec<Still>> {
         if self.data.task == Task::AnyOf {
             return Ok(Vec::new());
         }
         let all: Vec<&Sample> = samples(self.data).collect();
         let count = STILLS.min(all.len());
-        let picked: Vec<&Sample> = (0..count).map(|i| all[(2 * i + 1) * all.len() / (2 * count)]).collect();
-        let clips: Vec<PathBuf> = picked.iter().map(|sample| sample.path.clone()).collect();
+        let picked: Vec<usize> = (0..count).map(|i| (2 * i + 1) * all.len() / (2 * count)).collect();
+        let clips: Vec<&Sample> = picked.iter().map(|&clip| all[clip]).collect();
         let classifier = Classifier::of_cnn(model, &self.options.device)?;
         let cache = self.options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
         let threads = self.options.threads;
         let features = extract(&classifier, &clips, Look::Still, cache.as_ref(), threads, self.stop, &|_| ());
-        let split = picked.iter().map(|sample| sample.split);
-        Ok(std::iter::zip(split, features)
-            .filter_map(|(split, features)| Some((split, features.ok()?)))
+        Ok(std::iter::zip(picked, features)
+            .filter_map(|(clip, features)| {
+                Some(Still { clip, split: all[clip].split, features: features.ok()? })
+            })
             .collect())
     }
 
@@ -220,8 +222,7 @@ impl<'a> Run<'a> {
 
     /// The features of the training and validation clips by the CNN of `model`, `[windows, T', D]` each.
     fn features(&mut self, model: &ModelFolder) -> Result<Features> {
-        let clips: Vec<PathBuf> =
-            samples(self.data).chain(self.data.none.learned()).map(|s| s.path.clone()).collect();
+        let clips: Vec<&Sample> = samples(self.data).chain(self.data.none.learned()).collect();
         let classifier = Classifier::of_cnn(model, &self.options.device)?;
         let cache = self.options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
         self.observer.features(0, clips.len());
@@ -349,14 +350,13 @@ impl<'a> Run<'a> {
         frames: usize,
         size: usize,
     ) -> Result<FrameStore> {
-        let clips: Vec<PathBuf> = samples.iter().map(|sample| sample.path.clone()).collect();
         let preprocess = model.preprocess.with_size(size);
         let luma_lag = model.config.sampling.luma_lag;
         let sampling = Sampling { luma_lag, ..Sampling::spread(1, frames) };
-        self.observer.features(0, clips.len());
-        let progress = |done| self.observer.features(done, clips.len());
+        self.observer.features(0, samples.len());
+        let progress = |done| self.observer.features(done, samples.len());
         let threads = self.options.threads;
-        FrameStore::decode(&clips, sampling, &preprocess, self.checkpoints, threads, self.stop, &progress)
+        FrameStore::decode(samples, sampling, &preprocess, self.checkpoints, threads, self.stop, &progress)
     }
 
     /// CNN and head together, on frames; puts the result into `model`.

@@ -179,8 +179,10 @@ fn digest(base: &ModelFolder, data: &Dataset, options: &TrainOptions) -> Result<
         // Of a clip with one label what it always was, so that old checkpoints can be taken up.
         let name = sample.path.file_name();
         let clip = match data.task {
-            Task::OneOf => format!("{:?}", (name, sample.label(), sample.split, group)),
-            Task::AnyOf => format!("{:?}", (name, &sample.labels, sample.split, group)),
+            Task::OneOf if sample.span.is_none() => {
+                format!("{:?}", (name, sample.label(), sample.split, group))
+            }
+            _ => format!("{:?}", (name, sample.span, &sample.labels, sample.split, group)),
         };
         hasher.update(clip.as_bytes());
     }

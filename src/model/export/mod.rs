@@ -32,7 +32,8 @@ const MOST: usize = i32::MAX as usize;
 /// - Output `logits`: `f32 [1, classes]`, before softmax (or sigmoid, see `scores`) and calibration.
 /// - Metadata: `labels` (JSON list, in the order of the outputs), `sampling`, `preprocessor_config`
 ///   and, where the model has one, `calibration` (JSON, as in the model folder); where a clip may show several labels,
-///   `scores` (`sigmoid`) and `thresholds` (JSON list: from which score on a label holds).
+///   `scores` (`sigmoid`) and `thresholds` (JSON list: from which score on a label holds); where the model says 'not
+///   sure' by more than its scores, `not_sure`, which says that the graph doesn't.
 ///
 /// # Errors
 /// [`Error::Model`] for weights that don't fit the configuration, for a model without labels, and for one that is
@@ -133,6 +134,11 @@ fn metadata(folder: &ModelFolder) -> serde_json::Result<Vec<Entry>> {
     }
     if let Some(calibration) = &folder.config.calibration {
         entries.push(entry("calibration", serde_json::to_string(calibration)?));
+    }
+    if folder.config.knowing.is_some() {
+        let what =
+            "not in the graph: it always answers; `knowing` in the model folder says when not to believe it";
+        entries.push(entry("not_sure", what.into()));
     }
     if let Some(licence) = &folder.config.licence {
         entries.push(entry("licence", licence.clone()));

@@ -21,6 +21,7 @@ use super::refusal::Refusal;
 use crate::annotation::{Clip, Id};
 use crate::bulk::worker::{Pool, Request as Work, Setup};
 use crate::timeline::preview::Kind;
+use crate::video::Span;
 use crate::{Error, Result};
 
 /// Bytes up to which a file is shown itself in a grid of many.
@@ -116,7 +117,8 @@ impl Media {
         let kind = match kind_of(&to) {
             Some(kind) => Some(kind),
             None => {
-                let made = self.ask(&self.copies, Work::preview(&clip.path, clip.span, to.clone())).await?;
+                let span = clip.span.map(|[start, end]| Span { start, end: Some(end) });
+                let made = self.ask(&self.copies, Work::preview(&clip.path, span, to.clone())).await?;
                 let folder = self.folder.clone();
                 tokio::task::spawn_blocking(move || tidy(&folder, MOST));
                 made

@@ -7,7 +7,7 @@ use tokio::task::block_in_place;
 
 use super::refusal::Refusal;
 use super::{Desk, Finishing};
-use crate::annotation::{self, Clip, Found, Grid, Id, Offer, Status};
+use crate::annotation::{self, Clip, Found, Grid, Offer, Status};
 
 #[derive(Deserialize)]
 pub(super) struct Since {
@@ -39,21 +39,9 @@ pub(super) struct Next {
     count: usize,
 }
 
-/// An offer, and which part of its file it is.
-#[derive(Serialize)]
-pub(super) struct Shown {
-    #[serde(flatten)]
-    offer: Offer,
-    span: Option<[f64; 2]>,
-}
-
 /// `GET /api/next?reader=PAGE&count=N`
-pub(super) async fn next(State(desk): State<Desk>, Query(next): Query<Next>) -> Json<Vec<Shown>> {
-    block_in_place(|| {
-        let offers = desk.session.next(next.count.clamp(1, 24), &next.reader).into_iter();
-        let span = |id: Id| desk.session.clip(id).and_then(|clip| clip.span);
-        Json(offers.map(|offer| Shown { span: span(offer.id), offer }).collect())
-    })
+pub(super) async fn next(State(desk): State<Desk>, Query(next): Query<Next>) -> Json<Vec<Offer>> {
+    Json(block_in_place(|| desk.session.next(next.count.clamp(1, 24), &next.reader)))
 }
 
 /// `GET /api/clips?label=…&standing=…&text=…&like=ID&skip=N&count=N`

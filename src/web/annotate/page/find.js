@@ -21,7 +21,7 @@ export async function search(more = false) {
   if (turn !== asked) return;
   by('found').textContent = count(found.total, 'clip') + (like ? ', the most alike first' : '');
   by('like').hidden = !like;
-  if (like) by('like').textContent = 'like ' + short(like.name) + ' \u00d7';
+  if (like) by('like').textContent = 'like ' + short(like) + ' \u00d7';
   (more ? tiles.add : tiles.show)(by('find-clips'), found.clips.map(tile));
   shown += found.clips.length;
   by('more').hidden = shown >= found.total;
@@ -35,20 +35,20 @@ export function open() {
 export function choices() { labels.fill(form.label, ['', 'any']); }
 
 function tile(clip) {
-  const choice = element('select', { ariaLabel: 'label of ' + short(clip.name) });
+  const choice = element('select', { ariaLabel: 'label of ' + short(clip) });
   const alike = element('button', { type: 'button', textContent: 'alike', title: 'Clips that look like this one' });
   alike.disabled = !clip.ready;
   alike.onclick = () => { like = clip; form.reset(); search(); };
   const made = element('div', { className: 'tile-of-clip', clip }, tiles.place(),
-    element('span', { className: 'line', textContent: short(clip.name), title: clip.name }),
+    element('span', { className: 'line', textContent: short(clip), title: clip.name }),
     element('span', { className: 'mend' }, choice, alike));
   choice.onchange = async () => {
     let label = labels.chosen(choice);
     if (choice.value === 'new') label = await labels.ask('Which label?');
     const verdict = label !== null ? { label } : ['skip', 'broken'].includes(choice.value) ? choice.value : null;
     if (!verdict) return update(made, made.clip);
-    stage.did(short(clip.name));
-    by('said').textContent = (label ?? choice.value) + ': ' + short(clip.name);
+    stage.did(short(clip));
+    by('said').textContent = (label ?? choice.value) + ': ' + short(clip);
     outbox.post('label', { id: clip.id, verdict }).catch(() => {});
   };
   update(made, clip);

@@ -5,7 +5,7 @@ import * as stage from './stage.js';
 import * as tiles from './tiles.js';
 import { by, count, element, short, whole } from './words.js';
 
-let grid = null, since = 0;
+let grid = null, since = 0, more = false;
 // Called when the person is through.
 let close = () => {};
 export const onClose = call => { close = call; };
@@ -15,9 +15,10 @@ export async function fetchGrid(label) {
   try { return await outbox.get('grid', { label }); } catch { return null; }
 }
 
-// Shows what was found, or says why there is nothing, where there was `label` asked for.
-export function open(found, label) {
+// Shows what was found, or says why there is nothing, where `label` was asked for; `one`: labelling goes on after it.
+export function open(found, label, one = false) {
   grid = found;
+  more = !one;
   since = performance.now();
   labels.fill(by('grid-label'), ['', 'choose …']);
   by('grid-label').value = '=' + (grid?.label ?? label ?? '');
@@ -42,9 +43,9 @@ export function open(found, label) {
 
 function tile(clip) {
   const made = element('button', { type: 'button', className: 'tile-of-clip', ariaPressed: 'false', title: clip.name, clip },
-    tiles.place(), element('span', { className: 'line', textContent: short(clip.name) }),
+    tiles.place(), element('span', { className: 'line', textContent: short(clip) }),
     clip.guess ? element('span', { className: 'score', textContent: whole(clip.guess.score) }) : null);
-  made.setAttribute('aria-label', 'wrong: ' + short(clip.name));
+  made.setAttribute('aria-label', 'wrong: ' + short(clip));
   made.onclick = () => {
     made.ariaPressed = String(made.ariaPressed !== 'true');
     tally();
@@ -70,7 +71,7 @@ export async function confirm() {
   stage.did(`${right.length} times ${label}`);
   by('said').textContent = `${label}: ${right.length} confirmed, ${wrong.length} not`;
   try { await outbox.post('grid', { label, right, wrong }); } catch { /* said above the page */ }
-  const next = await fetchGrid();
+  const next = more && await fetchGrid();
   if (next) open(next);
   else close();
 }

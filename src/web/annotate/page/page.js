@@ -48,7 +48,7 @@ stage.afterAnswer(() => {
   const found = due;
   due = null;
   go('grid', false);
-  grid.open(found);
+  grid.open(found, found.label, true);
   return true;
 });
 

@@ -15,7 +15,7 @@ export function show(status) {
     ? `Right in ${percent(accuracy.value)} (${percent(accuracy.interval[0])} to ${percent(accuracy.interval[1])})`
     : 'No figure yet';
   by('worth').textContent = accuracy ? accuracy.worth
-    : 'The model learns along: label a few clips of two labels at least.';
+    : 'The model learns along: the figure comes after some rounds.';
   by('advice').hidden = !status.advice;
   by('advice').textContent = status.advice ?? '';
   curve(status.curve);

@@ -19,7 +19,7 @@ export const afterAnswer = call => { after = call; };
 
 const WHY = {
   typical: 'many clips look like this one',
-  unsure: 'the model can\u2019t tell',
+  unsure: 'among those that the model is least sure of',
   test: 'drawn at random for the test',
   check: 'look again',
 };
@@ -30,9 +30,9 @@ export async function refill() {
   try { found = await outbox.get('next', { reader: outbox.reader, count: AHEAD }); } catch { return; }
   if (outbox.waiting()) return;
   // The program has heard all that was said, so that what it offers is open.
-  const [first] = offers;
-  const rest = found.filter(offer => offer.id !== first?.id);
-  offers = first ? [first, ...rest] : rest;
+  // What is looked at stays, and what undo brought back comes before anything new.
+  const kept = offers.filter((offer, place) => !place || offer.isBack);
+  offers = [...kept, ...found.filter(offer => kept.every(other => other.id !== offer.id))];
   show();
 }
 
@@ -91,7 +91,7 @@ function caption(offer) {
     by('name').textContent = by('why').textContent = '';
     return;
   }
-  by('name').textContent = short(offer.name);
+  by('name').textContent = short(offer);
   by('name').title = offer.name;
   const why = by('why');
   why.replaceChildren(offer.why === 'check' && offer.label
@@ -105,12 +105,13 @@ function caption(offer) {
 export function answer(verdict) {
   const offer = offers.shift();
   if (!offer) return;
-  since = window.event?.timeStamp ?? performance.now();
+  // Where there is no other clip yet, it is not the page that one waits for.
+  since = offers.length ? window.event?.timeStamp ?? performance.now() : 0;
   past.push(offer);
   if (past.length > 200) past.shift();
   const text = verdict.label ?? verdict;
   outbox.post('label', { id: offer.id, verdict });
-  by('said').textContent = text + ': ' + short(offer.name);
+  by('said').textContent = text + ': ' + short(offer);
   if (verdict.label && !labels.all().includes(verdict.label)) {
     labels.set([...labels.all(), verdict.label]);
     buttons();
@@ -153,8 +154,9 @@ export async function undo() {
 }
 
 function back(offer) {
+  offer.isBack = true;
   offers = [offer, ...offers.filter(other => other.id !== offer.id)];
-  by('said').textContent = 'undone: ' + short(offer.name);
+  by('said').textContent = 'undone: ' + short(offer);
   flash('undone');
   show();
 }

@@ -12,8 +12,14 @@ export function duration(seconds) {
   return (seconds / 3600).toFixed(1) + ' h';
 }
 
-// The name of a file without its folders, which a tile has no room for.
-export const short = name => name.split('/').pop();
+// The time in a film.
+function time(seconds) {
+  const rest = (seconds % 60).toFixed(seconds % 1 ? 1 : 0);
+  return Math.floor(seconds / 60) + ':' + rest.padStart(seconds % 1 ? 4 : 2, '0');
+}
+
+// A clip's name without its folders, which a tile has no room for, and which part of the film it is.
+export const short = ({ name, span }) => name.split('/').pop() + (span ? ' ' + span.map(time).join('\u2013') : '');
 
 export function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);

@@ -1,15 +1,17 @@
 //! `classify annotate CLIPS… -o labels.csv`: labels by hand, on a page in the browser.
 
+mod browser;
+mod segments;
+mod terminal;
+
 use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::annotation::{Method, Options, Session, Status as Progress};
+use crate::annotation::{Options, Session};
 use crate::learning::FeatureCache;
 use crate::learning::training::TrainOptions;
 use crate::model::Changes;
@@ -22,6 +24,7 @@ use super::console::Verbosity;
 use super::sink::say;
 use super::train::values::count;
 use super::{Console, Status, interrupt, shell};
+use terminal::Terminal;
 
 /// How often the terminal looks how far it is.
 const LOOK: Duration = Duration::from_millis(200);
@@ -54,6 +57,9 @@ pub(super) struct Args {
     /// Regular expression with one capture: a clip's group (its source video, camera or person)
     #[arg(long, value_name = "REGEX")]
     group: Option<String>,
+    /// Label long videos in parts of so many seconds, each on its own: the list has columns start and end
+    #[arg(long, value_name = "SECONDS", value_parser = timeout)]
+    segments: Option<Duration>,
     /// Results of `classify` on these clips (.csv, .jsonl, .parquet): its labels are shown as guesses
     #[arg(long, value_name = "FILE")]
     guesses: Option<PathBuf>,
@@ -134,7 +140,7 @@ impl Args {
         let end = closed.clone();
         let page = std::thread::spawn(move || server.run(router(desk), access, end, PATIENCE));
         say(&address)?;
-        if !self.page.no_open && !open(&address) {
+        if !self.page.no_open && !browser::open(&address) {
             console.note("open this address in a browser of this machine");
         }
         let mut terminal = Terminal::new(console, &session.status());
@@ -184,8 +190,11 @@ impl Args {
         let [windows, frames, size] =
             [network.windows, network.frames, network.size].map(|n| n.map(|n| n as usize));
         let cache = network.cache.clone().or(TrainOptions::default().cache);
+        let clips = self.inputs.find(&self.clips)?.clips;
+        let parts = self.segments.map(|long| segments::parts(&clips, long.as_secs_f64(), network.timeout));
         Ok(Options {
-            clips: self.inputs.find(&self.clips)?.clips,
+            clips,
+            parts: parts.transpose()?.unwrap_or_default(),
             output: self.output.clone(),
             labels: self.labels.iter().map(|label| label.trim().to_owned()).collect(),
             backbone: network.backbone.clone(),
@@ -226,91 +235,5 @@ impl Args {
         let model = self.model();
         let options = [Path::new("--model"), &model, Path::new("-o"), &results];
         shell::line(words.chain(options).map(OsString::from))
-    }
-}
-
-/// Has the person's browser open `address`; whether there is one to ask.
-fn open(address: &str) -> bool {
-    let (program, is_there) = match std::env::consts::OS {
-        "macos" => ("open", true),
-        // Without a screen it would start a browser in this terminal, if any.
-        _ => ("xdg-open", ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some())),
-    };
-    if !is_there {
-        return false;
-    }
-    let quiet = |command: &mut Command| {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
-    };
-    match quiet(Command::new(program).arg(address)) {
-        Ok(mut child) => {
-            // Collected whenever it ends: it may be the browser itself.
-            std::thread::spawn(move || child.wait());
-            true
-        }
-        Err(_) => false,
-    }
-}
-
-/// What the terminal was told.
-struct Terminal<'a> {
-    console: &'a Console,
-    ready: usize,
-    round: usize,
-    trouble: Option<String>,
-    doing: String,
-}
-
-impl<'a> Terminal<'a> {
-    fn new(console: &'a Console, status: &Progress) -> Self {
-        let before = match status.labelled {
-            0 => String::new(),
-            n => format!(", {n} labelled before"),
-        };
-        console.note(format!("{} clips{before}; Ctrl-C finishes", status.total));
-        if std::io::stderr().is_terminal() {
-            console.start_progress(status.total, "clips looked at");
-        }
-        Self { console, ready: 0, round: status.round, trouble: None, doing: String::new() }
-    }
-
-    /// Says what is new.
-    fn tell(&mut self, status: &Progress, finishing: &Finishing) {
-        let looking = self.ready < status.total;
-        while self.ready < status.ready {
-            self.ready += 1;
-            self.console.step(0);
-        }
-        if looking && self.ready == status.total {
-            self.console.end_progress();
-            self.console.note("all clips looked at");
-        }
-        if self.round < status.round {
-            self.round = status.round;
-            let figure = status.accuracy.as_ref().map_or(String::new(), |figure| {
-                let [low, high] = figure.interval.map(|share| 100.0 * share);
-                let of = match figure.method {
-                    Method::HeldOut => "held out",
-                    Method::CrossValidated => "cross-validated",
-                };
-                let right = 100.0 * figure.value;
-                format!("; right in {right:.1} % ({low:.1} to {high:.1}) of {} clips, {of}", figure.clips)
-            });
-            self.console.note(format!("round {}: {} labels{figure}", status.round, status.labelled));
-        }
-        if status.trouble.is_some() && status.trouble != self.trouble {
-            self.trouble.clone_from(&status.trouble);
-            self.console.warning(status.trouble.as_deref().unwrap_or_default());
-        }
-        let doing = match finishing {
-            Finishing::Running { .. } => "the page asked for the model",
-            Finishing::Done(_) => "the model is made; the page has its figures",
-            Finishing::Failed { .. } => "no model was made; the page says why",
-            Finishing::Idle => "",
-        };
-        if self.doing != doing {
-            self.doing = doing.to_owned();
-            self.console.note(doing);
-        }
     }
 }

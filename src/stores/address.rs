@@ -1,0 +1,175 @@
+//! Which store an address means, and what in it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::http::HttpBuilder;
+use object_store::path::Path as Key;
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+
+use super::failure;
+use super::process::process;
+
+/// What an address begins with.
+const SCHEMES: [&str; 5] = ["s3", "gs", "az", "https", "http"];
+
+/// How long a connection may take, and how long an answer to one request.
+const CONNECT: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(30);
+/// How often, and for how long, a request is tried again that a store couldn't answer.
+const RETRIES: usize = 6;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether `path` is an address in a store.
+pub(crate) fn is_address(path: &Path) -> bool {
+    split(path).is_some()
+}
+
+/// Whether `path` is an address of a web server, which lists nothing and takes nothing.
+pub(crate) fn is_web(path: &Path) -> bool {
+    split(path).is_some_and(|(scheme, _)| scheme.starts_with("http"))
+}
+
+/// The scheme of an address, and what follows it.
+fn split(path: &Path) -> Option<(&str, &str)> {
+    let (scheme, rest) = path.to_str()?.split_once("://")?;
+    SCHEMES.contains(&scheme).then_some((scheme, rest))
+}
+
+/// A place in a store.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub store: Arc<dyn ObjectStore>,
+    pub key: Key,
+    /// The store and what comes before keys: `s3://bucket/`.
+    pub root: String,
+}
+
+impl Place {
+    /// The place that an address means. Keys stand in it as they are, without escapes; in `http` addresses with them, as
+    /// everywhere.
+    ///
+    /// # Errors
+    /// Why it means none, in words.
+    pub(super) fn of(path: &Path) -> Result<Self, String> {
+        let (scheme, rest) = split(path).ok_or("is no address in a store")?;
+        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err(format!("names no bucket: {scheme}://BUCKET/KEY"));
+        }
+        if bucket.contains('@') {
+            return Err(
+                "holds a name or a password: give these by the environment, as addresses are told".into()
+            );
+        }
+        let is_web = scheme.starts_with("http");
+        if is_web && key.contains('?') {
+            return Err("has a query (?…), which can't be asked for in parts: download it first".into());
+        }
+        let key = match is_web {
+            true => Key::from_url_path(key),
+            false => Key::parse(key.trim_end_matches('/')),
+        };
+        let key = key.map_err(|e| format!("is no address in a store: {}", failure::words(&e)))?;
+        let root = format!("{scheme}://{bucket}/");
+        Ok(Self { store: store(scheme, bucket, &root)?, key, root })
+    }
+
+    /// The address of `key` in the same store.
+    pub(super) fn address(&self, key: &Key) -> String {
+        format!("{}{key}", self.root)
+    }
+}
+
+/// The store with this `root`; each is made once, as it keeps connections and credentials.
+fn store(scheme: &str, bucket: &str, root: &str) -> Result<Arc<dyn ObjectStore>, String> {
+    let mut stores = process().map_err(|e| e.to_string())?.stores();
+    if let Some(store) = stores.get(root) {
+        return Ok(store.clone());
+    }
+    // Another one that a program of the library's user has chosen stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let store = build(scheme, bucket, root).map_err(|e| failure::reason(&e))?;
+    Ok(stores.entry(root.to_owned()).or_insert(store).clone())
+}
+
+fn build(scheme: &str, bucket: &str, root: &str) -> object_store::Result<Arc<dyn ObjectStore>> {
+    let retry = RetryConfig {
+        backoff: BackoffConfig { max_backoff: Duration::from_secs(5), ..BackoffConfig::default() },
+        max_retries: RETRIES,
+        retry_timeout: PATIENCE,
+    };
+    let options = |plain: bool| {
+        ClientOptions::new().with_connect_timeout(CONNECT).with_timeout(ANSWER).with_allow_http(plain)
+    };
+    // An endpoint of one's own, on the same machine or in the same house, may have no certificate.
+    let is_plain = |names: &[&str]| {
+        names.iter().any(|name| std::env::var(name).is_ok_and(|endpoint| endpoint.starts_with("http://")))
+    };
+    Ok(match scheme {
+        "s3" => Arc::new(
+            AmazonS3Builder::from_env()
+                .with_bucket_name(bucket)
+                .with_client_options(options(is_plain(&[
+                    "AWS_ENDPOINT",
+                    "AWS_ENDPOINT_URL",
+                    "AWS_ENDPOINT_URL_S3",
+                ])))
+                .with_retry(retry)
+                .build()?,
+        ),
+        "gs" => Arc::new(
+            GoogleCloudStorageBuilder::from_env()
+                .with_bucket_name(bucket)
+                .with_client_options(options(is_plain(&["GOOGLE_BASE_URL"])))
+                .with_retry(retry)
+                .build()?,
+        ),
+        "az" => Arc::new(
+            MicrosoftAzureBuilder::from_env()
+                .with_container_name(bucket)
+                .with_client_options(options(is_plain(&["AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"])))
+                .with_retry(retry)
+                .build()?,
+        ),
+        _ => Arc::new(
+            HttpBuilder::new()
+                .with_url(root)
+                .with_client_options(options(scheme == "http"))
+                .with_retry(retry)
+                .build()?,
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_told_from_files() {
+        for address in ["s3://b/k.mp4", "gs://b/k", "az://c/k", "https://a.b/c.mp4", "s3://b"] {
+            assert!(is_address(Path::new(address)), "{address}");
+        }
+        for file in ["clip.mp4", "s3:/b/k.mp4", "ftp://a/b.mp4", "rtsp://cam/1", "a/s3://b", "file:///a.mp4"]
+        {
+            assert!(!is_address(Path::new(file)), "{file}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_mean_nothing_say_why() {
+        let error = |address: &str| Place::of(Path::new(address)).err().unwrap();
+        assert!(error("s3:///key").contains("names no bucket"));
+        assert!(error("https://me:secret@a.b/c.mp4").contains("password"));
+        assert!(is_web(Path::new("https://a.b/c.mp4")) && !is_web(Path::new("s3://b/http")));
+        assert!(error("https://a.b/c.mp4?X-Amz-Signature=1").contains("query"));
+        assert!(error("s3://b/a//c.mp4").contains("no address"));
+        let place = Place::of(Path::new("https://a.b/c%20d/e.mp4")).unwrap();
+        assert_eq!((place.key.as_ref(), place.root.as_str()), ("c d/e.mp4", "https://a.b/"));
+    }
+}

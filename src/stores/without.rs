@@ -1,0 +1,29 @@
+//! A program without stores: no path is an address, so that the rest is never asked.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::Version;
+use crate::{Error, Result};
+
+const REASON: &str = "this program was built without object stores (feature `stores`)";
+
+pub(crate) fn is_address(_: &Path) -> bool {
+    false
+}
+
+pub(crate) fn is_web(_: &Path) -> bool {
+    false
+}
+
+pub(crate) fn list(_: &Path) -> Result<Vec<PathBuf>> {
+    Err(Error::Usage(REASON.into()))
+}
+
+pub(crate) fn version(_: &Path) -> io::Result<Version> {
+    Err(io::Error::other(REASON))
+}
+
+pub(crate) fn upload(_: &Path, _: impl Read) -> io::Result<()> {
+    Err(io::Error::other(REASON))
+}
