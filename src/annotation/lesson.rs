@@ -79,6 +79,13 @@ struct Learned {
 }
 
 impl Learned {
+    /// How many learned clips each class has.
+    fn sizes(&self) -> Vec<usize> {
+        let mut sizes = vec![0; self.names.len()];
+        self.class.values().for_each(|&class| sizes[class] += 1);
+        sizes
+    }
+
     /// What its logits are to be multiplied by, as those of `crossed` rows say.
     fn sharpness(&self, crossed: &BTreeMap<usize, Vec<f32>>) -> f32 {
         let clips: Vec<(&[f32], usize)> =
@@ -258,7 +265,10 @@ impl Snapshot {
             Some(learned) if self.given >= TYPICAL.max(2 * classes) => {
                 // As they come, which says who is nearer to a border; it is what was measured.
                 let shy: Vec<Vec<f32>> = learned.logits.iter().map(|logits| scores(logits, 1.0)).collect();
-                unsure(rows, &shy, count).into_iter().map(|row| (row, Why::Unsure)).collect()
+                unsure(rows, &shy, &learned.sizes(), count)
+                    .into_iter()
+                    .map(|row| (row, Why::Unsure))
+                    .collect()
             }
             _ => typical(rows, count, rng)?.into_iter().map(|row| (row, Why::Typical)).collect(),
         })
