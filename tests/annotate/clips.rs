@@ -15,13 +15,13 @@ const KINDS: [(&str, &str); 3] = [
 ];
 
 /// Clips of each kind.
-pub(crate) const EACH: usize = 16;
+pub(crate) const EACH: usize = 24;
 
 /// A folder with [`EACH`] clips of each kind, each of a group of its own; `None`, with a word, without the command ffmpeg.
 pub(crate) fn folder() -> Option<&'static Path> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("annotate-clips-1");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("annotate-clips-2");
         if folder.is_dir() {
             return Some(folder);
         }

@@ -126,7 +126,12 @@ fn a_grid_is_confirmed_labels_are_renamed_and_finish_makes_a_model() {
             count += 1;
             page.labelled(count).await;
             if count.is_multiple_of(14) {
-                tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+                let learned = format!(
+                    "const note = document.getElementById('counts-note').textContent; \
+                     return note.startsWith('round {},') && !note.includes('learning')",
+                    1 + count / 14
+                );
+                page.wait("the round's end", &learned).await;
             }
         }
         let of = page.text("#grid-title em").await;

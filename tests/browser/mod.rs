@@ -7,11 +7,14 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
+use tempfile::TempDir;
 
 /// A started chromedriver and all browsers that it starts; they end with it.
 pub(crate) struct Driver {
     child: Child,
     address: String,
+    /// Where the browsers keep what they keep, as they leave it behind when they are killed.
+    _home: TempDir,
     /// Stays open: chromedriver would die of its next word.
     _output: BufReader<ChildStdout>,
 }
@@ -19,8 +22,10 @@ pub(crate) struct Driver {
 impl Driver {
     /// On a free port; `None`, with a word, where there is none.
     pub(crate) fn start() -> Option<Self> {
+        let home = tempfile::tempdir().unwrap();
         let command = Command::new("chromedriver")
             .arg("--port=0")
+            .env("TMPDIR", home.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -35,7 +40,7 @@ impl Driver {
         while output.read_line(&mut line).unwrap() > 0 {
             if let Some((_, port)) = line.trim_end().split_once("successfully on port ") {
                 let address = format!("http://127.0.0.1:{}", port.trim_end_matches('.'));
-                return Some(Self { child, address, _output: output });
+                return Some(Self { child, address, _home: home, _output: output });
             }
             line.clear();
         }

@@ -17,6 +17,7 @@ function go(to, open = true) {
   if (view === 'grid') grid.leave();
   if (view === 'find') find.leave();
   view = to;
+  if (to === 'grid') expect(null);
   for (const name of views) by(name).hidden = name !== to;
   for (const button of document.querySelectorAll('[data-view]')) {
     if (button.dataset.view === to) button.setAttribute('aria-current', 'page');
@@ -41,12 +42,16 @@ progress.onLabel({
   clips(label) { go('find', false); find.only(label); }
 });
 
-// After a round a grid waits for the next answer: it never comes up under a key that was meant for a clip.
-let round = null, due = null;
+// After a round, once the model has learned from it, a grid waits for the next answer: it never comes up under a key
+// that was meant for a clip.
+let round = null, ended = false, due = null;
+function expect(found) {
+  due = found;
+  document.querySelector('[data-view=grid]').toggleAttribute('data-due', Boolean(due));
+}
 stage.afterAnswer(() => {
   if (!due) return false;
   const found = due;
-  due = null;
   go('grid', false);
   grid.open(found, found.label, true);
   return true;
@@ -71,8 +76,12 @@ async function look() {
   finish.show(news.finish);
   find.changed(changes);
   stage.nothing(nothing(status));
-  if (round !== null && status.round > round) grid.fetchGrid().then(found => { due = found; });
+  ended ||= round !== null && status.round > round;
   round = status.round;
+  if (ended && !status.training) {
+    ended = false;
+    grid.fetchGrid().then(expect);
+  }
   stage.tick();
 }
 
