@@ -64,7 +64,7 @@ fn ended(status: std::process::ExitStatus, timeout: Duration) -> Ended {
         (None, Some(libc::SIGINT | libc::SIGTERM | libc::SIGHUP)) => {
             Ended::WithStatus(Status::Interrupted.code())
         }
-        (None, Some(libc::SIGALRM)) => Ended::Died(crate::bulk::worker::too_late(timeout)),
+        (None, Some(libc::SIGALRM)) => Ended::Died(crate::bulk::worker::too_late(timeout, "--timeout")),
         _ => Ended::Died(crashed(&describe(status))),
     }
 }

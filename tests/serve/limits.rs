@@ -120,7 +120,9 @@ fn a_clip_that_crashes_its_worker_costs_one_answer() {
     // One that dies while it waits costs nothing.
     let waiting = server.workers()[0];
     signal(waiting, libc::SIGKILL);
-    server.until("it is dead", |server| !server.workers().contains(&waiting));
+    // All of it: its pipes close with its last thread.
+    let threads = || std::fs::read_dir(format!("/proc/{waiting}/task")).map_or(0, Iterator::count);
+    server.until("it is dead", |server| !server.workers().contains(&waiting) && threads() < 2);
     server.post("/classify", clip()).status(200);
     assert_eq!(server.metric("classify_worker_crashes_total"), 1.0);
 }

@@ -43,6 +43,16 @@ fn lines_come_while_it_is_watched_and_end_with_the_client() {
     server.until("its worker has ended", |server| server.workers().len() <= 2);
 }
 
+#[test]
+fn a_film_has_its_time() {
+    let server = Server::quick(&["--timeline-timeout", "1"]);
+    // Some lines may have been sent by then.
+    let said = server.post("/timeline?window=0.1", long_film()).text();
+    let last = said.trim_end().lines().last().unwrap();
+    assert!(last.contains("not done within 1 s; --timeline-timeout allows more"), "{last}");
+    assert_eq!(server.metric("classify_timeouts_total"), 1.0);
+}
+
 /// Half an hour of scenes of 1.6 s, chequered and noisy by turns: watching it takes far longer than sending it.
 fn long_film() -> Vec<u8> {
     let mut film = b"YUV4MPEG2 W32 H32 F25:1 Ip A1:1 C420\n".to_vec();

@@ -100,7 +100,7 @@ impl Pool {
         match self.answer(request, timeout, stop)? {
             Answer::Done(done) => Ok(done),
             Answer::Refused(reason) => Err(Error::clip(path, reason)),
-            Answer::Late => Err(Error::clip(path, too_late(timeout))),
+            Answer::Late => Err(Error::clip(path, too_late(timeout, "--timeout"))),
             Answer::Crashed(how) => Err(Error::clip(path, crashed(&how))),
             Answer::Stopped => Err(Error::Interrupted(format!("in the middle of {}", path.display()))),
         }

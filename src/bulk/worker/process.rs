@@ -129,10 +129,10 @@ pub(crate) fn crashed(how: &str) -> String {
     format!("crashed the decoder: {how}")
 }
 
-/// The error of a clip that took longer than `timeout`.
-pub(crate) fn too_late(timeout: Duration) -> String {
+/// The error of a clip that took longer than `timeout`, which `option` sets.
+pub(crate) fn too_late(timeout: Duration, option: &str) -> String {
     let seconds = (timeout.as_secs_f64() * 10.0).round() / 10.0;
-    format!("not done within {seconds} s; --timeout allows more")
+    format!("not done within {seconds} s; {option} allows more")
 }
 
 /// How a process ended.

@@ -106,7 +106,7 @@ impl Engine {
             strip: wish.filmstrip,
         });
         let answer = self.decoders.answer::<Decoded>(&request, self.timeout, stop);
-        let mut decoded = self.done(answer, self.timeout)?;
+        let mut decoded = self.done(answer, || too_late(self.timeout, "--timeout"))?;
         let mut pixels = Vec::with_capacity(decoded.len());
         memory.rewind().and_then(|()| memory.read_to_end(&mut pixels)).map_err(|e| broken(&e))?;
         if pixels.len() != decoded.len() {
@@ -166,18 +166,18 @@ impl Engine {
             let answer = worker.answer::<serde_json::Value>(&request, self.film_timeout, stop);
             // All ends of the pipe are closed: the other thread ends with the last line.
             drop((pipe, worker));
-            self.done(answer, self.film_timeout).map(drop)
+            self.done(answer, || too_late(self.film_timeout, "--timeline-timeout")).map(drop)
         })
     }
 
-    /// What a worker has `answer`ed, and what is to be counted of it.
-    fn done<T>(&self, answer: Result<Answer<T>>, timeout: Duration) -> Result<T, Refusal> {
+    /// What a worker has `answer`ed, and what is to be counted of it; `late` says what is told where it took too long.
+    fn done<T>(&self, answer: Result<Answer<T>>, late: impl FnOnce() -> String) -> Result<T, Refusal> {
         match answer {
             Ok(Answer::Done(done)) => Ok(done),
             Ok(Answer::Refused(reason)) => Err(Refusal::unusable(reason)),
             Ok(Answer::Late) => {
                 self.metrics.late.inc();
-                Err(Refusal::unusable(too_late(timeout)))
+                Err(Refusal::unusable(late()))
             }
             Ok(Answer::Crashed(how)) => {
                 self.metrics.crashes.inc();

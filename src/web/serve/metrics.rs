@@ -77,7 +77,7 @@ impl Metrics {
         registry.register("queue_length", "Requests let in and not answered", waiting.clone());
         registry.register("running", "Clips and films that are worked on", running.clone());
         registry.register("worker_crashes", "Clips that crashed the decoder", crashes.clone());
-        registry.register("timeouts", "Clips that took longer than --timeout", late.clone());
+        registry.register("timeouts", "Clips and videos that took longer than they may", late.clone());
         registry.register_with_unit("uploaded", "What clients sent", Unit::Bytes, bytes.clone());
         Self { registry, requests, stages, waiting, running, crashes, late, bytes }
     }
