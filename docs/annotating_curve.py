@@ -28,7 +28,7 @@ for order, colour in [("chosen", "#1a6fb5"), ("random", "#b5601a")]:
     seeds = [curves[order][count] for count in labels]
     axes.fill_between(labels, [min(s) for s in seeds], [max(s) for s in seeds], color=colour, alpha=0.15, lw=0)
     mean = [sum(s) / len(s) for s in seeds]
-    axes.plot(labels, mean, color=colour, label=f"{order}: mean and range of {len(seeds[0])} seeds")
+    axes.plot(labels, mean, color=colour, label=order if len(seeds[0]) == 1 else f"{order}: mean and range of {len(seeds[0])} seeds")
 axes.axhline(90, color="#888", lw=0.7, ls=":")
 axes.set(xlabel="labels given", ylabel="test clips right, %", ylim=(50, 100))
 axes.legend(loc="lower right", frameon=False)
