@@ -11,7 +11,7 @@
 //!
 //! `simulation.csv` in that folder has a row a model; a run that was ended goes on after the last whole session.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -52,12 +52,22 @@ struct Args {
     /// Labels after which a model is made and measured
     #[arg(long, default_value_t = 14)]
     every: usize,
-    /// Labels of a session
-    #[arg(long, default_value_t = 560)]
+    /// Up to so many labels
+    #[arg(long, default_value_t = 210)]
     until: usize,
+    /// And after so many: the curve is flat there
+    #[arg(long, value_delimiter = ',', default_values_t = [280, 560])]
+    also: Vec<usize>,
     /// Further options of `classify annotate`
     #[arg(last = true)]
     options: Vec<String>,
+}
+
+impl Args {
+    /// Labels after which a model is made and measured.
+    fn points(&self) -> BTreeSet<usize> {
+        (self.every..=self.until).step_by(self.every).chain(self.also.iter().copied()).collect()
+    }
 }
 
 const HEADER: &str = "order,seed,labels,held_out,right,clips,accuracy,seconds";
@@ -68,7 +78,7 @@ fn main() -> Result<()> {
     let clips = args.output.join("clips");
     let truth = link_clips(&data, &clips)?;
     let csv = args.output.join("simulation.csv");
-    let done = whole_sessions(&csv, args.until / args.every)?;
+    let done = whole_sessions(&csv, args.points().len())?;
     for seed in 0..args.seeds {
         for order in ["chosen", "random"] {
             if !done.contains_key(&(order.to_owned(), seed)) {
@@ -133,7 +143,8 @@ fn session(
     shuffled.sort();
     shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     let start = Instant::now();
-    for labels in 1..=args.until {
+    let points = args.points();
+    for labels in 1..=points.last().copied().unwrap_or(0) {
         let (id, name) = match order {
             "random" => shuffled.pop().ok_or("no clip is left")?,
             _ => desk.next()?,
@@ -142,7 +153,7 @@ fn session(
             Path::new(&name).file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
         let label = truth.get(&name).ok_or_else(|| format!("{name} is not in the list"))?;
         desk.post("/api/label", &json!({ "id": id, "verdict": { "label": label }, "reader": "simulation" }))?;
-        if labels % args.every == 0 {
+        if points.contains(&labels) {
             let model = desk.finish()?;
             let (right, clips) = measure(&model, data, args.cache.as_deref())?;
             let status = desk.status()?;
