@@ -15,7 +15,7 @@ use crate::networks::backbones::Backbone;
 use crate::networks::heads::{Head, MeanHead, any_window};
 use crate::video::{self, DecodeOptions, Frames, Preprocess};
 use crate::{Error, Result};
-use classify_kernels::Precision;
+use classify_kernels::{Kernels, Precision};
 
 /// A model, ready to label clips. It can be shared between threads.
 pub struct Classifier {
@@ -112,7 +112,7 @@ impl Classifier {
 
     /// The model of these files, whose settings may have been changed, in the precision that is fastest on this CPU.
     pub fn of_files(files: ModelFiles, device: &Device) -> Result<Self> {
-        let precision = files.config.backbone.precision()?;
+        let precision = Precision::detect(Kernels::detect()?)?;
         let vb = files.tensors().var_builder(device);
         let labels = files.words().cloned();
         Parts { path: &files.path, config: files.config, preprocess: files.preprocess, labels }

@@ -9,7 +9,7 @@ use classify::{
     internals::networks::{Backbone, I3d, Lstm},
     model::ModelFolder,
 };
-use classify_kernels::Kernels;
+use classify_kernels::{Kernels, Precision};
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -53,7 +53,9 @@ fn assert_close(found: &Tensor, wanted: &Tensor, what: &str) {
 #[test]
 fn i3d_answers_as_published() {
     let wanted = reference("i3d");
-    let model = Classifier::load(path("models/kinetics400-i3d")).unwrap();
+    // In `f32` on every CPU.
+    let folder = ModelFolder::read(&path("models/kinetics400-i3d"), &Device::Cpu).unwrap();
+    let model = Classifier::new(&folder, &Device::Cpu).unwrap();
     for (t, h, w) in [(32, 160, 160), (13, 90, 118)] {
         let features = model.features(&frames(t, h, w)).unwrap();
         assert_close(
@@ -73,9 +75,25 @@ fn i3d_answers_the_same_on_all_kernels() {
     let window = folder.preprocess.normalise(&frames(13, 90, 118), 0, &Device::Cpu).unwrap();
     for kernels in Kernels::ALL.into_iter().filter(|k| k.supported()) {
         let vb = folder.weights.var_builder(&Device::Cpu).pp("backbone");
-        let features = I3d::load_with(vb, kernels).unwrap().forward(&window).unwrap();
+        let features = I3d::load_with(vb, kernels, Precision::F32).unwrap().forward(&window).unwrap();
         assert_close(&features, wanted, kernels.name());
     }
+}
+
+/// Numbers of 8 significant bits in 57 layers: one percent of the features' length.
+#[test]
+fn i3d_answers_nearly_the_same_in_bfloat16() {
+    let folder = ModelFolder::read(&path("models/kinetics400-i3d"), &Device::Cpu).unwrap();
+    let window = folder.preprocess.normalise(&frames(13, 90, 118), 0, &Device::Cpu).unwrap();
+    let features = |precision| {
+        let vb = folder.weights.var_builder(&Device::Cpu).pp("backbone");
+        I3d::load_in(vb, precision).unwrap().forward(&window).unwrap()
+    };
+    let exact = features(Precision::F32);
+    let length = |x: &Tensor| x.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
+    let off = length(&(features(Precision::Bf16) - &exact).unwrap()) / length(&exact);
+    println!("I3D in bfloat16 (f32 where there is no AMX): off by {off:.1e}");
+    assert!(off < 0.02, "{off}");
 }
 
 #[test]

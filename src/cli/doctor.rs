@@ -98,15 +98,9 @@ fn processor(report: &mut Report) {
     match Kernels::detect() {
         Ok(kernels) => {
             report.fact("kernels", kernels.name());
-            let [convolutions, others] =
-                [Precision::detect_for_convolutions(kernels), Precision::detect(kernels)];
-            match (convolutions, others) {
-                (Ok(one), Ok(other)) if one == other => report.fact("precision", one.name()),
-                (Ok(one), Ok(other)) => {
-                    let text = format!("{} (convolutions), {} (transformers)", one.name(), other.name());
-                    report.fact("precision", text);
-                }
-                (Err(error), _) | (_, Err(error)) => report.wrong.push(error.to_string()),
+            match Precision::detect(kernels) {
+                Ok(precision) => report.fact("precision", precision.name()),
+                Err(error) => report.wrong.push(error.to_string()),
             }
         }
         Err(error) => report.wrong.push(error.to_string()),

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::aligned::AlignedBuf;
 use crate::call::SendPtr;
 use crate::instructions::{Bf16Unit, Kernels};
-use crate::micro::blocks::{self, Block, DEPTH, SIDE, Session, Tile};
+use crate::micro::blocks::{self, Block, DEPTH, Left, SIDE, Session, Tile, packed_steps};
 use crate::micro::rows::{self, LANES, Softmax};
 use crate::panels::cuts;
 use crate::precision::Precision;
@@ -308,14 +308,13 @@ impl Attention<'_> {
         match (packed, session) {
             (Packed::Bf16 { keys: tiles, .. }, Some(session)) => {
                 let steps = d.div_ceil(DEPTH);
+                let offsets = packed_steps(steps);
                 let tiles = &tiles[head * self.key_tiles()..];
                 for first in keys.clone().step_by(PANEL) {
                     for at in (0..queries.len()).step_by(2 * SIDE) {
                         let block = Block {
-                            left: scratch.queries[at / SIDE * steps..].as_ptr(),
-                            left_row: steps,
+                            left: Left::packed(&scratch.queries[at / SIDE * steps..], steps, &offsets),
                             right: tiles[first / PANEL * steps * 2..].as_ptr(),
-                            steps,
                             out: scratch.scores[at * KEYS + first - keys.start..].as_mut_ptr(),
                             out_row: KEYS,
                             rows: (queries.len() - at).min(2 * SIDE),
@@ -378,14 +377,13 @@ impl Attention<'_> {
                     unsafe { blocks::pack_rows(from, KEYS, queries - at, n, to) }
                 }
                 let steps = len.div_ceil(DEPTH);
+                let offsets = packed_steps(n / DEPTH);
                 let tiles = &tiles[head * self.value_tiles()..];
                 for first in (0..d).step_by(PANEL) {
                     for at in (0..queries).step_by(2 * SIDE) {
                         let block = Block {
-                            left: scratch.weights[at / SIDE * room..].as_ptr(),
-                            left_row: room,
+                            left: Left::packed(&scratch.weights[at / SIDE * room..], room, &offsets),
                             right: tiles[(first / PANEL * steps + keys.start / DEPTH) * 2..].as_ptr(),
-                            steps: n / DEPTH,
                             out: scratch.values[at * out_row + first..].as_mut_ptr(),
                             out_row,
                             rows: (queries - at).min(2 * SIDE),

@@ -102,8 +102,9 @@ impl Bf16Panels {
         let pairs = self.cin.div_ceil(2);
         for ((tile, tap), inputs) in tiles.iter().zip(taps).zip(inputs.chunks_exact_mut(ROWS * pairs)) {
             for (from, to) in tap.input[..tile.rows].iter().zip(inputs.chunks_exact_mut(pairs)) {
+                // A missing last number stays the zero that it is from the start.
                 // SAFETY: the caller's: each input pixel has `cin` numbers. `new` has seen the instructions.
-                unsafe { bf16::round(*from, self.cin, to.as_mut_ptr()) }
+                unsafe { bf16::round(*from, self.cin, to.as_mut_ptr().cast()) }
             }
         }
         let mut panel = self.lines.as_ptr();
@@ -162,7 +163,7 @@ mod tests {
             let with_residual = rng.random_bool(0.5);
             let result = |kernels, precision| {
                 let mut conv = PackedConv::from_torch(kernels, [1, cin, cout], &weight, &bias);
-                conv.set_precision(precision);
+                conv.set_precision(precision, [1; 3]);
                 let mut output = vec![7.0; to.len(cout)];
                 conv.run(Run {
                     window: Window::POINT,
@@ -195,7 +196,7 @@ mod tests {
         }
         for (input, wanted) in [(f32::NAN, f32::NAN), (f32::INFINITY, f32::INFINITY), (1e38, 1e38)] {
             let mut conv = PackedConv::from_torch(Kernels::Avx512, [1, 1, 1], &[1.0], &[0.0]);
-            conv.set_precision(Precision::Bf16);
+            conv.set_precision(Precision::Bf16, [1; 3]);
             let mut output = [0.0];
             conv.run(Run {
                 window: Window::POINT,

@@ -10,12 +10,14 @@ pub use crate::shape::{Activation, Grid, Window};
 
 use crate::bf16::Bf16Panels;
 use crate::call::SendPtr;
-use crate::instructions::Kernels;
+use crate::instructions::{Bf16Unit, Kernels};
 use crate::micro::tile::{self, Tap, Tile};
 use crate::panels::{Panels, cuts};
 use crate::place::{Placed, Position};
 use crate::plain;
 use crate::precision::Precision;
+use crate::shape::product;
+use crate::tiled::TiledConv;
 
 /// A convolution, its weights in the order in which the kernels read them.
 #[derive(Clone)]
@@ -31,6 +33,7 @@ pub struct PackedConv {
 enum Weights {
     F32(Panels),
     Bf16(Bf16Panels),
+    Tiled(TiledConv),
 }
 
 impl PackedConv {
@@ -82,21 +85,34 @@ impl PackedConv {
     pub fn scaled(mut self, scale: &[f32]) -> Self {
         match &mut self.weights {
             Weights::F32(panels) => panels.scale(scale),
-            Weights::Bf16(_) => panic!("weights are scaled before they are rounded"),
+            Weights::Bf16(_) | Weights::Tiled(_) => panic!("weights are scaled before they are rounded"),
         }
         self
     }
 
-    /// Lowers a 1×1 convolution's inputs and weights to `precision`; larger windows stay as they are, as do all
-    /// where there are no instructions for it. What has been lowered stays so.
-    pub fn set_precision(&mut self, precision: Precision) {
-        if precision == Precision::F32 || self.sizes[0] != 1 {
+    /// Whether [`Self::set_precision`] changes anything about a convolution of so many `taps`: on AMX it does for any, on
+    /// AVX-512 BF16 for 1×1 convolutions. Plain loops round as well as any.
+    pub fn lowers(kernels: Kernels, precision: Precision, taps: usize) -> bool {
+        let unit = || kernels.bf16_unit();
+        precision == Precision::Bf16
+            && (kernels == Kernels::Plain || unit() == Some(Bf16Unit::Amx) || unit().is_some() && taps == 1)
+    }
+
+    /// Lowers inputs and weights to `precision`, where [`Self::lowers`] says so, for runs with a window of this `kernel`:
+    /// depth, height, width. What has been lowered stays so.
+    ///
+    /// # Panics
+    /// The kernel has other than `taps` pixels.
+    pub fn set_precision(&mut self, precision: Precision, kernel: [usize; 3]) {
+        assert_eq!(product(&kernel), self.sizes[0], "kernel's size");
+        let Weights::F32(panels) = &self.weights else { return };
+        if !Self::lowers(self.kernels, precision, self.sizes[0]) {
             return;
         }
-        if self.kernels == Kernels::Plain {
-            self.precision = precision;
-        } else if let (Weights::F32(panels), true) = (&self.weights, self.kernels.multiply_bf16()) {
-            self.weights = Weights::Bf16(Bf16Panels::new(panels));
+        match self.kernels.bf16_unit() {
+            None => self.precision = precision,
+            Some(unit @ Bf16Unit::Amx) => self.weights = Weights::Tiled(TiledConv::new(unit, kernel, panels)),
+            Some(Bf16Unit::Avx512) => self.weights = Weights::Bf16(Bf16Panels::new(panels)),
         }
     }
 
@@ -112,7 +128,12 @@ impl PackedConv {
         }
         let output = SendPtr::new(run.output);
         // SAFETY: checked, and all rows belong to this thread.
-        unsafe { self.rows(&run, output, 0..run.rows()) }
+        unsafe {
+            match &self.weights {
+                Weights::Tiled(conv) => conv.run(&run, output, false),
+                _ => self.rows(&run, output, 0..run.rows()),
+            }
+        }
     }
 
     /// Splits the output's rows over rayon's current pool.
@@ -123,6 +144,11 @@ impl PackedConv {
         self.check(&run);
         if let Some(panels) = self.plain() {
             return plain::conv(panels, self.precision, &mut run);
+        }
+        if let Weights::Tiled(conv) = &self.weights {
+            let output = SendPtr::new(run.output);
+            // SAFETY: checked, and the output is borrowed for this run.
+            return unsafe { conv.run(&run, output, true) };
         }
         let rows = run.rows();
         // Pieces of at least some 100 000 multiply-adds, several a thread so that none waits long.
@@ -148,8 +174,14 @@ impl PackedConv {
 
     fn check(&self, run: &Run) {
         run.check(self.sizes);
-        if let Weights::Bf16(_) = self.weights {
-            assert!(run.is_point() && !run.transposed, "bfloat16 is for 1×1 convolutions only");
+        match &self.weights {
+            Weights::F32(_) => (),
+            Weights::Bf16(_) => {
+                assert!(run.is_point() && !run.transposed, "bfloat16 is for 1×1 convolutions only");
+            }
+            Weights::Tiled(conv) => {
+                assert!(run.window.kernel == conv.kernel() && !run.transposed, "packed for another kernel");
+            }
         }
     }
 
@@ -170,6 +202,7 @@ impl PackedConv {
                 #[cfg(target_arch = "x86_64")]
                 (Weights::F32(panels), Kernels::Avx2) => tiles(panels, run, output, rows, tile::tile_avx2),
                 (Weights::F32(panels), _) => tiles(panels, run, output, rows, tile::tile_portable),
+                (Weights::Tiled(_), _) => unreachable!("it runs as a whole"),
             }
         }
     }

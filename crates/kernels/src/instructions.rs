@@ -90,7 +90,7 @@ impl Kernels {
 }
 
 /// Which part of a CPU multiplies blocks of bfloat16, slowest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Bf16Unit {
     /// AVX-512 BF16.
     Avx512,
@@ -101,7 +101,9 @@ pub(crate) enum Bf16Unit {
 /// Whether this CPU multiplies bfloat16.
 pub(crate) fn has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512vl");
+    return is_x86_feature_detected!("avx512bf16")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl");
     #[cfg(not(target_arch = "x86_64"))]
     false
 }

@@ -33,6 +33,7 @@ mod precision;
 mod product;
 mod shape;
 mod strip;
+mod tiled;
 mod volume;
 pub mod winograd;
 

@@ -150,11 +150,18 @@ impl Panels {
         &self.numbers[first * self.taps * self.cin..]
     }
 
+    /// The weights `[taps · cin, …]` from output channel `first` on, a multiple of 16 to the end of its panel, and the
+    /// numbers from one row of them to the next.
+    pub(crate) fn columns(&self, first: usize) -> (&[f32], usize) {
+        let (panel, width) =
+            cuts(self.cout).take_while(|(panel, _)| *panel <= first).last().unwrap_or((0, LANES));
+        (&self.panel(panel)[first - panel..], width)
+    }
+
     /// The weight of one tap.
     pub(crate) fn weight(&self, tap: usize, i: usize, o: usize) -> f32 {
-        let (first, width) =
-            cuts(self.cout).take_while(|(first, _)| *first <= o).last().unwrap_or((0, LANES));
-        self.panel(first)[(tap * self.cin + i) * width + o - first]
+        let (weights, width) = self.columns(o);
+        weights[(tap * self.cin + i) * width]
     }
 
     /// With zeros up to whole vectors.

@@ -1,9 +1,9 @@
-//! How many bits of a number 1×1 convolutions, linear layers and attention multiply.
+//! How many bits of a number convolutions, linear layers and attention multiply.
 
 use crate::error::Error;
 use crate::instructions::{Bf16Unit, Kernels};
 
-/// Number format of 1×1 convolutions, linear layers and attention.
+/// Number format of convolutions, linear layers and attention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// 24 significant bits, as in training.
@@ -20,22 +20,8 @@ impl Precision {
     /// # Errors
     /// The variable names neither, or bfloat16 where there are no instructions for it.
     pub fn detect(kernels: Kernels) -> Result<Self, Error> {
-        Self::named_or(kernels, kernels.multiply_bf16())
-    }
-
-    /// The same for a network of convolutions. They don't run on AMX, and the CPUs that have it multiply vectors of
-    /// bfloat16 no faster than `f32`, so that rounding to it would only cost time there.
-    ///
-    /// # Errors
-    /// As [`Self::detect`].
-    pub fn detect_for_convolutions(kernels: Kernels) -> Result<Self, Error> {
-        Self::named_or(kernels, kernels.bf16_unit() == Some(Bf16Unit::Avx512))
-    }
-
-    /// The one that the environment names; else bfloat16 where it is `faster`.
-    fn named_or(kernels: Kernels, faster: bool) -> Result<Self, Error> {
         match std::env::var_os("CLASSIFY_PRECISION") {
-            None if faster => Ok(Self::Bf16),
+            None if kernels.multiply_bf16() => Ok(Self::Bf16),
             None => Ok(Self::F32),
             Some(name) if name == "f32" => Ok(Self::F32),
             Some(name) if name == "bf16" && kernels.multiply_bf16() => Ok(Self::Bf16),

@@ -10,7 +10,7 @@ use crate::call::SendPtr;
 use crate::gelu::Gelu;
 use crate::instructions::{Bf16Unit, Kernels};
 use crate::micro::ahead::Ahead;
-use crate::micro::blocks::{self, Block, DEPTH, SIDE, Session, Tile};
+use crate::micro::blocks::{self, Block, DEPTH, Left, SIDE, Session, Tile, packed_steps};
 use crate::micro::rows::{self, Finish};
 use crate::panels::{Panels, cuts};
 use crate::precision::Precision;
@@ -296,6 +296,7 @@ impl Product {
                 blocks::pack_rows(input, call.input_row, rows.end - first, self.inputs, to.as_mut_ptr());
             }
         }
+        let offsets = packed_steps(steps.min(DEEP_TILES));
         // SAFETY: `new` has seen the instructions.
         let session = unsafe { Session::new(unit) };
         for (i, &(first, _)) in panels.iter().enumerate() {
@@ -309,10 +310,12 @@ impl Product {
                         ahead.fetch(at / (2 * SIDE), rows.len().div_ceil(2 * SIDE));
                     }
                     let block = Block {
-                        left: left[at / SIDE * steps + steps_here.start..].as_ptr(),
-                        left_row: steps,
+                        left: Left::packed(
+                            &left[at / SIDE * steps + steps_here.start..],
+                            steps,
+                            &offsets[..steps_here.len()],
+                        ),
                         right: right[steps_here.start * 2..].as_ptr(),
-                        steps: steps_here.len(),
                         out: sums[at * PANEL..].as_mut_ptr(),
                         out_row: PANEL,
                         rows: (rows.len() - at).min(2 * SIDE),
@@ -346,7 +349,8 @@ impl Product {
             from_row: from.1,
             bias,
             gelu: call.gelu,
-            residual: call.residual.map(|r| r[at..].as_ptr()),
+            residual: call.residual.map(|r| (r[at..].as_ptr(), call.output_row)),
+            clamp: None,
             out: call.output.get().wrapping_add(at),
             out_row: call.output_row,
             rows: rows.len(),

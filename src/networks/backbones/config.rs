@@ -15,7 +15,7 @@ use super::{
     Backbone, EfficientNetLite, Features, I3d, LiteVariant, TrainOptions, TrainableEfficientNetLite,
 };
 use crate::networks::transformer::VitConfig;
-use classify_kernels::{Kernels, Precision};
+use classify_kernels::Precision;
 
 /// The CNN, by its published name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,18 +67,6 @@ pub struct LiteConfig {
 }
 
 impl BackboneConfig {
-    /// The precision in which this network labels fastest on this CPU, unless the environment names another.
-    ///
-    /// # Errors
-    /// As [`Precision::detect`].
-    pub fn precision(&self) -> std::result::Result<Precision, classify_kernels::Error> {
-        let kernels = Kernels::detect()?;
-        match self.lite() {
-            Some(_) => Precision::detect_for_convolutions(kernels),
-            None => Precision::detect(kernels),
-        }
-    }
-
     /// Builds the network on the weights that `vb` holds. Errors name the tensor that is missing
     /// or has the wrong shape.
     pub fn load(&self, vb: VarBuilder) -> Result<Box<dyn Backbone>> {
@@ -99,7 +87,7 @@ impl BackboneConfig {
             Self::Siglip(config) => Box::new(Siglip::load(vb, config, precision)?),
             Self::Vivit(config) => Box::new(Vivit::load(vb, config, precision)?),
             Self::Xclip(config) => Box::new(Xclip::load(vb, config, precision)?),
-            _ => Box::new(I3d::load(vb)?),
+            _ => Box::new(I3d::load_in(vb, precision)?),
         })
     }
 

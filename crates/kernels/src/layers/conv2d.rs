@@ -82,7 +82,7 @@ impl Conv2d {
     /// have the instructions. See [`Precision`].
     pub fn with_precision(mut self, precision: Precision) -> Self {
         if self.window == Window::POINT {
-            Arc::make_mut(&mut self.conv).set_precision(precision);
+            Arc::make_mut(&mut self.conv).set_precision(precision, [1; 3]);
         }
         self
     }

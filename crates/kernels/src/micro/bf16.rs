@@ -29,28 +29,27 @@ pub(crate) struct Tile {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Pair, ROWS, Tile};
+    use super::{ROWS, Tile};
     use crate::micro::lane::{Lane, Zmm};
     use std::arch::x86_64::*;
 
-    /// Rounds one pixel's `n` numbers, to the nearest and to even; a missing last one is zero.
+    /// Rounds `n` numbers, to the nearest and to even.
     ///
     /// # Safety
-    /// `n` numbers at `from`, room for `n` rounded up to even at `to`; the CPU has the instructions.
-    #[target_feature(enable = "avx512f,avx512vl,avx512bf16")]
-    pub(crate) unsafe fn round(from: *const f32, n: usize, to: *mut Pair) {
+    /// `n` numbers at `from`, room for as many at `to`; the CPU has the instructions.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    pub(crate) unsafe fn round(from: *const f32, n: usize, to: *mut u16) {
         // SAFETY: the caller's.
         unsafe {
             for at in (0..n).step_by(16) {
                 let left = (n - at).min(16);
                 let x = _mm512_maskz_loadu_ps(((1u32 << left) - 1) as __mmask16, from.add(at));
                 let halves = std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(x));
-                let to = to.add(at / 2).cast();
+                let to = to.add(at);
                 if left == 16 {
-                    _mm256_storeu_si256(to, halves);
+                    _mm256_storeu_si256(to.cast(), halves);
                 } else {
-                    let pairs = (1u32 << left.div_ceil(2)) - 1;
-                    _mm256_mask_storeu_epi32(to.cast(), pairs as __mmask8, halves);
+                    _mm256_mask_storeu_epi16(to.cast(), ((1u32 << left) - 1) as __mmask16, halves);
                 }
             }
         }
@@ -149,9 +148,9 @@ mod x86 {
 
 #[cfg(not(target_arch = "x86_64"))]
 mod absent {
-    use super::{Pair, Tile};
+    use super::Tile;
 
-    pub(crate) unsafe fn round(_: *const f32, _: usize, _: *mut Pair) {
+    pub(crate) unsafe fn round(_: *const f32, _: usize, _: *mut u16) {
         unreachable!("no instructions, no panels")
     }
 

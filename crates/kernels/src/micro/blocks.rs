@@ -34,14 +34,42 @@ impl Tile {
     }
 }
 
+/// Rows of rounded numbers on the left of a product. Tiles of them needn't be packed: their 16 lines may lie anywhere, as
+/// long as it is evenly apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Left<'a> {
+    /// The first row.
+    pub from: *const u8,
+    /// Bytes from one row to the next, and from one row to the 16th behind it.
+    pub line: usize,
+    pub below: usize,
+    /// Bytes from `from` to where each step begins.
+    pub steps: &'a [usize],
+}
+
+impl<'a> Left<'a> {
+    /// Packed tiles: those of 16 rows one behind the other, and those of the next 16 rows `row` tiles behind. `steps` are of
+    /// [`packed_steps`].
+    pub(crate) fn packed(tiles: &[Tile], row: usize, steps: &'a [usize]) -> Self {
+        Self {
+            from: tiles.as_ptr().cast(),
+            line: size_of::<[Pair; SIDE]>(),
+            below: row * size_of::<Tile>(),
+            steps,
+        }
+    }
+}
+
+/// Where the steps of packed tiles begin.
+pub(crate) fn packed_steps(steps: usize) -> Vec<usize> {
+    (0..steps).map(|step| step * size_of::<Tile>()).collect()
+}
+
 /// A product of up to 32 × 32 sums.
-pub(crate) struct Block {
-    /// `[rows / 16 rounded up][…]`: `steps` tiles of 16 rows, and those of the next 16 `left_row` tiles behind.
-    pub left: *const Tile,
-    pub left_row: usize,
+pub(crate) struct Block<'a> {
+    pub left: Left<'a>,
     /// `[steps][2]`: tiles of 16 columns each.
     pub right: *const Tile,
-    pub steps: usize,
     /// `[rows rounded up to 16, 32]`
     pub out: *mut f32,
     /// Numbers from one row of `out` to the next.
@@ -180,11 +208,10 @@ mod x86 {
                     }
                 }
             }
-            let left: *const Pair = b.left.add(first / SIDE * b.left_row).cast();
-            let left = left.add(first % SIDE * SIDE);
+            let left = b.left.from.add(first / SIDE * b.left.below + first % SIDE * b.left.line);
             let right: *const Pair = b.right.cast();
-            for step in 0..b.steps {
-                let left = left.add(step * SIDE * SIDE);
+            for (step, offset) in b.left.steps.iter().enumerate() {
+                let left = left.add(*offset);
                 let right = right.add(step * 2 * SIDE * SIDE);
                 for pair in 0..SIDE {
                     let columns = |j: usize| {
@@ -193,7 +220,8 @@ mod x86 {
                     };
                     let columns = [columns(0), columns(1)];
                     for r in 0..8 {
-                        let x = _mm512_set1_epi32(*left.add(r * SIDE + pair) as i32);
+                        let x = left.add(r * b.left.line).cast::<Pair>().add(pair).read_unaligned();
+                        let x = _mm512_set1_epi32(x as i32);
                         let x = std::mem::transmute::<__m512i, __m512bh>(x);
                         for j in 0..2 {
                             sums[r][j] = _mm512_dpbf16_ps(sums[r][j], x, columns[j]);
@@ -256,7 +284,7 @@ mod amx {
     unsafe fn two(b: &Block) {
         unsafe {
             asm!(
-                "test {add:e}, {add:e}",
+                "test {at:e}, {at:e}",
                 "jnz 3f",
                 "tilezero tmm0",
                 "tilezero tmm1",
@@ -269,16 +297,18 @@ mod amx {
                 "tileloadd tmm2, [{below} + {out_row}]",
                 "tileloadd tmm3, [{below} + {out_row} + 64]",
                 "2:",
+                "mov {at}, [{offsets}]",
+                "add {at}, {left}",
                 "tileloadd tmm6, [{right} + {line}]",
-                "tileloadd tmm4, [{left} + {line}]",
+                "tileloadd tmm4, [{at} + {left_line}]",
                 "tdpbf16ps tmm0, tmm4, tmm6",
                 "tileloadd tmm7, [{right} + {line} + 1024]",
                 "tdpbf16ps tmm1, tmm4, tmm7",
-                "tileloadd tmm5, [{next} + {line}]",
+                "add {at}, {left_below}",
+                "tileloadd tmm5, [{at} + {left_line}]",
                 "tdpbf16ps tmm2, tmm5, tmm6",
                 "tdpbf16ps tmm3, tmm5, tmm7",
-                "add {left}, 1024",
-                "add {next}, 1024",
+                "add {offsets}, 8",
                 "add {right}, 2048",
                 "dec {steps}",
                 "jnz 2b",
@@ -286,11 +316,13 @@ mod amx {
                 "tilestored [{out} + {out_row} + 64], tmm1",
                 "tilestored [{below} + {out_row}], tmm2",
                 "tilestored [{below} + {out_row} + 64], tmm3",
-                add = in(reg) u32::from(b.add),
-                left = inout(reg) b.left => _,
-                next = inout(reg) b.left.add(b.left_row) => _,
+                at = inout(reg) u64::from(b.add) => _,
+                left = in(reg) b.left.from,
+                left_line = in(reg) b.left.line,
+                left_below = in(reg) b.left.below,
+                offsets = inout(reg) b.left.steps.as_ptr() => _,
+                steps = inout(reg) b.left.steps.len() => _,
                 right = inout(reg) b.right => _,
-                steps = inout(reg) b.steps => _,
                 out = in(reg) b.out,
                 below = in(reg) b.out.add(SIDE * b.out_row),
                 out_row = in(reg) b.out_row * size_of::<f32>(),
@@ -306,7 +338,7 @@ mod amx {
     unsafe fn one(b: &Block) {
         unsafe {
             asm!(
-                "test {add:e}, {add:e}",
+                "test {at:e}, {at:e}",
                 "jnz 3f",
                 "tilezero tmm0",
                 "tilezero tmm1",
@@ -315,21 +347,25 @@ mod amx {
                 "tileloadd tmm0, [{out} + {out_row}]",
                 "tileloadd tmm1, [{out} + {out_row} + 64]",
                 "2:",
+                "mov {at}, [{offsets}]",
+                "add {at}, {left}",
                 "tileloadd tmm6, [{right} + {line}]",
-                "tileloadd tmm4, [{left} + {line}]",
+                "tileloadd tmm4, [{at} + {left_line}]",
                 "tdpbf16ps tmm0, tmm4, tmm6",
                 "tileloadd tmm7, [{right} + {line} + 1024]",
                 "tdpbf16ps tmm1, tmm4, tmm7",
-                "add {left}, 1024",
+                "add {offsets}, 8",
                 "add {right}, 2048",
                 "dec {steps}",
                 "jnz 2b",
                 "tilestored [{out} + {out_row}], tmm0",
                 "tilestored [{out} + {out_row} + 64], tmm1",
-                add = in(reg) u32::from(b.add),
-                left = inout(reg) b.left => _,
+                at = inout(reg) u64::from(b.add) => _,
+                left = in(reg) b.left.from,
+                left_line = in(reg) b.left.line,
+                offsets = inout(reg) b.left.steps.as_ptr() => _,
+                steps = inout(reg) b.left.steps.len() => _,
                 right = inout(reg) b.right => _,
-                steps = inout(reg) b.steps => _,
                 out = in(reg) b.out,
                 out_row = in(reg) b.out_row * size_of::<f32>(),
                 line = in(reg) SIDE * size_of::<Pair>(),

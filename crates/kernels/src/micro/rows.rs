@@ -39,7 +39,7 @@ unsafe fn weigh<L: Lane>(scores: *mut f32, factor: L, shift: L) -> L {
     }
 }
 
-/// `out = gelu(from + bias) + residual` for a block of rows. `from` may be `out`.
+/// `out = clamp(gelu(from + bias) + residual)` for a block of rows. `from` may be `out`.
 pub(crate) struct Finish {
     pub from: *const f32,
     /// Numbers from one row to the next.
@@ -47,8 +47,10 @@ pub(crate) struct Finish {
     /// `[cols]`
     pub bias: Option<*const f32>,
     pub gelu: Gelu,
-    /// As far apart as the rows of `out`.
-    pub residual: Option<*const f32>,
+    /// And the numbers from one row of it to the next.
+    pub residual: Option<(*const f32, usize)>,
+    /// Limits of an activation.
+    pub clamp: Option<(f32, f32)>,
     pub out: *mut f32,
     pub out_row: usize,
     pub rows: usize,
@@ -76,8 +78,11 @@ unsafe fn finish_rows<L: Lane, const G: usize>(f: &Finish) {
                     3 => gelu_quick(x),
                     _ => x,
                 };
-                if let Some(residual) = f.residual {
-                    x = x.add(load(residual.add(r * f.out_row + at)));
+                if let Some((residual, row)) = f.residual {
+                    x = x.add(load(residual.add(r * row + at)));
+                }
+                if let Some((low, high)) = f.clamp {
+                    x = x.clamp(low, high);
                 }
                 if n == L::LEN {
                     x.store(out.add(at))

@@ -46,7 +46,10 @@ fn dense(kernels: Kernels, precision: Precision, conv: &Normed) -> Result<Packed
     let (scale, bias): (Vec<f32>, Vec<f32>) = (conv.scale()?.to_vec1()?, conv.bias()?.to_vec1()?);
     let weight = Numbers::of(&conv.weight)?;
     let mut packed = PackedConv::from_torch(kernels, [kh * kw, input, out], &weight, &bias).scaled(&scale);
-    packed.set_precision(precision);
+    // The stem sees the pixels themselves, and costs little.
+    if [kh, kw] == [1, 1] {
+        packed.set_precision(precision, [1; 3]);
+    }
     Ok(packed)
 }
 

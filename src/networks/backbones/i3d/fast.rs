@@ -10,7 +10,7 @@ use super::{FEATURES, Layer, Mixed, Normed};
 use classify_kernels::conv::{Activation, Grid, PackedConv, Run, Window};
 use classify_kernels::pool::max_pool;
 use classify_kernels::winograd::WinogradConv;
-use classify_kernels::{AlignedBuf, Kernels, Numbers};
+use classify_kernels::{AlignedBuf, Kernels, Numbers, Precision};
 
 /// The network with its weights packed for the kernels.
 pub(super) struct Network {
@@ -66,12 +66,16 @@ impl Shape {
 }
 
 impl Network {
-    pub(super) fn new(kernels: Kernels, layers: &[Layer<Normed>]) -> Result<Self> {
+    pub(super) fn new(kernels: Kernels, precision: Precision, layers: &[Layer<Normed>]) -> Result<Self> {
+        let lowered = PackedConv::lowers(kernels, precision, 3 * 3 * 3);
+        let precision = if lowered { precision } else { Precision::F32 };
         // Behind the first pooling over time the maps are small and the weights many.
         let small = |layer: &Layer<Normed>| matches!(layer, Layer::MaxPool { stride: [2, ..], .. });
         let large = layers.iter().position(small).unwrap_or(layers.len());
         let layers = layers.par_iter().enumerate();
-        let layers = layers.map(|(i, layer)| layer.map(|unit| Unit::new(kernels, unit, i < large)));
+        let winograd = |i: usize| precision == Precision::F32 && i < large;
+        let layers =
+            layers.map(|(i, layer)| layer.map(|unit| Unit::new(kernels, precision, unit, winograd(i))));
         Ok(Self { kernels, layers: layers.collect::<Result<_>>()?, scratch: Mutex::default() })
     }
 
@@ -117,16 +121,18 @@ impl Network {
 }
 
 impl Unit {
-    /// `large`: whether the unit works on large maps, where Winograd's way pays.
-    fn new(kernels: Kernels, unit: &Normed, large: bool) -> Result<Self> {
+    /// `winograd`: whether Winograd's way pays, which it does in `f32` on large maps.
+    fn new(kernels: Kernels, precision: Precision, unit: &Normed, winograd: bool) -> Result<Self> {
         let (cout, cin, kernel, _, _) = unit.weight.dims5()?;
         let bias = unit.bias.to_vec1::<f32>()?;
-        let conv = if large && kernel == 3 {
+        let conv = if winograd && kernel == 3 {
             Conv::Winograd(WinogradConv::from_torch(kernels, [cin, cout], &unit.folded()?, &bias))
         } else {
             let weight = Numbers::of(&unit.weight)?;
             let conv = PackedConv::from_torch(kernels, [kernel.pow(3), cin, cout], &weight, &bias);
-            Conv::Direct(conv.scaled(&unit.scale.to_vec1::<f32>()?), kernel)
+            let mut conv = conv.scaled(&unit.scale.to_vec1::<f32>()?);
+            conv.set_precision(precision, [kernel; 3]);
+            Conv::Direct(conv, kernel)
         };
         Ok(Self { conv, cout, stride: unit.stride })
     }
