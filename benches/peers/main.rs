@@ -185,6 +185,20 @@ fn main() -> Result<()> {
             |p| p.seconds(&line),
         )?;
     }
+    let what = format!("folder of {} clips, default model", clips.len());
+    if bench.wanted(&what) {
+        let onnx = scratch.path().join("default.onnx");
+        ours::export("kinetics400-i3d", &onnx)?;
+        let command = ours::Command(["--model", "kinetics400-i3d"].map(String::from).to_vec());
+        let line = format!("model {} {}", onnx.display(), list.display());
+        bench.pairs(
+            &what,
+            "onnxruntime",
+            Some(clips.len()),
+            || command.label_running(&clips),
+            |p| p.seconds(&line),
+        )?;
+    }
     let what = "one clip, whole process";
     if bench.wanted(what) {
         let onnx = scratch.path().join("clip.onnx");

@@ -10,21 +10,23 @@ import numpy as np
 import onnxruntime as ort
 
 
+def picture(frame, size):
+    """uint8 [size, size, 3]: short side scaled, centre crop."""
+    k = size / min(frame.width, frame.height)
+    w, h = max(size, round(frame.width * k)), max(size, round(frame.height * k))
+    x = frame.reformat(width=w, height=h, format="rgb24").to_ndarray()
+    top, left = (h - size) // 2, (w - size) // 2
+    return x[top : top + size, left : left + size]
+
+
 def decode(path, frames, size):
-    """uint8 [frames, size, size, 3] spread over the clip: short side scaled, centre crop."""
+    """uint8 [frames, size, size, 3] spread over the clip."""
     with av.open(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         decoded = list(container.decode(stream))
-    out = []
-    for i in np.linspace(0, len(decoded) - 1, frames).round().astype(int):
-        f = decoded[i]
-        k = size / min(f.width, f.height)
-        w, h = max(size, round(f.width * k)), max(size, round(f.height * k))
-        x = f.reformat(width=w, height=h, format="rgb24").to_ndarray()
-        top, left = (h - size) // 2, (w - size) // 2
-        out.append(x[top : top + size, left : left + size])
-    return np.stack(out)
+    wanted = np.linspace(0, len(decoded) - 1, frames).round().astype(int)
+    return np.stack([picture(decoded[i], size) for i in wanted])
 
 
 if __name__ == "__main__":

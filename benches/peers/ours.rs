@@ -147,6 +147,16 @@ impl Training {
     }
 }
 
+/// Has the program write `model` as ONNX.
+pub(crate) fn export(model: &str, path: &Path) -> Result<()> {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_classify"));
+    let output = command.args(["export", model, "--onnx", "-q", "-o"]).arg(path).output()?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into()),
+    }
+}
+
 /// The program itself, from the shell, with these arguments besides the clips.
 pub(crate) struct Command(pub Vec<String>);
 

