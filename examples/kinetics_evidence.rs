@@ -5,8 +5,11 @@
 //! ```text
 //! kinetics_evidence choose    MODEL_DIR UCF_LIST             accuracy against time, training side
 //! kinetics_evidence calibrate MODEL_DIR UCF_LIST NONE_LIST   writes "calibration" to config.json, training side
+//! kinetics_evidence enough    MODEL_DIR UCF_LIST NONE_LIST   writes when one window is enough, training side
 //! kinetics_evidence report    MODEL_DIR UCF_LIST NONE_LIST   the figures of the model card, test side
 //! ```
+//!
+//! `enough` and `report` compute in the precision that clips are labelled in (`CLASSIFY_PRECISION`), the others in `f32`.
 //!
 //! Lists are CSV: `path,label,split,group`, paths relative to the list.
 
@@ -24,6 +27,7 @@ use classify::{
     learning::metrics::{Answer, Metrics},
     model::{Calibration, ModelFiles, ModelFolder},
 };
+use classify_kernels::{Kernels, Precision};
 use rayon::prelude::*;
 
 /// Share of the training clips that show none of the actions which may pass as confident.
@@ -48,8 +52,9 @@ fn main() -> ExitCode {
         ["choose", model, ucf] => choose(model.as_ref(), ucf.as_ref()),
         ["calibrate", model, ucf, none] => calibrate(model.as_ref(), ucf.as_ref(), none.as_ref()),
         ["report", model, ucf, none] => report(model.as_ref(), ucf.as_ref(), none.as_ref()),
+        ["enough", model, ucf, none] => enough(model.as_ref(), ucf.as_ref(), none.as_ref()),
         _ => Err(Error::Usage(
-            "usage: kinetics_evidence choose MODEL UCF_LIST | calibrate|report MODEL UCF_LIST NONE_LIST"
+            "usage: kinetics_evidence choose MODEL UCF_LIST | calibrate|enough|report MODEL UCF_LIST NONE_LIST"
                 .into(),
         )),
     };
@@ -76,7 +81,7 @@ fn choose(model: &Path, ucf: &Path) -> Result<()> {
         let files = ModelFiles::read(model)?.with_size(size).with_windows(windows).with_frames(frames);
         let classifier = Classifier::new(&files.load(&Device::Cpu)?, &Device::Cpu)?;
         let start = cpu_time();
-        let known = known(&classifier, &rows)?;
+        let (known, _) = known(&classifier, &rows)?;
         println!(
             "| {size} | {windows} × {frames} | {} | {:.2} |",
             percents(&metrics(&folder.config.id2label, &known, 1.0)),
@@ -90,17 +95,89 @@ fn choose(model: &Path, ucf: &Path) -> Result<()> {
 fn calibrate(model: &Path, ucf: &Path, none: &Path) -> Result<()> {
     let mut folder = ModelFolder::read(model, &Device::Cpu)?;
     let rows = Map::read(model, &folder.config.id2label)?.rows(ucf, "train")?;
+    let before = folder.config.calibration.take();
     let classifier = Classifier::new(&folder, &Device::Cpu)?;
-    let known = known(&classifier, &rows)?;
-    let none = logits(&classifier, &read_list(none, "train")?)?;
+    let (known, _) = known(&classifier, &rows)?;
+    let (none, _) = logits(&classifier, &read_list(none, "train")?)?;
     let fitted = calibration::calibrate(&known, &none, NONE_SHARE);
     // Four digits are all that so few clips can tell; rounded up, so that no clip slips through.
     let round = |x: f64| (x * 1e4).ceil() / 1e4;
-    let fitted = Calibration { temperature: round(fitted.temperature), threshold: round(fitted.threshold) };
+    let fitted = Calibration {
+        temperature: round(fitted.temperature),
+        threshold: round(fitted.threshold),
+        enough: before.and_then(|calibration| calibration.enough),
+    };
     println!("training side, {} clips of known actions, {} of none:", known.len(), none.len());
     print_calibration(&folder.config.id2label, &known, &none, fitted);
     folder.config.calibration = Some(fitted);
     folder.save(model)
+}
+
+/// Finds from which score on the first window's answer may stand: the lowest with which the training side has as many
+/// right answers, and as few clips of none are confident, as with all windows.
+fn enough(model: &Path, ucf: &Path, none: &Path) -> Result<()> {
+    let mut folder = ModelFolder::read(model, &Device::Cpu)?;
+    let rows = Map::read(model, &folder.config.id2label)?.rows(ucf, "train")?;
+    let classifier = as_labelled(&folder)?;
+    let calibration =
+        folder.config.calibration.ok_or_else(|| Error::model(model, "has no calibration yet"))?;
+    let looks =
+        |rows: &[&Row]| rows.par_iter().map(|row| looks(&classifier, row)).collect::<Result<Vec<_>>>();
+    let known = looks(&rows.iter().map(|(row, _)| row).collect::<Vec<_>>())?;
+    let none = read_list(none, "train")?;
+    let none = looks(&none.iter().collect::<Vec<_>>())?;
+    let best = |logits: &[f32]| calibration::best(logits, calibration.temperature).unwrap_or_default();
+    // Right answers, confident ones among them and among none, clips that take one window.
+    let count = |enough: f64| {
+        let answer = |[first, all]: &[Vec<f32>; 2]| {
+            let (early, late) = (best(first), best(all));
+            if early.1 >= enough { (early, true) } else { (late, false) }
+        };
+        let sure = |score: f64| score >= calibration.threshold;
+        let known: Vec<_> = known.iter().map(answer).collect();
+        let none: Vec<_> = none.iter().map(answer).collect();
+        let right = std::iter::zip(&known, &rows).filter(|(((class, _), _), (_, truth))| class == truth);
+        let sure_right = right.clone().filter(|(((_, score), _), _)| sure(*score)).count();
+        let sure_none = none.iter().filter(|((_, score), _)| sure(*score)).count();
+        let one = known.iter().chain(&none).filter(|(_, one)| *one).count();
+        [right.count(), sure_right, sure_none, one]
+    };
+    let all = count(f64::INFINITY);
+    println!("{} clips of known actions, {} of none", known.len(), none.len());
+    println!("| enough | right | confident and right | confident of none | windows a clip |");
+    println!("|---|---|---|---|---|");
+    let show = |name: &str, [right, sure, none_sure, one]: [usize; 4]| {
+        let windows = 2.0 - one as f64 / (known.len() + none.len()) as f64;
+        println!("| {name} | {right} | {sure} | {none_sure} | {windows:.2} |");
+    };
+    show("both always", all);
+    let mut found = None;
+    for step in (0..50).rev() {
+        let enough = 0.5 + 0.01 * f64::from(step);
+        let counts = count(enough);
+        show(&format!("{enough:.2}"), counts);
+        if counts[0] >= all[0] && counts[2] <= all[2] && enough >= calibration.threshold {
+            found = Some(enough);
+        }
+    }
+    println!("taken: {found:?}");
+    let enough = found.map(|enough| (enough * 100.0).round() / 100.0);
+    folder.config.calibration = Some(Calibration { enough, ..calibration });
+    folder.save(model)
+}
+
+/// A clip's logits by its first window, and by all.
+fn looks(model: &Classifier, row: &Row) -> Result<[Vec<f32>; 2]> {
+    let features = model.features(&model.frames(&row.path, &DecodeOptions::default())?)?;
+    let first = features.narrow(0, 0, 1)?;
+    Ok([model.logits(&first)?.to_vec1()?, model.logits(&features)?.to_vec1()?])
+}
+
+/// The model in the precision that clips are labelled in.
+fn as_labelled(folder: &ModelFolder) -> Result<Classifier> {
+    let precision = Precision::detect(Kernels::detect()?)?;
+    println!("in {}", precision.name());
+    Classifier::with_precision(folder, &Device::Cpu, precision)
 }
 
 /// The figures of the model card.
@@ -108,12 +185,12 @@ fn report(model: &Path, ucf: &Path, none: &Path) -> Result<()> {
     let folder = ModelFolder::read(model, &Device::Cpu)?;
     let labels = &folder.config.id2label;
     let map = Map::read(model, labels)?;
-    let classifier = Classifier::new(&folder, &Device::Cpu)?;
+    let classifier = as_labelled(&folder)?;
     let calibration = folder.config.calibration;
     let calibration = calibration.ok_or_else(|| Error::model(model, "has no calibration yet"))?;
 
     let rows = map.rows(ucf, "test")?;
-    let known = known(&classifier, &rows)?;
+    let (known, windows) = known(&classifier, &rows)?;
     println!("| action (UCF-101) | Kinetics | clips | top-1 | top-5 |");
     println!("|---|---|---|---|---|");
     for (name, class) in &map.0 {
@@ -131,11 +208,12 @@ fn report(model: &Path, ucf: &Path, none: &Path) -> Result<()> {
     println!("top-1: 95 % interval {:.1} to {:.1} %", 100.0 * low, 100.0 * high);
     println!();
 
-    let none = logits(&classifier, &read_list(none, "test")?)?;
+    let (none, none_windows) = logits(&classifier, &read_list(none, "test")?)?;
+    println!("windows a clip: {windows:.2}; of none of the actions: {none_windows:.2}");
     print_calibration(&folder.config.id2label, &known, &none, calibration);
     let unmapped: Vec<Row> =
         read_list(ucf, "test")?.into_iter().filter(|row| !map.0.contains_key(&row.label)).collect();
-    let unmapped = logits(&classifier, &unmapped)?;
+    let (unmapped, _) = logits(&classifier, &unmapped)?;
     println!(
         "| confident among UCF-101 actions without a like name ({}) | {:.1} % |",
         unmapped.len(),
@@ -145,7 +223,7 @@ fn report(model: &Path, ucf: &Path, none: &Path) -> Result<()> {
 }
 
 fn print_calibration(labels: &[String], known: &[Known], none: &[Vec<f32>], calibration: Calibration) {
-    let Calibration { temperature, threshold } = calibration;
+    let Calibration { temperature, threshold, .. } = calibration;
     println!("| temperature {temperature}, threshold {threshold} | |");
     println!("|---|---|");
     let (right, wrong): (Vec<&Known>, Vec<&Known>) = known
@@ -231,18 +309,21 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-fn known(model: &Classifier, rows: &[(Row, usize)]) -> Result<Vec<Known>> {
-    let logits = logits(model, rows.iter().map(|(row, _)| row))?;
+fn known(model: &Classifier, rows: &[(Row, usize)]) -> Result<(Vec<Known>, f64)> {
+    let (logits, windows) = logits(model, rows.iter().map(|(row, _)| row))?;
     let known = std::iter::zip(logits, rows).map(|(logits, (_, class))| Known { logits, class: *class });
-    Ok(known.collect())
+    Ok((known.collect(), windows))
 }
 
-/// The clips' logits, several clips at a time.
-fn logits<'a>(model: &Classifier, rows: impl IntoIterator<Item = &'a Row>) -> Result<Vec<Vec<f32>>> {
+/// The clips' logits, several clips at a time, and how many windows of a clip were looked at.
+fn logits<'a>(model: &Classifier, rows: impl IntoIterator<Item = &'a Row>) -> Result<(Vec<Vec<f32>>, f64)> {
     let rows: Vec<&Row> = rows.into_iter().collect();
     let clip = |row: &&Row| {
-        let frames = model.frames(&row.path, &DecodeOptions::default())?;
-        Ok(model.logits(&model.features(&frames)?)?.to_vec1()?)
+        let mut frames = model.frames(&row.path, &DecodeOptions::default())?;
+        let features = model.needed_features(&mut frames)?;
+        Ok((model.logits(&features)?.to_vec1()?, frames.windows))
     };
-    rows.par_iter().map(clip).collect()
+    let looked = rows.par_iter().map(clip).collect::<Result<Vec<_>>>()?;
+    let (logits, windows): (Vec<_>, Vec<usize>) = looked.into_iter().unzip();
+    Ok((logits, windows.iter().sum::<usize>() as f64 / windows.len().max(1) as f64))
 }

@@ -1,5 +1,6 @@
 //! From a path to labels: the way of a clip, in one place.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::words;
 use crate::model::{
-    self, HeadConfig, KnowingConfig, ModelConfig, ModelFiles, ModelFolder, Prototypes, Scoring, Words,
+    self, Calibration, HeadConfig, KnowingConfig, ModelConfig, ModelFiles, ModelFolder, Prototypes, Scoring,
+    Words,
 };
 use crate::networks::backbones::Backbone;
 use crate::networks::heads::{Head, MeanHead, any_window};
@@ -170,9 +172,14 @@ impl Classifier {
     }
 
     /// Says what happens in the `frames` of the clip at `path`, which took `decode` to read.
-    pub fn classify_frames(&self, path: &Path, frames: Frames, decode: Duration) -> Result<ClipLabels> {
+    pub fn classify_frames(&self, path: &Path, mut frames: Frames, decode: Duration) -> Result<ClipLabels> {
+        self.look(path, &mut frames, decode)
+    }
+
+    /// [`Self::classify_frames`]; of the `frames` those are left that were looked at.
+    pub(crate) fn look(&self, path: &Path, frames: &mut Frames, decode: Duration) -> Result<ClipLabels> {
         let start = Instant::now();
-        let features = self.features(&frames)?;
+        let features = self.needed_features(frames)?;
         let backbone = start.elapsed();
         let logits = self.logits(&features)?;
         let labels = self.labels(&logits)?;
@@ -183,7 +190,7 @@ impl Classifier {
             duration_s: frames.duration,
             frames: frames.times.len(),
             model: self.name.clone(),
-            warnings: frames.warnings,
+            warnings: std::mem::take(&mut frames.warnings),
             timings: Timings {
                 decode: decode.saturating_sub(frames.resizing),
                 resize: frames.resizing,
@@ -200,9 +207,35 @@ impl Classifier {
 
     /// What the CNN makes of them: `f32 [windows, T', D]`.
     pub fn features(&self, frames: &Frames) -> Result<Tensor> {
+        self.features_of(frames, 0..frames.windows)
+    }
+
+    fn features_of(&self, frames: &Frames, windows: Range<usize>) -> Result<Tensor> {
         let window = |w| self.backbone.forward(&self.preprocess.normalise(frames, w, &self.device)?);
-        let windows: Vec<_> = (0..frames.windows).map(window).collect::<candle_core::Result<_>>()?;
+        let windows: Vec<_> = windows.map(window).collect::<candle_core::Result<_>>()?;
         Ok(Tensor::stack(&windows, 0)?)
+    }
+
+    /// The features of as many windows as it takes to be certain ([`Calibration::enough`]); the others are taken off `frames`.
+    pub fn needed_features(&self, frames: &mut Frames) -> Result<Tensor> {
+        let enough = self.config.calibration.and_then(|calibration| calibration.enough);
+        let Some(enough) = enough.filter(|_| frames.windows > 1) else { return self.features(frames) };
+        let first = self.features_of(frames, 0..1)?;
+        let scores = self.scores(&self.logits(&first)?)?;
+        if scores.into_iter().any(|score| f64::from(score) >= enough) {
+            frames.keep_first_window();
+            return Ok(first);
+        }
+        let others = self.features_of(frames, 1..frames.windows)?;
+        Ok(Tensor::cat(&[first, others], 0)?)
+    }
+
+    /// How many windows are looked at of every clip, however clear it is.
+    pub(crate) fn least_windows(&self) -> usize {
+        match self.config.calibration {
+            Some(Calibration { enough: Some(_), .. }) => 1,
+            _ => self.config.sampling.windows,
+        }
     }
 
     /// How many feature vectors a window of `frames` frames yields.

@@ -188,6 +188,9 @@ fn show(files: &ModelFiles) -> String {
     }
     if let Some(calibration) = config.calibration {
         facts.push(("not sure", format!("below a score of {:.3}", calibration.threshold)));
+        if let Some(enough) = calibration.enough {
+            facts.push(("looks", format!("at one window where that gives a score of {enough:.3}")));
+        }
     }
     if let Some(knowing) = config.knowing {
         let kept = 100.0 * knowing.keep;

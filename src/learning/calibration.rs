@@ -80,7 +80,7 @@ pub(crate) fn threshold_for(none: &[f64], share: f64) -> f64 {
 pub fn calibrate(known: &[Known], none: &[Vec<f32>], share: f64) -> Calibration {
     let temperature = fit_temperature(known, 0.0);
     let none: Vec<f64> = none.iter().filter_map(|l| best(l, temperature)).map(|(_, score)| score).collect();
-    Calibration { temperature, threshold: threshold_for(&none, share) }
+    Calibration { temperature, threshold: threshold_for(&none, share), enough: None }
 }
 
 /// Probability of each class: softmax of `logits / temperature`.

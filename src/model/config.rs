@@ -49,6 +49,9 @@ pub struct Calibration {
     pub temperature: f64,
     /// A clip whose top score is below this is answered 'not sure'.
     pub threshold: f64,
+    /// Where the first window alone gives a label this score or more, its answer stands and no other window is looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enough: Option<f64>,
 }
 
 impl ModelConfig {

@@ -206,9 +206,12 @@ impl ModelFiles {
         self
     }
 
-    /// To look at `windows` windows a clip instead of as many as the model was trained with.
+    /// To look at `windows` windows a clip instead of as many as the model was trained with, and at all of them.
     pub fn with_windows(mut self, windows: usize) -> Self {
         self.config.sampling.windows = windows;
+        if let Some(calibration) = &mut self.config.calibration {
+            calibration.enough = None;
+        }
         self
     }
 
@@ -220,7 +223,8 @@ impl ModelFiles {
             return self;
         }
         let temperature = self.config.calibration.map_or(1.0, |c| c.temperature);
-        self.config.calibration = Some(Calibration { temperature, threshold });
+        let enough = self.config.calibration.and_then(|c| c.enough).map(|enough| enough.max(threshold));
+        self.config.calibration = Some(Calibration { temperature, threshold, enough });
         self.config.knowing = None;
         self
     }

@@ -126,6 +126,15 @@ impl Frames {
         &self.pixels[index * len..][..len]
     }
 
+    /// The first window and no other.
+    pub(crate) fn keep_first_window(&mut self) {
+        let len = self.per_window * self.height * self.width * 3;
+        self.pixels.truncate(len);
+        self.natural.iter_mut().for_each(|natural| natural.truncate(len));
+        self.times.truncate(self.per_window);
+        self.windows = self.windows.min(1);
+    }
+
     /// One window in which the clip's middle frame stands still.
     pub(crate) fn still(mut self) -> Self {
         let len = self.height * self.width * 3;

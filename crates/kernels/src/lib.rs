@@ -2,8 +2,9 @@
 //!
 //! - Tensors in, tensors out: [`Conv2d`] and [`DepthwiseConv2d`], and [`ops`] with gradients; for transformers
 //!   [`Linear`], [`LayerNorm`] and [`attention`].
-//! - Slices in, slices out, channels-last and `f32`: [`conv`], dense, 1×1, 2D and 3D; [`depthwise`], one kernel a
-//!   channel; [`pool`], max pooling; [`winograd`], 3×3×3 with a quarter of the products; [`grad`], gradients.
+//! - Slices in, slices out, channels-last and `f32`: [`conv`], dense, 1×1, 2D and 3D, its products in bfloat16 where that
+//!   is faster; [`depthwise`], one kernel a channel; [`pool`], max pooling; [`winograd`], 3×3×3 with a quarter of the
+//!   products; [`grad`], gradients.
 //! - The plain truth that the fast kernels are held against: [`Kernels::Plain`], and [`conv3d_plain`] and
 //!   [`max_pool3d_plain`] by candle's own operators.
 //!

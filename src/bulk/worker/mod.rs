@@ -202,8 +202,8 @@ pub struct Look {
     pub(crate) preprocess: Preprocess,
     /// Of the decoder.
     pub(crate) threads: usize,
-    /// Whether a picture of some of the frames is wanted.
-    pub(crate) strip: bool,
+    /// The first window or all: of some of their frames a picture is wanted.
+    pub(crate) strip: Option<usize>,
 }
 
 /// All of a clip's [`Frames`] but their pixels.
@@ -221,7 +221,7 @@ pub(crate) struct Decoded {
 }
 
 impl Decoded {
-    fn of(frames: &Frames, strip: bool) -> Self {
+    fn of(frames: &Frames) -> Self {
         Self {
             windows: frames.windows,
             per_window: frames.per_window,
@@ -231,7 +231,7 @@ impl Decoded {
             duration: frames.duration,
             warnings: frames.warnings.clone(),
             resizing: frames.resizing,
-            strip: if strip { Filmstrip::small(frames) } else { None },
+            strip: None,
         }
     }
 

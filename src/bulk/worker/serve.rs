@@ -106,13 +106,13 @@ impl Worker {
 
     fn label(&self, clip: &Clip) -> Result<ClipLabels> {
         let (classifier, start) = (self.classifier()?, Instant::now());
-        let frames = classifier.frames(&clip.path, &self.options(clip))?;
+        let mut frames = classifier.frames(&clip.path, &self.options(clip))?;
         let decoded = start.elapsed();
+        let mut labels = classifier.look(&clip.path, &mut frames, decoded)?;
+        labels.shorten(self.setup.top);
         if let Some(strip) = &clip.to {
             save_strip(&frames, strip)?;
         }
-        let mut labels = classifier.classify_frames(&clip.path, frames, decoded)?;
-        labels.shorten(self.setup.top);
         Ok(labels)
     }
 
@@ -176,9 +176,16 @@ impl Worker {
 fn decode(look: &Look) -> Result<Decoded> {
     let file = look.file.clone();
     let options = DecodeOptions { threads: look.threads, file, ..DecodeOptions::default() };
-    let frames = read_frames(&look.path, &look.sampling, &look.preprocess, &options)?;
+    let mut frames = read_frames(&look.path, &look.sampling, &look.preprocess, &options)?;
     std::fs::write(&look.to, &frames.pixels).map_err(|e| Error::io(&look.to, e))?;
-    Ok(Decoded::of(&frames, look.strip))
+    let mut decoded = Decoded::of(&frames);
+    if let Some(windows) = look.strip {
+        if windows == 1 {
+            frames.keep_first_window();
+        }
+        decoded.strip = Filmstrip::small(&frames);
+    }
+    Ok(decoded)
 }
 
 /// Saves `bytes` where the request for `clip` says. The file is its owner's: perhaps one in memory that has no name to

@@ -103,7 +103,8 @@ impl Engine {
             sampling: classifier.config().sampling,
             preprocess: classifier.preprocess().clone(),
             threads: if alone { self.threads } else { 1 },
-            strip: wish.filmstrip,
+            // The picture shows no frame that may turn out not to be looked at.
+            strip: wish.filmstrip.then(|| classifier.least_windows()),
         });
         let answer = self.decoders.answer::<Decoded>(&request, self.timeout, stop);
         let mut decoded = self.done(answer, || too_late(self.timeout, "--timeout"))?;
