@@ -25,11 +25,11 @@ impl Inputs {
     /// input too, so that opening it says what is wrong and the others go on.
     ///
     /// # Errors
-    /// [`crate::Error::Usage`] where a store can't be listed.
+    /// [`crate::Error::Usage`] where a store can't be listed, or one address has two signatures.
     pub(crate) fn find<P: AsRef<Path>>(arguments: impl IntoIterator<Item = P>) -> Result<Self> {
         let mut inputs = Self::default();
         for argument in arguments {
-            let path = &paths::from_argument(argument.as_ref());
+            let path = &stores::unsigned(&paths::from_argument(argument.as_ref()))?;
             if stores::is_address(path) {
                 inputs.add_address(path)?;
                 continue;

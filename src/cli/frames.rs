@@ -9,7 +9,7 @@ use crate::files::paths;
 use crate::model::ModelFiles;
 use crate::output::{filmstrip, tensor};
 use crate::video::{DecodeOptions, Frames, Span, read_frames};
-use crate::{Error, Result, bulk, files};
+use crate::{Error, Result, bulk, files, stores};
 use candle_core::{Device, Tensor};
 use image::ImageFormat;
 
@@ -63,7 +63,7 @@ impl Format {
             _ => {
                 let reason =
                     "the ending must be .png or .jpg, or .safetensors or .npy for the network's input";
-                Err(Error::Usage(format!("{}: {reason}", output.display())))
+                Err(Error::Usage(format!("{}: {reason}", stores::shown(output).display())))
             }
         }
     }
@@ -75,7 +75,7 @@ impl Args {
         console.set_verbosity(self.verbosity);
         let format = Format::of(&self.output)?;
         refuse_existing(&self.output, self.force)?;
-        let clip = &paths::from_argument(&self.clip);
+        let clip = &stores::unsigned(&paths::from_argument(&self.clip))?;
         let span = self.span()?;
         match fork::copy(Duration::MAX) {
             Some(Ended::WithStatus(code)) => return Ok(Status::from_code(code)),

@@ -75,7 +75,7 @@ pub(super) fn refuse_existing(path: &Path, force: bool) -> Result<()> {
 fn refuse_existing_object(path: &Path, force: bool) -> Result<()> {
     if stores::is_web(path) {
         let reason = "results can't be written to an address; name a file, or an object as s3://BUCKET/KEY";
-        return Err(Error::Usage(format!("{}: {reason}", path.display())));
+        return Err(Error::Usage(format!("{}: {reason}", stores::shown(path).display())));
     }
     match stores::version(path) {
         Ok(_) if !force => {

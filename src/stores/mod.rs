@@ -9,6 +9,8 @@
 #[cfg(feature = "stores")]
 mod address;
 #[cfg(feature = "stores")]
+mod asking;
+#[cfg(feature = "stores")]
 mod blocks;
 #[cfg(feature = "stores")]
 mod failure;
@@ -20,6 +22,8 @@ mod object;
 mod process;
 #[cfg(feature = "stores")]
 mod reader;
+#[cfg(feature = "stores")]
+mod signature;
 mod source;
 #[cfg(feature = "stores")]
 mod upload;
@@ -34,6 +38,8 @@ pub(crate) use listing::list;
 pub(crate) use object::{Object, version};
 #[cfg(feature = "stores")]
 pub(crate) use reader::Reader;
+#[cfg(feature = "stores")]
+pub(crate) use signature::{only, query, shown, unsigned};
 pub(crate) use source::{Source, open};
 #[cfg(feature = "stores")]
 pub(crate) use upload::upload;
@@ -50,4 +56,4 @@ pub(crate) struct Version {
 }
 
 #[cfg(not(feature = "stores"))]
-pub(crate) use without::{is_address, is_web, list, upload, version};
+pub(crate) use without::{is_address, is_web, list, only, query, shown, unsigned, upload, version};

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStoreExt};
+use object_store::{Error, GetOptions, GetRange, ObjectMeta};
 
 use super::address::Place;
 use super::blocks::{BLOCK, Blocks};
@@ -48,8 +48,8 @@ impl Object {
         let answer = process()?.runtime.block_on(async {
             // A part of nothing can't be had.
             match part(&place, 0, BLOCK).await {
-                Err(object_store::Error::Generic { .. }) => {
-                    let meta = place.store.head(&place.key).await?;
+                Err(Error::Generic { .. } | Error::NotSupported { .. }) => {
+                    let meta = head(&place).await?;
                     match meta.size {
                         0 => Ok((meta, Vec::new())),
                         _ => part(&place, 0, BLOCK).await,
@@ -93,12 +93,26 @@ impl Object {
 /// As [`Object::open`].
 pub(crate) fn version(path: &Path) -> io::Result<Version> {
     let place = Place::of(path).map_err(io::Error::other)?;
-    let meta = process()?.runtime.block_on(place.store.head(&place.key));
+    let meta = process()?.runtime.block_on(head(&place));
     Ok(Version::from(&meta.map_err(|e| failure::io(&e))?))
 }
 
+pub(super) async fn head(place: &Place) -> object_store::Result<ObjectMeta> {
+    if !place.is_signed() {
+        let options = place.options().with_head(true);
+        return Ok(place.store.get_opts(&place.key, options).await?.meta);
+    }
+    match part(place, 0, 1).await {
+        // Nothing is there to be had a part of, or the server gives none.
+        Err(Error::Generic { .. } | Error::NotSupported { .. }) => {
+            Ok(place.store.get_opts(&place.key, place.options()).await?.meta)
+        }
+        answer => Ok(answer?.0),
+    }
+}
+
 async fn part(place: &Place, from: u64, to: u64) -> object_store::Result<(ObjectMeta, Vec<u8>)> {
-    let options = GetOptions { range: Some(GetRange::Bounded(from..to)), ..GetOptions::default() };
+    let options = GetOptions { range: Some(GetRange::Bounded(from..to)), ..place.options() };
     let answer = place.store.get_opts(&place.key, options).await?;
     let meta = answer.meta.clone();
     Ok((meta, answer.bytes().await?.into()))

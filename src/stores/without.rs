@@ -16,6 +16,20 @@ pub(crate) fn is_web(_: &Path) -> bool {
     false
 }
 
+pub(crate) fn unsigned(path: &Path) -> Result<PathBuf> {
+    Ok(path.to_owned())
+}
+
+pub(crate) fn shown(path: &Path) -> &Path {
+    path
+}
+
+pub(crate) fn query(_: &Path) -> Option<String> {
+    None
+}
+
+pub(crate) fn only(_: &Path, _: Option<String>) {}
+
 pub(crate) fn list(_: &Path) -> Result<Vec<PathBuf>> {
     Err(Error::Usage(REASON.into()))
 }

@@ -1,10 +1,19 @@
 //! What goes wrong on the way.
 
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
+
+use walkdir::WalkDir;
 
 use crate::proxy::Fault;
 use crate::runs::{fill, rows};
-use crate::store::{QUICK, SECRET, Store, sample};
+use crate::servers::SECRET;
+use crate::store::{QUICK, Store, sample};
+
+/// Small, and knows the actions of these clips.
+const MODEL: &str = "ucf14-lite0-lstm";
 
 #[test]
 fn cut_refused_and_slow_answers_change_nothing() {
@@ -20,6 +29,101 @@ fn cut_refused_and_slow_answers_change_nothing() {
     store.run(&[&["s3://clips/in/", "-o", "store.csv"][..], &QUICK].concat()).code(1);
     let home = store.home.path();
     assert_eq!(rows(&home.join("store.csv")), rows(&home.join("local.csv")));
+}
+
+/// What goes wrong with one in four requests.
+fn mixed(number: usize) -> Option<Fault> {
+    match number % 23 {
+        1 => Some(Fault::Status(503)),
+        5 | 13 => Some(Fault::Slow(Duration::from_millis(200))),
+        9 => Some(Fault::Cut),
+        17 => Some(Fault::Drop),
+        21 => Some(Fault::Status(429)),
+        _ => None,
+    }
+}
+
+/// Names and contents of 200 clips, each one another; without those of `shared`, of two clips under 60 names.
+fn many() -> Vec<(String, Vec<u8>)> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let folder = std::env::var_os("CLASSIFY_SHARED").map_or_else(beside, PathBuf::from).join("data/ucf14");
+    let files = WalkDir::new(&folder).sort_by_file_name().into_iter().flatten();
+    let clips: Vec<PathBuf> = files
+        .map(|file| file.into_path())
+        .filter(|path| path.extension().is_some_and(|e| e == "mp4"))
+        .collect();
+    if clips.len() < 200 {
+        eprintln!("{} isn't there: two clips under 60 names", folder.display());
+        let samples = [sample("bikes.mp4"), sample("jumping_jacks.mp4")];
+        return (0..60).map(|i| (format!("{i:02}.mp4"), samples[i % 2].clone())).collect();
+    }
+    let some = clips.iter().step_by(clips.len() / 200).take(200);
+    let name = |path: &PathBuf| path.strip_prefix(&folder).unwrap().to_str().unwrap().to_owned();
+    some.map(|path| (name(path), std::fs::read(path).unwrap())).collect()
+}
+
+/// The clips that stand in the journal, a line each; a torn line is none.
+fn journalled(journal: &Path) -> Vec<String> {
+    let text = std::fs::read(journal).unwrap_or_default();
+    let lines = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+    lines.filter_map(|line: serde_json::Value| Some(line.get("path")?.as_str()?.to_owned())).collect()
+}
+
+#[test]
+fn two_hundred_clips_under_faults_killed_and_resumed_are_as_the_local_run() {
+    let Some(store) = Store::start() else { return };
+    let (home, clips) = (store.home.path(), many());
+    for (name, content) in &clips {
+        store.put(&format!("in/{name}"), content);
+        let path = home.join("in").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    let start = Instant::now();
+    store.run(&["in", "-o", "local.csv", "--model", MODEL]).code(0);
+    eprintln!("{} clips of this machine: {:.1?}", clips.len(), start.elapsed());
+    let args = ["s3://clips/in/", "-o", "s3://clips/out/labels.csv", "--model", MODEL, "--resume"];
+    let journal = home.join("s3-clips-out-labels.csv.journal");
+    // Each clip has one line, whenever the run was killed.
+    let known = || {
+        let lines = journalled(&journal);
+        assert_eq!(lines.iter().collect::<HashSet<_>>().len(), lines.len(), "a clip was labelled twice");
+        lines.len()
+    };
+    let start = Instant::now();
+    let kill_when = |there: &dyn Fn() -> bool| {
+        let mut child = store.command(&args).stderr(Stdio::null()).spawn().unwrap();
+        while !there() {
+            assert!(child.try_wait().unwrap().is_none(), "it has ended");
+            assert!(start.elapsed() < Duration::from_secs(600), "it gets nowhere");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!store.has("out/labels.csv"), "a part of the results is there");
+    };
+    for share in [0, 1, 30, 55, 80] {
+        store.proxy.plan(|_, number| mixed(number));
+        let least = clips.len() * share / 100;
+        kill_when(&|| store.proxy.asked().len() > 3 && known() >= least);
+        eprintln!("killed with {} clips labelled, after {} requests", known(), store.proxy.asked().len());
+    }
+    // In the end, while the results are on their way.
+    store.proxy.plan(|line, number| match line.starts_with("PUT") {
+        true => Some(Fault::Drop),
+        false => mixed(number),
+    });
+    kill_when(&|| store.proxy.asked().iter().any(|line| line.starts_with("PUT")));
+    assert_eq!(known(), clips.len());
+    store.proxy.plan(|_, number| mixed(number));
+    store.run(&args).code(0);
+    assert_eq!(known(), clips.len());
+    assert!(!store.proxy.asked().iter().any(|line| line.starts_with("GET /clips/in/")), "all were labelled");
+    eprintln!("from the bucket, killed six times: {:.1?}", start.elapsed());
+    std::fs::write(home.join("store.csv"), store.get("out/labels.csv")).unwrap();
+    let (far, near) = (rows(&home.join("store.csv")), rows(&home.join("local.csv")));
+    assert_eq!(far.len(), clips.len() + 1);
+    assert_eq!(far, near);
 }
 
 #[test]

@@ -12,12 +12,14 @@ pub(crate) enum Fault {
     Cut,
     /// This status instead of the answer.
     Status(u16),
+    /// The connection ends before the request is handed on.
+    Drop,
     /// The answer comes late.
     Slow(Duration),
 }
 
 /// Says what goes wrong with the answer to a request, by the request's line and its number.
-type Plan = Box<dyn Fn(&str, usize) -> Option<Fault> + Send>;
+type Plan = Box<dyn FnMut(&str, usize) -> Option<Fault> + Send>;
 
 struct State {
     plan: Plan,
@@ -29,7 +31,7 @@ struct State {
 
 /// A proxy to one server; one request a connection.
 pub(crate) struct Proxy {
-    port: u16,
+    host: String,
     state: Arc<Mutex<State>>,
 }
 
@@ -49,15 +51,19 @@ impl Proxy {
                 });
             }
         });
-        Self { port: own, state }
+        Self { host: format!("127.0.0.1:{own}"), state }
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.host
     }
 
     pub(crate) fn address(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.host)
     }
 
     /// From now on `plan` says what goes wrong; what was asked so far is forgotten.
-    pub(crate) fn plan(&self, plan: impl Fn(&str, usize) -> Option<Fault> + Send + 'static) {
+    pub(crate) fn plan(&self, plan: impl FnMut(&str, usize) -> Option<Fault> + Send + 'static) {
         *self.state.lock().unwrap() = State { plan: Box::new(plan), asked: Vec::new(), sent: 0 };
     }
 
@@ -112,6 +118,9 @@ fn pass(mut client: TcpStream, port: u16, own: u16, state: &Mutex<State>) -> std
     };
     if let Some(Fault::Status(status)) = fault {
         return write!(client, "HTTP/1.1 {status} Fault\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    }
+    if fault == Some(Fault::Drop) {
+        return Ok(());
     }
     if let Some(Fault::Slow(time)) = fault {
         std::thread::sleep(time);

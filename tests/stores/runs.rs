@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::proxy::Fault;
-use crate::store::{QUICK, SECRET, Store, sample};
+use crate::servers::Kind;
+use crate::store::{QUICK, Store, sample};
 
 /// Puts clips into the bucket below `in/`, and into a folder of the user; some are none.
 pub(crate) fn fill(store: &Store) {
@@ -28,24 +29,37 @@ pub(crate) fn fill(store: &Store) {
 /// The rows of a table, in the order of their paths, with the bucket's address off.
 pub(crate) fn rows(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap();
-    let mut rows: Vec<String> = text.lines().map(|line| line.replace("s3://clips/", "")).collect();
+    let plain = |line: &str| {
+        ["s3://clips/", "gs://clips/", "az://clips/"]
+            .iter()
+            .fold(line.to_owned(), |line, root| line.replace(root, ""))
+    };
+    let mut rows: Vec<String> = text.lines().map(plain).collect();
     rows.sort();
     rows
 }
 
-#[test]
-fn a_bucket_is_labelled_as_a_folder_is() {
-    let Some(store) = Store::start() else { return };
-    fill(&store);
+/// Labels a folder and the same clips in a bucket, and compares.
+fn labelled_as_a_folder(store: &Store) {
+    fill(store);
     store.run(&[&["in", "-o", "local.csv"][..], &QUICK].concat()).code(1);
-    let ran = store.run(&[&["s3://clips/in/", "-o", "store.csv"][..], &QUICK].concat()).code(1);
+    let folder = format!("{}://clips/in/", store.kind.scheme());
+    let ran = store.run(&[&[&folder, "-o", "store.csv"][..], &QUICK].concat()).code(1);
     let home = store.home.path();
     assert_eq!(rows(&home.join("store.csv")), rows(&home.join("local.csv")));
     // The store's own order.
     let text = std::fs::read_to_string(home.join("store.csv")).unwrap();
     let order: Vec<&str> = text.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
-    assert!(order.is_sorted() && order[1] == "s3://clips/in/b c/z.mkv", "{order:?}");
-    assert!(!ran.stderr().contains(SECRET) && !text.contains(SECRET));
+    assert!(order.is_sorted() && order[1] == format!("{folder}b c/z.mkv"), "{order:?}");
+    let secret = store.kind.secret();
+    assert!(!ran.stderr().contains(secret) && !text.contains(secret));
+    assert!(store.proxy.asked().iter().any(|line| line.contains("bytes=0-")), "in parts");
+}
+
+#[test]
+fn a_bucket_is_labelled_as_a_folder_is() {
+    let Some(store) = Store::start() else { return };
+    labelled_as_a_folder(&store);
     // One clip, by its address; and as any web server has it.
     let one = store.run(&[&["s3://clips/in/b c/é+1.mp4"][..], &QUICK].concat()).code(0).stdout();
     let local = store.run(&[&["in/b c/é+1.mp4"][..], &QUICK].concat()).code(0).stdout();
@@ -53,6 +67,34 @@ fn a_bucket_is_labelled_as_a_folder_is() {
     let address = format!("{}/clips/in/b%20c/%C3%A9%2B1.mp4", store.proxy.address());
     let web = store.run(&[&[address.as_str()][..], &QUICK].concat()).code(0).stdout();
     assert_eq!(web.replace(&address, "in/b c/é+1.mp4"), local);
+}
+
+#[test]
+fn a_bucket_of_google_s_is_labelled_as_a_folder_is() {
+    let Some(store) = Store::of(Kind::Google) else { return };
+    labelled_as_a_folder(&store);
+    store.run(&[&["gs://nowhere/in/"][..], &QUICK].concat()).code(2).says(&["gs://nowhere/in/"]);
+}
+
+/// Google's way of writing is Amazon's, and Google's server here doesn't know it.
+#[test]
+fn results_are_put_into_google_s_store() {
+    let Some(store) = Store::between(Kind::Google, Kind::Amazon) else { return };
+    store.put("in/a.mp4", &sample("bikes.mp4"));
+    store.run(&[&["gs://clips/in/", "-o", "gs://clips/out/labels.csv"][..], &QUICK].concat()).code(0);
+    assert!(String::from_utf8(store.get("out/labels.csv")).unwrap().contains("gs://clips/in/a.mp4,"));
+}
+
+#[test]
+fn a_container_of_azure_s_is_labelled_as_a_folder_is() {
+    let Some(store) = Store::of(Kind::Azure) else { return };
+    labelled_as_a_folder(&store);
+    let args = [&["az://clips/in/", "-o", "az://clips/out/labels.csv"][..], &QUICK].concat();
+    store.run(&args).code(1);
+    store.run(&args).code(2).says(&["az://clips/out/labels.csv", "exists already"]);
+    let home = store.home.path();
+    std::fs::write(home.join("there.csv"), store.get("out/labels.csv")).unwrap();
+    assert_eq!(rows(&home.join("there.csv")), rows(&home.join("local.csv")));
 }
 
 #[test]

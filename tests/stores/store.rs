@@ -1,17 +1,19 @@
-//! A bucket on an S3 server of its own.
+//! A bucket on a server of its own.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::proxy::Proxy;
 use crate::ran::Ran;
+use crate::servers::Kind;
 
 /// A server, the bucket `clips` on it, and the proxy through which it is asked.
 pub(crate) struct Store {
+    pub kind: Kind,
+    other: Kind,
     server: Child,
     port: u16,
     pub proxy: Proxy,
@@ -26,56 +28,42 @@ impl Drop for Store {
     }
 }
 
-/// Python with moto, put into a virtual environment once; `None`, and a word, where it can't be had.
-fn python() -> Option<&'static Path> {
-    static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let make = || {
-        let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("moto");
-        let python = venv.join("bin/python");
-        let run = |program: &Path, args: &[&str]| {
-            let output = Command::new(program).args(args).stdin(Stdio::null()).output();
-            output.is_ok_and(|output| output.status.success())
-        };
-        if run(&python, &["-c", "import moto.server"]) {
-            return Some(python);
-        }
-        let venv = venv.to_string_lossy();
-        let made = run(Path::new("python3"), &["-m", "venv", "--clear", &venv])
-            && run(&python, &["-m", "pip", "install", "--quiet", "moto[server,s3]>=5,<6"]);
-        if !made {
-            eprintln!("skipped: moto's S3 server can't be installed (python3-venv, PyPI)");
-        }
-        made.then_some(python)
-    };
-    PYTHON.get_or_init(make).as_deref()
-}
-
 impl Store {
-    /// A server with an empty bucket, if there can be one.
+    /// Amazon's with an empty bucket, if there can be one.
     pub(crate) fn start() -> Option<Self> {
-        let python = python()?;
+        Self::of(Kind::Amazon)
+    }
+
+    pub(crate) fn of(kind: Kind) -> Option<Self> {
+        Self::between(kind, kind)
+    }
+
+    /// One that is asked as `kind` is, on the server of `other`.
+    pub(crate) fn between(kind: Kind, other: Kind) -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Command::new(python);
-        server.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
-        let server = server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let proxy = Proxy::to(port);
-        let store = Self { server, port, proxy, home: tempfile::tempdir().unwrap() };
+        let mut server = other.server(port, proxy.host())?;
+        let server = server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let store = Self { kind, other, server, port, proxy, home: tempfile::tempdir().unwrap() };
         for _ in 0..600 {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                store.send("PUT", "/clips", b"");
+                let (method, path, content) = other.bucket();
+                store.send(method, &path, content);
                 return Some(store);
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        panic!("moto's server doesn't start");
+        panic!("the server of {other:?} doesn't start");
     }
 
-    /// Asks the server itself; the answer's body.
-    pub(crate) fn send(&self, method: &str, path: &str, body: &[u8]) -> Vec<u8> {
+    /// Asks the server itself; the answer's status and body.
+    fn ask(&self, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}\r\n{OWNER}\r\n",
-            body.len()
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n{}\r\n",
+            self.proxy.host(),
+            body.len(),
+            self.other.head()
         );
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(body).unwrap();
@@ -83,20 +71,33 @@ impl Store {
         stream.read_to_end(&mut answer).unwrap();
         let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
         let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-        assert!(head.starts_with("HTTP/1.1 2"), "{method} {path}: {head}");
-        answer.split_off(end + 4)
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        (status.unwrap_or_else(|| panic!("{method} {path}: {head}")), answer.split_off(end + 4))
+    }
+
+    /// The same where it goes well; the answer's body.
+    pub(crate) fn send(&self, method: &str, path: &str, body: &[u8]) -> Vec<u8> {
+        let (status, answer) = self.ask(method, path, body);
+        let said = || String::from_utf8_lossy(&answer).into_owned();
+        assert!((200..300).contains(&status), "{method} {path}: {status} {}", said());
+        answer
     }
 
     pub(crate) fn put(&self, key: &str, content: &[u8]) {
-        self.send("PUT", &format!("/clips/{key}"), content);
+        self.send("PUT", &self.other.path(key), content);
     }
 
     pub(crate) fn delete(&self, key: &str) {
-        self.send("DELETE", &format!("/clips/{key}"), b"");
+        self.send("DELETE", &self.other.path(key), b"");
     }
 
     pub(crate) fn get(&self, key: &str) -> Vec<u8> {
-        self.send("GET", &format!("/clips/{key}"), b"")
+        self.send("GET", &self.other.path(key), b"")
+    }
+
+    /// Whether there is such an object.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.ask("GET", &self.other.path(key), b"").0 != 404
     }
 
     /// `classify ARGS` in the user's folder, with credentials and an endpoint in the environment and nothing of the
@@ -105,12 +106,13 @@ impl Store {
         let mut command = Command::new(env!("CARGO_BIN_EXE_classify"));
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
-            if name.starts_with("AWS_") || name.to_lowercase().ends_with("_proxy") {
+            let is_of_a_store =
+                ["AWS_", "AZURE_", "GOOGLE_", "STORAGE_"].iter().any(|of| name.starts_with(of));
+            if is_of_a_store || name.to_lowercase().ends_with("_proxy") {
                 command.env_remove(name);
             }
         }
-        command.env("AWS_ACCESS_KEY_ID", "somebody").env("AWS_SECRET_ACCESS_KEY", SECRET);
-        command.env("AWS_ENDPOINT_URL", self.proxy.address()).env("AWS_REGION", "us-east-1");
+        command.envs(self.kind.environment(self.proxy.address()));
         command.current_dir(self.home.path()).stdin(Stdio::null()).args(args);
         command
     }
@@ -120,17 +122,10 @@ impl Store {
     }
 }
 
-/// Who puts things there, and that everybody may read them. The server checks no signature.
-const OWNER: &str = "Authorization: AWS4-HMAC-SHA256 Credential=somebody/20260101/us-east-1/s3/aws4_request, \
-                     SignedHeaders=host, Signature=0\r\nx-amz-acl: public-read\r\n";
-
-/// What may stand in no message.
-pub(crate) const SECRET: &str = "s3cr3tOfSomebody";
-
 /// A file of `samples/`.
 pub(crate) fn sample(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)).unwrap()
 }
 
-/// A small model and few frames: what these tests are about isn't the answer.
+/// A small model and few frames: what most of these tests are about isn't the answer.
 pub(crate) const QUICK: [&str; 6] = ["--model", "imagenet-lite0", "--frames", "2", "--size", "64"];

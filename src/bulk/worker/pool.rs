@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::process::{Failure, Process, crashed, too_late};
 use super::{Request, Setup};
-use crate::{Error, Result};
+use crate::{Error, Result, stores};
 
 /// Workers with one [`Setup`]; a free one takes the next request, and one is started where none is free.
 pub struct Pool {
@@ -120,7 +120,7 @@ impl Pool {
             Some(process) => process,
             None => self.start(stop)?,
         };
-        let answer = match process.ask(request, timeout, stop) {
+        let answer = match process.ask(&(request, stores::query(request.path())), timeout, stop) {
             Ok(answer) => answer,
             Err(Failure::Late) => return Ok(Answer::Late),
             Err(Failure::Died(how)) => return Ok(Answer::Crashed(how)),

@@ -17,7 +17,7 @@ use crate::output::pages::Filmstrip;
 use crate::timeline::preview::{self, Kind};
 use crate::timeline::{self, TimelineFormat, Told};
 use crate::video::{DecodeOptions, Frames, Preprocess, Seen, Walk, probe, read_frames};
-use crate::{Classifier, ClipLabels, Error, Result, allocator, files};
+use crate::{Classifier, ClipLabels, Error, Result, allocator, files, stores};
 
 /// Answers requests on the standard input until it ends.
 pub fn serve() -> ExitCode {
@@ -42,8 +42,11 @@ pub fn serve() -> ExitCode {
         };
         answer(&"ready");
         for line in lines {
-            match serde_json::from_str(&line) {
-                Ok(request) => worker.work(&request),
+            match serde_json::from_str::<(Request, _)>(&line) {
+                Ok((request, query)) => {
+                    stores::only(request.path(), query);
+                    worker.work(&request);
+                }
                 Err(_) => return ExitCode::from(2),
             }
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::output::Format;
 use crate::timeline::TimelineFormat;
-use crate::{Error, Result};
+use crate::{Error, Result, stores};
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub(super) enum FormatName {
@@ -52,6 +52,6 @@ pub(super) fn of_timeline(asked: Option<FormatName>, output: Option<&Path>) -> R
 }
 
 fn unnamed(path: &Path, formats: &str) -> Error {
-    let path = path.display();
+    let path = stores::shown(path).display();
     Error::Usage(format!("{path}: the ending names no format; --format {formats} does"))
 }

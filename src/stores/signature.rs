@@ -1,0 +1,73 @@
+//! Queries of web addresses (`https://…/clip.mp4?X-Amz-Signature=…`). Whoever knows one may read the object, so that they
+//! are kept apart from addresses: these stand in rows, journals and messages, and a query in nothing but requests.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+
+use super::is_web;
+use crate::{Error, Result};
+
+/// By their addresses.
+static QUERIES: RwLock<Option<HashMap<PathBuf, String>>> = RwLock::new(None);
+
+/// The address in `path` without its query, which this process keeps for when the object is asked for.
+///
+/// # Errors
+/// [`Error::Usage`] where two addresses differ in their queries only: their rows couldn't be told apart.
+pub(crate) fn unsigned(path: &Path) -> Result<PathBuf> {
+    let Some((address, query)) = split(path) else { return Ok(path.to_owned()) };
+    let address = PathBuf::from(address);
+    let mut queries = QUERIES.write().unwrap_or_else(PoisonError::into_inner);
+    let known = queries.get_or_insert_default().insert(address.clone(), query.to_owned());
+    match known.is_some_and(|known| known != query) {
+        true => Err(Error::Usage(format!(
+            "{}: stands there twice with different queries, which are taken for signatures of one and the same clip",
+            address.display()
+        ))),
+        false => Ok(address),
+    }
+}
+
+/// `path` as it may be shown.
+pub(crate) fn shown(path: &Path) -> &Path {
+    split(path).map_or(path, |(address, _)| Path::new(address))
+}
+
+/// What stands before and behind the question mark of a web address.
+pub(super) fn split(path: &Path) -> Option<(&str, &str)> {
+    path.to_str().filter(|_| is_web(path))?.split_once('?')
+}
+
+/// The query that belongs to the address `path`.
+pub(crate) fn query(path: &Path) -> Option<String> {
+    let queries = QUERIES.read().unwrap_or_else(PoisonError::into_inner);
+    queries.as_ref()?.get(path).cloned()
+}
+
+/// In a worker: the query of the clip that comes next, and no other.
+pub(crate) fn only(path: &Path, query: Option<String>) {
+    let mut queries = QUERIES.write().unwrap_or_else(PoisonError::into_inner);
+    *queries = query.map(|query| HashMap::from([(path.to_owned(), query)]));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_kept_apart_from_web_addresses() {
+        let path = Path::new("https://a.b/one.mp4?X-Amz-Signature=1&x=?");
+        let address = unsigned(path).unwrap();
+        assert_eq!(address, Path::new("https://a.b/one.mp4"));
+        assert_eq!(query(&address).unwrap(), "X-Amz-Signature=1&x=?");
+        assert_eq!(unsigned(path).unwrap(), address);
+        let error = unsigned(Path::new("https://a.b/one.mp4?SECRET")).unwrap_err().to_string();
+        assert!(error.contains("https://a.b/one.mp4: ") && !error.contains("SECRET"), "{error}");
+        // A question mark in a name.
+        for path in ["s3://b/why?.mp4", "why?.mp4", "https://a.b/two.mp4"] {
+            assert_eq!(unsigned(Path::new(path)).unwrap(), Path::new(path));
+            assert_eq!(query(Path::new(path)), None);
+        }
+    }
+}
