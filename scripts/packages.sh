@@ -2,13 +2,15 @@
 # Installs the Debian or Ubuntu packages that the build needs, where one is missing.
 # `packages.sh test`: those of the tests too, which make videos with the command ffmpeg and put the Python package into a
 # virtual environment; they skip what they can't make.
-# `packages.sh web`: those, and a browser that the tests of pages drive; they skip without it.
+# `packages.sh web`: those, a browser that the tests of pages drive, and npm, by which the tests of stores get a server in
+# Azure's place; they skip without.
 # `packages.sh cluster`: those of the tests inside engines, of which Spark needs Java.
 # `packages.sh dist`: those that `make dist` builds FFmpeg, the .deb and the wheel with.
 set -euo pipefail
 
 packages=(libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libclang-dev clang pkg-config)
 [[ ${1:-} != test && ${1:-} != web ]] || packages+=(ffmpeg python3-venv)
+[[ ${1:-} != web ]] || command -v npm >/dev/null || packages+=(nodejs npm)
 # Ubuntu has both as snaps only.
 [[ ${1:-} != web ]] || ! grep -qsx ID=debian /etc/os-release || packages+=(chromium chromium-driver)
 [[ ${1:-} != cluster ]] || packages+=(python3-venv default-jre-headless)
