@@ -215,9 +215,7 @@ impl Session {
     /// All about one clip.
     pub(crate) fn clip(&self, id: Id) -> Option<Clip> {
         let state = self.state();
-        let clip = *state.numbers.get(&id)?;
-        let group = state.group_names().swap_remove(clip);
-        Some(state.clip(clip, group))
+        state.numbers.get(&id).map(|&clip| state.clip(clip))
     }
 
     /// Takes down a grid: `right` show `label`, `wrong` show something else.
@@ -277,8 +275,7 @@ impl Session {
     /// The clips of which something was said after the version `since` of [`Status`], as they stand.
     pub(crate) fn changes(&self, since: u64) -> Vec<Clip> {
         let state = self.state();
-        let groups = state.group_names();
-        state.changed(since).map(|clip| state.clip(clip, groups[clip].clone())).collect()
+        state.changed(since).map(|clip| state.clip(clip)).collect()
     }
 
     /// Writes the list as it stands.
