@@ -10,7 +10,7 @@ use super::groups::Groups;
 use super::item::Item;
 use super::journal::{Event, Journal, Listed, What};
 use super::lesson::{Lesson, Snapshot};
-use super::{Clip, Figure, Guess, Id, Offer, Point, Standing, Status, Why};
+use super::{Clip, Figure, Guess, Id, Model, Offer, Point, Standing, Status, Why};
 use crate::Result;
 
 /// Answers in a round.
@@ -64,6 +64,9 @@ pub(super) struct State {
     /// Whether the model is to learn anew.
     pub wanted: bool,
     pub learning: bool,
+    /// A model of the last round is to be made.
+    pub wants_model: bool,
+    pub model: Option<Model>,
     /// Events and ready clips when it last learned.
     learned: (usize, usize),
     /// Ready clips when twins were last looked for.
@@ -119,6 +122,8 @@ impl State {
             settled: false,
             wanted: false,
             learning: false,
+            wants_model: false,
+            model: None,
             learned: (0, 0),
             twins_of: 0,
             fresh: VecDeque::new(),
@@ -465,6 +470,7 @@ impl State {
             left_in_round: ROUND - self.answered % ROUND,
             accuracy: self.figure.clone(),
             curve: self.curve.clone(),
+            model: self.model.clone(),
             grouping: self.groups.describe(),
             training: self.wanted || self.learning,
         }

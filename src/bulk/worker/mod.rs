@@ -29,6 +29,7 @@ pub(crate) use pool::Answer;
 pub use pool::{Pool, start_by};
 pub(crate) use process::{crashed, describe, too_late};
 pub use serve::serve;
+pub(crate) use serve::step_back;
 
 /// First argument of a process that is a worker. Never shown to people.
 pub(crate) const ARGUMENT: &str = "__worker";

@@ -233,8 +233,9 @@ fn read_lines() -> Receiver<String> {
     lines
 }
 
-/// Lets whatever else wants the processor go first; threads that start from here on do the same.
-fn step_back() {
+/// Lets whatever else wants the processor go first; threads that start from here on do the same. On Linux it is this thread
+/// that steps back, elsewhere the process.
+pub(crate) fn step_back() {
     #[cfg(unix)]
     // SAFETY: a plain setting of this process.
     unsafe {

@@ -125,7 +125,7 @@ impl Args {
         let background = Arc::new(AtomicBool::new(false));
         let session = Session::open(self.options(background.clone(), &interrupted, console)?)?;
         let media = Arc::new(Media::new(self.kept("previews"), self.network.timeout)?);
-        let finish = Arc::new(Finish::new(shell::line(shell::typed()), self.rest()));
+        let finish = Arc::new(Finish::new(self.rest()));
         let desk = Desk { session: session.clone(), media, finish: finish.clone() };
         let token = Token::random()?;
         let address = format!("http://{}/?token={}", server.address(), token.reveal());
@@ -202,6 +202,7 @@ impl Args {
             group: self.group.clone(),
             prelabels: self.guesses.clone(),
             model: self.model(),
+            command: shell::line(shell::typed()),
             threads,
             timeout: network.timeout,
             stop,
