@@ -286,13 +286,11 @@ impl Desk {
     /// Has the model made, as the button does; its folder.
     fn finish(&self) -> Result<PathBuf> {
         self.post("/api/finish", &json!({}))?;
-        let mut running = false;
         loop {
             std::thread::sleep(Duration::from_millis(100));
             let finish = self.ask("GET", "/api/status", "")?["finish"].take();
             match finish["state"].as_str() {
-                Some("running") => running = true,
-                Some("done") if running => return Ok(self.model.clone()),
+                Some("done") => return Ok(self.model.clone()),
                 Some("failed") => return Err(format!("no model: {}", finish["reason"]).into()),
                 _ => {}
             }

@@ -1,16 +1,19 @@
-//! The end of a session: the model of all labels, by training's own code.
+//! A model of all labels, by training's own code.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::bulk;
-use crate::learning::dataset::{self, Dataset};
+use super::Model;
+use super::draft::Draft;
+use crate::learning::dataset::Dataset;
+use crate::learning::evaluation::Measured;
 use crate::learning::training::{self, Observer, TrainOptions};
 use crate::model::{Changes, remember_trained};
-use crate::{Error, Result};
+use crate::{Error, Result, bulk};
 
 /// A model that was written.
 #[derive(Debug, Clone, Serialize)]
@@ -18,15 +21,26 @@ pub(crate) struct Finished {
     pub folder: PathBuf,
     /// How good it is, in a few lines.
     pub summary: String,
-    /// Whether the figures are of held-out clips, `test`, or of some that chose the epoch, `validation`.
-    pub part: String,
+    /// The same in figures.
+    pub model: Model,
     /// What went wrong without harm to the model.
     pub warnings: Vec<String>,
 }
 
+/// What is known of a session's models.
+#[derive(Default)]
+pub(super) struct Models {
+    /// The last one, and what tells its list from others. Held while the next is made.
+    pub last: Mutex<Option<(String, Finished)>>,
+    /// The one that is being made in the background: its list, and what ends it.
+    pub underway: Mutex<Option<(String, Arc<AtomicBool>)>>,
+    /// A round is over.
+    pub round: Condvar,
+}
+
 /// What the model is made of.
 pub(super) struct Making<'a> {
-    pub list: &'a Path,
+    pub data: &'a Dataset,
     pub folder: &'a Path,
     pub backbone: &'a str,
     pub changes: &'a Changes,
@@ -37,17 +51,17 @@ pub(super) struct Making<'a> {
 }
 
 impl Making<'_> {
-    /// Trains on the list as it stands, as `classify train` does without options.
+    /// Trains as `classify train` does without options, and puts the model in the place of the one before.
     ///
     /// # Errors
-    /// As of [`Dataset::open`] and [`training::train`].
+    /// [`Error::Interrupted`] where `stop` is set before the model is trained; those of [`training::train`].
     pub(super) fn make(&self, stop: &AtomicBool, observer: &dyn Observer) -> Result<Finished> {
         bulk::pool(self.threads)?.install(|| self.train(stop, observer))
     }
 
     fn train(&self, stop: &AtomicBool, observer: &dyn Observer) -> Result<Finished> {
         let start = Instant::now();
-        let data = Dataset::open(self.list, &dataset::Options::default())?;
+        let Self { data, .. } = *self;
         let Changes { windows, frames, size, .. } = *self.changes;
         let options = TrainOptions {
             backbone: self.backbone.to_owned(),
@@ -59,11 +73,14 @@ impl Making<'_> {
             threads: self.threads,
             ..TrainOptions::default()
         };
-        let checkpoints = self.folder.join("checkpoints");
-        std::fs::create_dir_all(&checkpoints).map_err(|e| Error::io(&checkpoints, e))?;
-        let outcome = training::train(&data, &options, &checkpoints, stop, observer)?;
+        let draft = Draft::new(self.folder)?;
+        let outcome = training::train(data, &options, &draft.checkpoints(), stop, observer)?;
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted("a model of other labels is wanted".into()));
+        }
         let took = start.elapsed();
-        let figures = training::finish(&outcome, &data, &options, self.folder, self.command, took, &|| ())?;
+        let figures = training::finish(&outcome, data, &options, &draft.model(), self.command, took, &|| ())?;
+        draft.place()?;
         let mut warnings: Vec<String> = data.warnings.iter().map(ToString::to_string).collect();
         warnings.extend(outcome.warnings.iter().cloned());
         warnings.extend(data.problems.iter().chain(&outcome.problems).map(|p| format!("left out: {p}")));
@@ -71,10 +88,23 @@ impl Making<'_> {
         warnings.extend(remember_trained(self.folder).err().map(|error| error.to_string()));
         let (part, quoted) = figures.quoted();
         warnings.extend(quoted.warnings());
+        let (accuracy, clips) = match quoted {
+            Measured::OneOf(found) => (found.metrics.accuracy, found.metrics.clips),
+            // Not of a list with one label a clip.
+            Measured::AnyOf(found) => (found.metrics.exact, found.metrics.clips),
+        };
+        let labels =
+            data.samples.len() + data.problems.len() + data.none.samples.len() + data.none.problems.len();
         Ok(Finished {
             folder: self.folder.to_owned(),
             summary: quoted.summary(part, data.labels.len()),
-            part: part.to_owned(),
+            model: Model {
+                name: self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                labels,
+                accuracy,
+                clips,
+                part: part.to_owned(),
+            },
             warnings,
         })
     }

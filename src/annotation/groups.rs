@@ -27,6 +27,8 @@ pub(super) struct Groups {
     names: Vec<Option<String>>,
     /// A clip of the same group with a lower number, or itself.
     parent: Vec<usize>,
+    /// Of a group, by the clip that stands for it, how many clips it has.
+    sizes: Vec<usize>,
     /// Decides which groups are held out.
     draws: Vec<f64>,
 }
@@ -36,10 +38,15 @@ impl Groups {
     /// each clip, at random but always the same.
     pub(super) fn new(grouping: Grouping, names: Vec<Option<String>>, draws: Vec<f64>) -> Self {
         let mut first = HashMap::new();
-        let parent = (names.iter().enumerate())
+        let parent: Vec<usize> = (names.iter().enumerate())
             .map(|(i, name)| name.as_ref().map_or(i, |name| *first.entry(name.clone()).or_insert(i)))
             .collect();
-        Self { grouping, names, parent, draws }
+        let mut groups = Self { grouping, names, sizes: vec![0; parent.len()], parent, draws };
+        for clip in 0..groups.parent.len() {
+            let of = groups.of(clip);
+            groups.sizes[of] += 1;
+        }
+        groups
     }
 
     /// The clip that stands for the group of `clip`.
@@ -50,15 +57,10 @@ impl Groups {
         clip
     }
 
-    /// What the group of each clip is called; none for a clip alone.
-    pub(super) fn names(&self, clip_names: &[&str]) -> Vec<Option<String>> {
-        let mut sizes = vec![0; self.parent.len()];
-        (0..sizes.len()).for_each(|clip| sizes[self.of(clip)] += 1);
-        let name = |clip: usize| {
-            let of = self.of(clip);
-            self.names[of].clone().or_else(|| (sizes[of] > 1).then(|| format!("like {}", clip_names[of])))
-        };
-        (0..sizes.len()).map(name).collect()
+    /// What the group of `clip` is called; none for a clip alone. `name` is what a clip is called.
+    pub(super) fn name<'a>(&self, clip: usize, name: impl Fn(usize) -> &'a str) -> Option<String> {
+        let of = self.of(clip);
+        self.names[of].clone().or_else(|| (self.sizes[of] > 1).then(|| format!("like {}", name(of))))
     }
 
     /// Whether twins have to be looked for, as nothing names groups.
@@ -70,13 +72,11 @@ impl Groups {
     /// that never moves makes all clips alike.
     pub(super) fn join(&mut self, pairs: &[(usize, usize)]) {
         let most = (self.parent.len() / 10).max(2);
-        let mut sizes = vec![0; self.parent.len()];
-        (0..sizes.len()).for_each(|clip| sizes[self.of(clip)] += 1);
         for &(a, b) in pairs {
             let (a, b) = (self.of(a), self.of(b));
             let (low, high) = (a.min(b), a.max(b));
-            if low != high && sizes[low] + sizes[high] <= most {
-                sizes[low] += sizes[high];
+            if low != high && self.sizes[low] + self.sizes[high] <= most {
+                self.sizes[low] += self.sizes[high];
                 self.parent[high] = low;
             }
         }
@@ -146,8 +146,8 @@ mod tests {
         groups.join(&[(0, 20), (20, 30), (5, 0)]);
         assert_eq!([0, 5, 20, 30, 7].map(|clip| groups.of(clip)), [0, 0, 0, 0, 7]);
         let clip_names: Vec<String> = (0..40).map(|i| format!("{i}.mp4")).collect();
-        let names = groups.names(&clip_names.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!((names[30].as_deref(), &names[7]), (Some("like 0.mp4"), &None));
+        let name = |clip| groups.name(clip, |clip| &clip_names[clip]);
+        assert_eq!((name(30).as_deref(), name(7)), (Some("like 0.mp4"), None));
         // No chain of twins takes in everything.
         groups.join(&(0..39).map(|i| (i, i + 1)).collect::<Vec<_>>());
         let largest = (0..40).map(|of| (0..40).filter(|&clip| groups.of(clip) == of).count()).max();

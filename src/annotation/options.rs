@@ -33,8 +33,10 @@ pub(crate) struct Options {
     pub group: Option<String>,
     /// An output of a batch run, whose labels are shown as guesses.
     pub prelabels: Option<PathBuf>,
-    /// Folder that [`Session::finish`](super::Session::finish) writes the model to.
+    /// Folder that the model is written to.
     pub model: PathBuf,
+    /// What the model's card says it was made by.
+    pub command: String,
     /// Cores for features and training.
     pub threads: usize,
     /// How long the features of a clip may take.

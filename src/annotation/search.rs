@@ -19,7 +19,6 @@ impl Session {
     pub(crate) fn find(&self, query: &Query) -> Found {
         let near = query.like.map(|id| self.near(id));
         let state = self.state();
-        let groups = state.group_names();
         let text = query.text.as_ref().map(|text| text.to_lowercase());
         let wanted = |clip: &Clip| {
             let labelled_so =
@@ -29,7 +28,7 @@ impl Session {
                 && text.as_ref().is_none_or(|text| clip.name.to_lowercase().contains(text))
         };
         let order = near.unwrap_or_else(|| (0..state.items.len()).collect());
-        let clips = order.into_iter().map(|clip| state.clip(clip, groups[clip].clone())).filter(wanted);
+        let clips = order.into_iter().map(|clip| state.clip(clip)).filter(wanted);
         let all: Vec<Clip> = clips.collect();
         let count = if query.count == 0 { 100 } else { query.count };
         Found { total: all.len(), clips: all.into_iter().skip(query.skip).take(count).collect() }
@@ -85,8 +84,7 @@ impl Session {
         let mut clips = sure.remove(label.as_str()).filter(|clips| !clips.is_empty())?;
         clips.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         clips.truncate(GRID);
-        let groups = state.group_names();
-        let clips = clips.into_iter().map(|(clip, _)| state.clip(clip, groups[clip].clone())).collect();
+        let clips = clips.into_iter().map(|(clip, _)| state.clip(clip)).collect();
         Some(Grid { label, clips })
     }
 }

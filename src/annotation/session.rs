@@ -1,6 +1,6 @@
 //! A labelling session over some clips.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::finish::{Finished, Making};
+use super::finish::Models;
 use super::item::Item;
 use super::journal::What;
 use super::state::State;
@@ -19,25 +19,24 @@ use crate::bulk;
 use crate::bulk::worker::Setup;
 use crate::error::{guard, words};
 use crate::learning::FeatureCache;
-use crate::learning::training::Observer;
 use crate::model::ModelFiles;
 use crate::{Error, Result};
 
 /// How often the journal is made safe against a power cut, and a waiting teacher looks whether it was asked to stop.
-const LOOK: Duration = Duration::from_secs(1);
+pub(super) const LOOK: Duration = Duration::from_secs(1);
 
 /// A labelling session. All methods answer at once but [`Self::finish`].
 ///
 /// A `reader` is one open page: what is offered to one isn't offered to another at the same time, and undo takes back
 /// what the page itself did last.
 pub(crate) struct Session {
-    options: Options,
+    pub(super) options: Options,
+    pub(super) models: Models,
     state: Mutex<State>,
     /// The model is to learn anew.
     lesson: Condvar,
     /// Held while the list is written, so that an older content never comes after a newer one.
     writing: Mutex<()>,
-    finishing: AtomicBool,
 }
 
 impl Session {
@@ -49,25 +48,29 @@ impl Session {
     pub(crate) fn open(options: Options) -> Result<Arc<Self>> {
         let session = Arc::new(Self::take_up(options)?);
         session.watch()?;
-        let teacher = session.clone();
-        std::thread::Builder::new()
-            .spawn(move || teacher.teach())
-            .map_err(|e| Error::Usage(format!("can't start a thread: {e}")))?;
+        let start = |work: fn(&Self)| {
+            let session = session.clone();
+            std::thread::Builder::new()
+                .spawn(move || work(&session))
+                .map_err(|e| Error::Usage(format!("can't start a thread: {e}")))
+        };
+        start(Self::teach)?;
+        start(Self::make_models)?;
         Ok(session)
     }
 
     /// With nothing going on in the background.
     fn take_up(options: Options) -> Result<Self> {
         let state = Mutex::new(opening::state(&options)?);
-        let finishing = AtomicBool::new(false);
-        Ok(Self { options, state, lesson: Condvar::new(), writing: Mutex::default(), finishing })
+        let (models, lesson) = (Models::default(), Condvar::new());
+        Ok(Self { options, models, state, lesson, writing: Mutex::default() })
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         self.options.stop.load(Ordering::Relaxed)
     }
 
@@ -142,11 +145,19 @@ impl Session {
         }
     }
 
-    /// Learns from what was said so far, chooses the next round and writes the list.
+    /// Learns from what was said so far, chooses the next round, writes the list, and has a model made of it where a round is
+    /// over.
     fn learn(&self) {
         let snapshot = {
             let mut state = self.state();
             state.learning = true;
+            // Of a round that is over nothing is left to be offered. As long as clips are being looked at, the processor has
+            // better things to do; and features that are not kept would have to be computed again.
+            state.wants_model |= state.round.is_empty()
+                && state.answered > 0
+                && state.is_seen()
+                && self.options.cache.is_some()
+                && state.trouble.is_none();
             state.snapshot()
         };
         let lesson = guard(&self.options.output, || snapshot.learn());
@@ -160,6 +171,7 @@ impl Session {
         if let Err(error) = self.save() {
             self.state().trouble = Some(format!("the list can't be written: {error}"));
         }
+        self.models.round.notify_one();
     }
 
     /// The next `count` clips for `reader`, first the next; asked again before an answer, they are the same. None while
@@ -215,9 +227,7 @@ impl Session {
     /// All about one clip.
     pub(crate) fn clip(&self, id: Id) -> Option<Clip> {
         let state = self.state();
-        let clip = *state.numbers.get(&id)?;
-        let group = state.group_names().swap_remove(clip);
-        Some(state.clip(clip, group))
+        state.numbers.get(&id).map(|&clip| state.clip(clip))
     }
 
     /// Takes down a grid: `right` show `label`, `wrong` show something else.
@@ -277,8 +287,7 @@ impl Session {
     /// The clips of which something was said after the version `since` of [`Status`], as they stand.
     pub(crate) fn changes(&self, since: u64) -> Vec<Clip> {
         let state = self.state();
-        let groups = state.group_names();
-        state.changed(since).map(|clip| state.clip(clip, groups[clip].clone())).collect()
+        state.changed(since).map(|clip| state.clip(clip)).collect()
     }
 
     /// Writes the list as it stands.
@@ -286,67 +295,28 @@ impl Session {
     /// # Errors
     /// [`Error::Io`] where it can't be written.
     pub(crate) fn save(&self) -> Result<()> {
-        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = {
+        self.write(&self.writing()).map(drop)
+    }
+
+    /// Nobody else writes the list while this is held.
+    pub(super) fn writing(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the list as it stands, and says what tells it from others.
+    pub(super) fn write(&self, _writing: &MutexGuard<'_, ()>) -> Result<String> {
+        let (text, digest) = {
             let mut state = self.state();
             let text = list::text(&state.rows())?;
             let digest = list::digest(&text);
             // Before the list: one of another content was changed by somebody else.
             if !state.book.wrote(&digest) {
-                state.take_down(What::Wrote { digest }, None)?;
+                state.take_down(What::Wrote { digest: digest.clone() }, None)?;
             }
-            text
+            (text, digest)
         };
-        list::write(&self.options.output, &text)
-    }
-
-    /// Writes the list, and the model of all labels given so far: minutes. `command` is what the card says it was made by.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] where one is being written already or the folder has another model, and those of
-    /// [`crate::learning::training::train`]; labelling can go on after any.
-    pub(crate) fn finish(
-        &self,
-        command: &str,
-        stop: &AtomicBool,
-        observer: &dyn Observer,
-    ) -> Result<Finished> {
-        if self.finishing.swap(true, Ordering::AcqRel) {
-            return Err(Error::Usage("the model is being written already".into()));
-        }
-        let finished = self.make(command, stop, observer);
-        self.finishing.store(false, Ordering::Release);
-        finished
-    }
-
-    fn make(&self, command: &str, stop: &AtomicBool, observer: &dyn Observer) -> Result<Finished> {
-        let Options { output, model, backbone, changes, cache, threads, .. } = &self.options;
-        let folder = model.to_string_lossy().into_owned();
-        {
-            let mut state = self.state();
-            let ours = state.book.made(&folder);
-            let theirs =
-                ["config.json", "README.md", "report.html", "metrics.jsonl"].map(|name| model.join(name));
-            if let Some(file) = theirs.iter().find(|file| !ours && file.exists()) {
-                let reason =
-                    "is there already and wasn't made of these labels: name another folder with --model";
-                return Err(Error::Usage(format!("{} {reason}", file.display())));
-            }
-            if !ours {
-                state.take_down(What::Model { folder }, None)?;
-            }
-        }
-        self.save()?;
-        Making {
-            list: output,
-            folder: model,
-            backbone,
-            changes,
-            cache: cache.as_deref(),
-            threads: *threads,
-            command,
-        }
-        .make(stop, observer)
+        list::write(&self.options.output, &text)?;
+        Ok(digest)
     }
 }
 

@@ -1,6 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use super::super::models::Nobody;
 use super::super::search::{GRID, LEAST};
 use super::super::{Found, Guess, Method, Query, Standing, Why, journal, made_up};
 use super::*;
@@ -29,6 +30,7 @@ fn options(folder: &Path, clips: usize, name: impl Fn(usize) -> String) -> Optio
         group: None,
         prelabels: None,
         model: folder.join("model"),
+        command: "classify annotate".into(),
         threads: 1,
         timeout: Duration::from_secs(10),
         stop: Arc::default(),
@@ -398,4 +400,48 @@ fn a_page_that_is_gone_gives_up_its_clips_where_there_are_no_others() {
     made.session.state().offers.iter_mut().for_each(|offer| offer.at -= long);
     assert_eq!(made.session.next(24, "new").len(), 4);
     assert!(made.session.next(24, "gone").is_empty());
+}
+
+#[test]
+fn a_model_is_wanted_after_a_round_once_all_clips_were_looked_at_and_features_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = |name: &str| {
+        let root = folder.path().join(name);
+        std::fs::create_dir(&root).unwrap();
+        options(&root, 100, named)
+    };
+    let wants = |made: &Made| made.session.state().wants_model;
+    let cache = Some(folder.path().join("cache"));
+    let made = Made::without_features(Options { cache: cache.clone(), ..options("kept") });
+    made.watch_all();
+    made.session.learn();
+    assert!(!wants(&made), "nothing was said");
+    made.answer(14);
+    made.session.learn();
+    assert!(wants(&made));
+    // Clips that can't be read make no model: that is for who finishes to hear.
+    made.session.make_along();
+    let status = made.session.status();
+    assert_eq!((wants(&made), status.trouble, status.model), (false, None, None));
+    let error = made.session.finish(&Nobody).unwrap_err().to_string();
+    assert!(error.contains("none of its 14 clips can be read"), "{error}");
+    made.answer(20);
+    made.session.learn();
+    assert!(!wants(&made), "in the middle of a round");
+
+    let made = Made::without_features(options("not-kept"));
+    made.watch_all();
+    made.session.learn();
+    made.answer(14);
+    made.session.learn();
+    assert!(!wants(&made));
+    let made = Made::without_features(Options { cache, ..options("unseen") });
+    let (features, _) = made_up::clips(100, CLASSES, 32, 5);
+    for (clip, mean) in features.into_iter().take(60).enumerate() {
+        made.session.see(Seen::Features { clip, mean: mean.into(), fresh: true });
+    }
+    made.session.learn();
+    made.answer(14);
+    made.session.learn();
+    assert!(!wants(&made));
 }

@@ -10,7 +10,7 @@ use super::groups::Groups;
 use super::item::Item;
 use super::journal::{Event, Journal, Listed, What};
 use super::lesson::{Lesson, Snapshot};
-use super::{Clip, Figure, Guess, Id, Offer, Point, Standing, Status, Why};
+use super::{Clip, Figure, Guess, Id, Model, Offer, Point, Standing, Status, Why};
 use crate::Result;
 
 /// Answers in a round.
@@ -64,6 +64,9 @@ pub(super) struct State {
     /// Whether the model is to learn anew.
     pub wanted: bool,
     pub learning: bool,
+    /// A model of the last round is to be made.
+    pub wants_model: bool,
+    pub model: Option<Model>,
     /// Events and ready clips when it last learned.
     learned: (usize, usize),
     /// Ready clips when twins were last looked for.
@@ -119,6 +122,8 @@ impl State {
             settled: false,
             wanted: false,
             learning: false,
+            wants_model: false,
+            model: None,
             learned: (0, 0),
             twins_of: 0,
             fresh: VecDeque::new(),
@@ -373,8 +378,8 @@ impl State {
         labels >= JUDGED && same as f64 >= SETTLED * both.len() as f64
     }
 
-    /// All that is known of a clip; `group` as of [`Self::group_names`].
-    pub(super) fn clip(&self, clip: usize, group: Option<String>) -> Clip {
+    /// All that is known of a clip.
+    pub(super) fn clip(&self, clip: usize) -> Clip {
         let item = &self.items[clip];
         let answer = self.answer(clip);
         let standing = match (answer.map(|answer| &answer.said), &self.broken[clip]) {
@@ -398,26 +403,25 @@ impl State {
             span: item.span,
             standing,
             guess: self.guesses[clip].clone(),
-            group,
+            group: self.group(clip),
             ready: self.means[clip].is_some(),
         }
     }
 
-    /// What each clip's group is called.
-    pub(super) fn group_names(&self) -> Vec<Option<String>> {
-        let names: Vec<&str> = self.items.iter().map(|item| item.name.as_str()).collect();
-        self.groups.names(&names)
+    /// What a clip's group is called.
+    fn group(&self, clip: usize) -> Option<String> {
+        self.groups.name(clip, |clip| &self.items[clip].name)
     }
 
     /// The rows of the list: every clip with a label, in the clips' order.
     pub(super) fn rows(&self) -> Vec<Listed> {
-        let (held, groups) = (self.held_out(), self.group_names());
+        let held = self.held_out();
         let row = |clip: usize| {
             Some(Listed {
                 item: self.items[clip].clone(),
                 label: self.label(clip)?.to_owned(),
                 held_out: held[clip],
-                group: groups[clip].clone(),
+                group: self.group(clip),
             })
         };
         (0..self.items.len()).filter_map(row).collect()
@@ -466,6 +470,7 @@ impl State {
             left_in_round: ROUND - self.answered % ROUND,
             accuracy: self.figure.clone(),
             curve: self.curve.clone(),
+            model: self.model.clone(),
             grouping: self.groups.describe(),
             training: self.wanted || self.learning,
         }

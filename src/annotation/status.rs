@@ -37,6 +37,20 @@ pub(crate) struct Point {
     pub method: Method,
 }
 
+/// The model in the folder, as training made it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Model {
+    /// What the folder is called.
+    pub name: String,
+    /// Of how many labels it is, held-out ones among them.
+    pub labels: usize,
+    /// The share of `clips` that it names rightly.
+    pub accuracy: f64,
+    pub clips: usize,
+    /// Whether these are held-out clips, `test`, or some that chose the epoch, `validation`.
+    pub part: String,
+}
+
 /// How far a session is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Status {
@@ -65,6 +79,8 @@ pub(crate) struct Status {
     pub accuracy: Option<Figure>,
     /// How that went.
     pub curve: Vec<Point>,
+    /// What is in the model's folder, where this session made it.
+    pub model: Option<Model>,
     /// What to do next, where there is something to say: such as that more labels no longer help.
     pub advice: Option<String>,
     /// How clips are kept together, as a sentence.

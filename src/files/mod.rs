@@ -1,5 +1,6 @@
 //! Writing files so that an interruption leaves the old one or the new one, never half of one.
 
+mod exchange;
 mod ledger;
 pub(crate) mod natural;
 pub(crate) mod paths;
@@ -12,6 +13,7 @@ use std::sync::OnceLock;
 
 use crate::{Error, Result, stores};
 
+pub(crate) use exchange::exchange;
 pub(crate) use ledger::Ledger;
 pub(crate) use regular::regular;
 

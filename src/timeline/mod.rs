@@ -9,6 +9,7 @@ mod cuts;
 mod exposures;
 mod format;
 pub(crate) mod overlay;
+mod parts;
 pub(crate) mod preview;
 mod segments;
 mod shot;
@@ -29,6 +30,7 @@ use tracks::Tracks;
 
 pub use crate::video::Seen;
 pub use format::TimelineFormat;
+pub(crate) use parts::Cuts;
 
 /// What a model without frame rate of its own was trained on is clips of actions; those of the data
 /// sets that are in use last about so long, in seconds.

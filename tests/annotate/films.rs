@@ -52,3 +52,50 @@ fn parts_of_a_film_are_played_and_labelled_each_on_its_own() {
         "{text}"
     );
 }
+
+/// Clips end to end, and the same parts after a new start.
+#[test]
+fn a_film_is_divided_at_its_cuts_and_its_answers_are_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = folder.path().join("film.mp4");
+    let [jacks, beam] = ["jumping_jacks", "balance_beam"]
+        .map(|name| format!("{}/samples/{name}.mp4", env!("CARGO_MANIFEST_DIR")));
+    // The second shot is over after eight tenths of a second: too short for a part.
+    let shots = [("0:v", 2.4, "null"), ("1:v", 0.8, "null"), ("0:v", 2.0, "negate"), ("1:v", 1.6, "null")];
+    let shots = shots.map(|(input, length, look)| {
+        format!("[{input}]fps=25,trim=duration={length},setpts=PTS-STARTPTS,scale=160:120,setsar=1,{look}")
+    });
+    let [a, b, c, d] = shots;
+    let graph = format!("{a}[a];{b}[b];{c}[c];{d}[d];[a][b][c][d]concat=n=4");
+    if !ffmpeg(&["-i", &jacks, "-i", &beam, "-filter_complex", &graph, "-an"], &film) {
+        println!("skipped: a film that the command ffmpeg makes");
+        return;
+    }
+    let list = folder.path().join("labels.csv");
+    let arguments = [&QUICK[..], &["--segments", "cuts", "--labels", "x,y"]].concat();
+    let label = async |page: &crate::browser::Page, n| {
+        let key = if page.playing().await == "film.mp4 0:00–0:02.4" { "1" } else { "2" };
+        page.press(key).await;
+        page.labelled(n).await;
+    };
+    browse(DESKTOP, async |page| {
+        let program = Program::start(&film, &list, &arguments);
+        page.open(&program.address).await;
+        label(&page, 1).await;
+        label(&page, 2).await;
+        program.kill();
+        let program = Program::start(&film, &list, &arguments);
+        page.open(&program.address).await;
+        page.labelled(2).await;
+        label(&page, 3).await;
+        let ended = program.interrupt();
+        assert!(ended.status.success(), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("looking for cuts"), "they are known: {}", ended.stderr);
+    });
+    let text = std::fs::read_to_string(&list).unwrap();
+    let mut rows: Vec<String> =
+        text.lines().map(|row| row.split(',').take(4).collect::<Vec<_>>().join(",")).collect();
+    rows[1..].sort_unstable();
+    let parts = ["path,start,end,label", "film.mp4,0,2.4,x", "film.mp4,2.4,5.2,y", "film.mp4,5.2,6.8,y"];
+    assert_eq!(rows, parts, "{text}");
+}

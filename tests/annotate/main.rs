@@ -8,6 +8,7 @@ mod driver;
 mod films;
 mod labelling;
 mod looks;
+mod models;
 mod odd;
 mod program;
 mod speed;

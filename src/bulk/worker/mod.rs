@@ -29,6 +29,7 @@ pub(crate) use pool::Answer;
 pub use pool::{Pool, start_by};
 pub(crate) use process::{crashed, describe, too_late};
 pub use serve::serve;
+pub(crate) use serve::step_back;
 
 /// First argument of a process that is a worker. Never shown to people.
 pub(crate) const ARGUMENT: &str = "__worker";
@@ -78,6 +79,8 @@ pub enum Request {
     Check(Clip),
     /// Answered by how many seconds of video the container tells, if it does.
     Length(Clip),
+    /// Decodes every picture, and tells on the way how far it is. Answered by [`Cuts`](crate::timeline::Cuts).
+    Cuts(Clip),
     /// Saves the frames that the model sees: `u8 [windows, frames, height, width, 3]`. Answered by [`Saved`].
     Frames(Clip),
     /// Saves what the CNN makes of them: `f32 [windows, T', D]`. Answered by [`Saved`].
@@ -115,6 +118,11 @@ impl Request {
     /// Say how long the clip at `path` is.
     pub(crate) fn length(path: &Path) -> Self {
         Self::Length(Clip { path: path.to_owned(), to: None, span: None })
+    }
+
+    /// Say where the film at `path` is cut.
+    pub(crate) fn cuts(path: &Path) -> Self {
+        Self::Cuts(Clip { path: path.to_owned(), to: None, span: None })
     }
 
     /// Save the frames of the clip at `path` that the model sees, bare numbers, in the file `to`.
@@ -159,6 +167,7 @@ impl Request {
             | Self::Strip(clip)
             | Self::Check(clip)
             | Self::Length(clip)
+            | Self::Cuts(clip)
             | Self::Frames(clip)
             | Self::Features(clip) => &clip.path,
         }
@@ -257,6 +266,13 @@ pub struct Preview {
     span: Option<Span>,
     /// Where a copy is saved; without, it is only said whether browsers play the file itself.
     to: Option<PathBuf>,
+}
+
+/// How far a worker is with a film, as a line before the answer.
+#[derive(Debug, Serialize, Deserialize)]
+struct Told {
+    /// Seconds of the film.
+    at: f64,
 }
 
 /// What was saved.

@@ -116,11 +116,27 @@ impl Pool {
         timeout: Duration,
         stop: &AtomicBool,
     ) -> Result<Answer<T>> {
+        self.answer_telling(request, timeout, stop, &|_| ())
+    }
+
+    /// The same where the worker says on the way how many seconds of the film it is through, which `tell` hears: it is
+    /// late where it says nothing for `timeout`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where no worker can be started.
+    pub(crate) fn answer_telling<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        timeout: Duration,
+        stop: &AtomicBool,
+        tell: &dyn Fn(f64),
+    ) -> Result<Answer<T>> {
         let mut process = match self.free() {
             Some(process) => process,
             None => self.start(stop)?,
         };
-        let answer = match process.ask(&(request, stores::query(request.path())), timeout, stop) {
+        let line = (request, stores::query(request.path()));
+        let answer = match process.ask(&line, timeout, stop, tell) {
             Ok(answer) => answer,
             Err(Failure::Late) => return Ok(Answer::Late),
             Err(Failure::Died(how)) => return Ok(Answer::Crashed(how)),

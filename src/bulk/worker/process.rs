@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{ARGUMENT, Setup};
+use super::{ARGUMENT, Setup, Told};
 
 /// How long a worker may take to load its model.
 const START: Duration = Duration::from_secs(300);
@@ -63,7 +63,7 @@ impl Process {
             }
         });
         let mut process = Self { child, requests, answers };
-        match process.ask(setup, START, stop) {
+        match process.ask(setup, START, stop, &|_| ()) {
             Ok(answer) if answer == "\"ready\"" => Ok(process),
             Ok(reason) => Err(serde_json::from_str(&reason).unwrap_or(reason)),
             Err(Failure::Late) => Err("a worker process doesn't get ready".into()),
@@ -72,21 +72,32 @@ impl Process {
         }
     }
 
-    /// Sends a request and waits for its answer. After an error the worker is of no use any more.
+    /// Sends a request and waits for its answer. `tell` hears how far a worker is that says so on the way; `timeout` counts
+    /// from there. After an error the worker is of no use any more.
     pub(super) fn ask(
         &mut self,
         request: &impl Serialize,
         timeout: Duration,
         stop: &AtomicBool,
+        tell: &dyn Fn(f64),
     ) -> Result<String, Failure> {
         let mut line = serde_json::to_vec(request).map_err(|e| Failure::Died(e.to_string()))?;
         line.push(b'\n');
         // A worker that died before it read the request is noticed by the missing answer.
         let _ = self.requests.write_all(&line).and_then(|()| self.requests.flush());
-        let start = Instant::now();
+        let mut start = Instant::now();
         loop {
             match self.answers.recv_timeout(LOOK.min(timeout.saturating_sub(start.elapsed()))) {
-                Ok(answer) => return Ok(answer),
+                Ok(line) => match serde_json::from_str(&line) {
+                    Ok(Told { at }) => {
+                        tell(at);
+                        start = Instant::now();
+                        if stop.load(Ordering::Relaxed) {
+                            return Err(Failure::Stopped);
+                        }
+                    }
+                    Err(_) => return Ok(line),
+                },
                 Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => {
                     return Err(Failure::Stopped);
                 }

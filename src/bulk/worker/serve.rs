@@ -10,12 +10,12 @@ use std::time::Instant;
 use candle_core::Device;
 use serde::Serialize;
 
-use super::{Checked, Clip, Decoded, Film, Look, Preview, Request, Saved, Setup, Watched};
+use super::{Checked, Clip, Decoded, Film, Look, Preview, Request, Saved, Setup, Told, Watched};
 use crate::error::guard;
 use crate::model::ModelFiles;
 use crate::output::pages::Filmstrip;
 use crate::timeline::preview::{self, Kind};
-use crate::timeline::{self, TimelineFormat, Told};
+use crate::timeline::{self, Cuts, TimelineFormat};
 use crate::video::{DecodeOptions, Frames, Preprocess, Seen, Walk, probe, read_frames};
 use crate::{Classifier, ClipLabels, Error, Result, allocator, files, stores};
 
@@ -91,6 +91,7 @@ impl Worker {
             Request::Strip(clip) => reply(&clip.path, || self.strip(clip)),
             Request::Check(clip) => reply(&clip.path, || self.check(clip)),
             Request::Length(clip) => reply(&clip.path, || Ok(probe(&clip.path)?.duration)),
+            Request::Cuts(clip) => reply(&clip.path, || self.cuts(clip)),
             Request::Frames(clip) => reply(&clip.path, || self.frames(clip)),
             Request::Features(clip) => reply(&clip.path, || self.features(clip)),
             Request::Timeline(film) => reply(&film.path, || self.timeline(film)),
@@ -131,6 +132,10 @@ impl Worker {
         Ok(Checked { pictures, duration_s: (duration * 1e3).round() / 1e3, warnings })
     }
 
+    fn cuts(&self, clip: &Clip) -> Result<Cuts> {
+        Cuts::find(&clip.path, self.setup.threads, |at| answer(&Told { at }))
+    }
+
     fn frames(&self, clip: &Clip) -> Result<Saved> {
         let frames = self.classifier()?.frames(&clip.path, &self.options(clip))?;
         let Frames { windows, per_window, height, width, .. } = frames;
@@ -154,14 +159,14 @@ impl Worker {
         let (mut segments, mut number) = (Vec::new(), 0);
         let seen = timeline::watch(self.classifier()?, &film.path, &options, |told| {
             match (told, &mut pipe) {
-                (Told::Segment(segment), Some(pipe)) => {
+                (timeline::Told::Segment(segment), Some(pipe)) => {
                     number += 1;
                     let line = TimelineFormat::Json.segment(&film.path, number, &segment);
                     // Nobody reads on: nobody wants the rest.
                     return Ok(pipe.write_all(line.as_bytes()).is_ok());
                 }
-                (Told::Segment(segment), None) => segments.push(segment),
-                (Told::At { .. }, _) => (),
+                (timeline::Told::Segment(segment), None) => segments.push(segment),
+                (timeline::Told::At { .. }, _) => (),
             }
             Ok(true)
         })?;
@@ -238,8 +243,9 @@ fn read_lines() -> Receiver<String> {
     lines
 }
 
-/// Lets whatever else wants the processor go first; threads that start from here on do the same.
-fn step_back() {
+/// Lets whatever else wants the processor go first; threads that start from here on do the same. On Linux it is this thread
+/// that steps back, elsewhere the process.
+pub(crate) fn step_back() {
     #[cfg(unix)]
     // SAFETY: a plain setting of this process.
     unsafe {

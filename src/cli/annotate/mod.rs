@@ -25,6 +25,7 @@ use super::sink::say;
 use super::train::look::LookArgs;
 use super::train::values::count;
 use super::{Console, Status, interrupt, shell};
+use segments::{Divider, Segments};
 use terminal::Terminal;
 
 /// How often the terminal looks how far it is.
@@ -58,9 +59,13 @@ pub(super) struct Args {
     /// Regular expression with one capture: a clip's group (its source video, camera or person)
     #[arg(long, value_name = "REGEX")]
     group: Option<String>,
-    /// Label long videos in parts of so many seconds, each on its own: the list has columns start and end
-    #[arg(long, value_name = "SECONDS", value_parser = timeout)]
-    segments: Option<Duration>,
+    /// Label long videos in parts, each on its own: of so many seconds, or from cut to cut; the list has columns start and
+    /// end
+    ///
+    /// `cuts` decodes every clip once to find its shots. One of less than a second goes with the next; a clip without cuts
+    /// stays whole, however long it is.
+    #[arg(long, value_name = "SECONDS|cuts")]
+    segments: Option<Segments>,
     /// Results of `classify` on these clips (.csv, .jsonl, .parquet): its labels are shown as guesses
     #[arg(long, value_name = "FILE")]
     guesses: Option<PathBuf>,
@@ -102,10 +107,10 @@ struct NetworkArgs {
     /// Decides what is held out for the test, and every other draw
     #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true)]
     seed: u64,
-    /// Where features and small copies of clips are kept [default: the user's cache folder]
+    /// Where features, cuts and small copies of clips are kept [default: the user's cache folder]
     #[arg(long, value_name = "DIR", hide_short_help = true)]
     cache: Option<PathBuf>,
-    /// Keep no features and no copies
+    /// Keep no features, cuts and copies
     #[arg(long, conflicts_with = "cache", hide_short_help = true)]
     no_cache: bool,
 }
@@ -118,9 +123,9 @@ impl Args {
         let interrupted = interrupt::flag();
         let server = Server::bind(Ipv4Addr::LOCALHOST.into(), self.page.port)?;
         let background = Arc::new(AtomicBool::new(false));
-        let session = Session::open(self.options(background.clone())?)?;
-        let media = Arc::new(Media::new(self.copies(), self.network.timeout)?);
-        let finish = Arc::new(Finish::new(shell::line(shell::typed()), self.rest()));
+        let session = Session::open(self.options(background.clone(), &interrupted, console)?)?;
+        let media = Arc::new(Media::new(self.kept("previews"), self.network.timeout)?);
+        let finish = Arc::new(Finish::new(self.rest()));
         let desk = Desk { session: session.clone(), media, finish: finish.clone() };
         let token = Token::random()?;
         let address = format!("http://{}/?token={}", server.address(), token.reveal());
@@ -174,13 +179,16 @@ impl Args {
         Ok(Status::Done)
     }
 
-    fn options(&self, stop: Arc<AtomicBool>) -> Result<Options> {
+    fn options(&self, stop: Arc<AtomicBool>, interrupted: &AtomicBool, console: &Console) -> Result<Options> {
         let network = &self.network;
         let [windows, frames, size] =
             [network.look.windows, network.look.frames, network.look.size].map(|n| n.map(|n| n as usize));
         let cache = network.cache.clone().or(TrainOptions::default().cache);
         let clips = self.inputs.find(&self.clips)?.clips;
-        let parts = self.segments.map(|long| segments::parts(&clips, long.as_secs_f64(), network.timeout));
+        let threads = network.threads.map_or_else(bulk::available_threads, |n| n as usize);
+        let divider =
+            Divider { timeout: network.timeout, threads, cache: self.kept("cuts"), interrupted, console };
+        let parts = self.segments.map(|segments| divider.parts(&clips, segments));
         Ok(Options {
             clips,
             parts: parts.transpose()?.unwrap_or_default(),
@@ -194,7 +202,8 @@ impl Args {
             group: self.group.clone(),
             prelabels: self.guesses.clone(),
             model: self.model(),
-            threads: network.threads.map_or_else(bulk::available_threads, |n| n as usize),
+            command: shell::line(shell::typed()),
+            threads,
             timeout: network.timeout,
             stop,
         })
@@ -207,13 +216,13 @@ impl Args {
         })
     }
 
-    /// Where copies of clips for the browser are kept.
-    fn copies(&self) -> Option<PathBuf> {
+    /// The folder `name` of the cache.
+    fn kept(&self, name: &str) -> Option<PathBuf> {
         let network = &self.network;
         match &network.cache {
             _ if network.no_cache => None,
-            Some(folder) => Some(folder.join("previews")),
-            None => Some(FeatureCache::default_folder()?.with_file_name("previews")),
+            Some(folder) => Some(folder.join(name)),
+            None => Some(FeatureCache::default_folder()?.with_file_name(name)),
         }
     }
 

@@ -61,8 +61,9 @@ pub(super) async fn rename(State(desk): State<Desk>, Json(said): Json<Renamed>) 
     Ok(Json(()))
 }
 
-/// `POST /api/finish {}`: begins, unless it is under way; `GET /api/status` tells the end.
+/// `POST /api/finish {}`: begins; `GET /api/status` tells the end.
 pub(super) async fn finish(State(desk): State<Desk>, Json(_): Json<serde_json::Value>) -> Answer {
+    desk.finish.begin();
     std::thread::spawn(move || desk.finish.run(&desk.session));
     Ok(Json(()))
 }

@@ -1,6 +1,5 @@
 //! From labels to a model, asked for by the page or by Ctrl-C.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -37,45 +36,33 @@ pub(crate) struct Done {
 
 /// The end of a session: it can be come to several times.
 pub(crate) struct Finish {
-    /// What the model's card says it was made by.
-    command: String,
     /// The command that labels all clips.
     rest: String,
     state: Mutex<Finishing>,
-    /// The session's version that the last model was made of.
-    version: Mutex<Option<u64>>,
     /// Held while a model is being made.
     turn: Mutex<()>,
 }
 
 impl Finish {
-    pub(crate) fn new(command: String, rest: String) -> Self {
-        let state = Mutex::new(Finishing::Idle);
-        Self { command, rest, state, version: Mutex::new(None), turn: Mutex::new(()) }
+    pub(crate) fn new(rest: String) -> Self {
+        Self { rest, state: Mutex::new(Finishing::Idle), turn: Mutex::default() }
     }
 
     pub(crate) fn state(&self) -> Finishing {
         lock(&self.state).clone()
     }
 
-    /// Writes the list and the model, after one that is being made already. Where nothing was said since the last, that one
-    /// stands. How it ended.
+    /// It is asked for: from here on no model that was made before is shown as this one.
+    pub(crate) fn begin(&self) {
+        self.set(Finishing::Running { doing: "making the model".into(), share: 0.0 });
+    }
+
+    /// Writes the list and the model, after one that is being made already. How it ended.
     pub(crate) fn run(&self, session: &Session) -> Finishing {
         let _turn = lock(&self.turn);
-        if let (Finishing::Done(_), Some(version)) = (self.state(), *lock(&self.version))
-            && session.changes(version).is_empty()
-        {
-            return self.state();
-        }
-        self.set(Finishing::Running { doing: "writing the list".into(), share: 0.0 });
-        let version = session.status().version;
-        // Whoever wants it to end ends the program.
-        let stop = AtomicBool::new(false);
-        let end = match session.finish(&self.command, &stop, self) {
-            Ok(finished) => {
-                *lock(&self.version) = Some(version);
-                Finishing::Done(Done { finished, command: self.rest.clone() })
-            }
+        self.begin();
+        let end = match session.finish(self) {
+            Ok(finished) => Finishing::Done(Done { finished, command: self.rest.clone() }),
             Err(error) => Finishing::Failed { reason: error.to_string() },
         };
         self.set(end.clone());

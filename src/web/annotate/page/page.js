@@ -17,7 +17,7 @@ function go(to, open = true) {
   if (view === 'grid') grid.leave();
   if (view === 'find') find.leave();
   view = to;
-  if (to === 'grid') expect(null);
+  if (to === 'grid') { asks++; expect(null); }
   for (const name of views) by(name).hidden = name !== to;
   for (const button of document.querySelectorAll('[data-view]')) {
     if (button.dataset.view === to) button.setAttribute('aria-current', 'page');
@@ -45,6 +45,8 @@ progress.onLabel({
 // After a round, once the model has learned from it, a grid waits for the next answer: it never comes up under a key
 // that was meant for a clip.
 let round = null, ended = false, due = null;
+// One that is being fetched is no longer wanted once the person opened one.
+let asks = 0;
 function expect(found) {
   due = found;
   document.querySelector('[data-view=grid]').toggleAttribute('data-due', Boolean(due));
@@ -80,7 +82,8 @@ async function look() {
   round = status.round;
   if (ended && !status.training) {
     ended = false;
-    grid.fetchGrid().then(expect);
+    const ask = ++asks;
+    grid.fetchGrid().then(found => ask === asks && expect(found));
   }
   stage.tick();
 }

@@ -18,10 +18,21 @@ export function show(status) {
     : 'The model learns along: the figure comes after some rounds.';
   by('advice').hidden = !status.advice;
   by('advice').textContent = status.advice ?? '';
+  made(status.model);
   curve(status.curve);
   counts(status);
   ready(status);
   by('grouping').textContent = status.grouping;
+}
+
+// The model that is in its folder by now.
+function made(model) {
+  by('made').hidden = !model;
+  if (!model) return;
+  // Often of few clips: a share would promise more.
+  const right = Math.round(model.accuracy * model.clips);
+  const part = model.part === 'test' ? 'held-out clip' : 'validation clip';
+  by('made').textContent = `Model of ${count(model.labels, 'label')} in ${model.name}: right in ${right} of ${count(model.clips, part)}`;
 }
 
 function ready({ ready, total, rate, trouble, round, left_in_round: left, training }) {

@@ -1,0 +1,73 @@
+//! The model that is there before anybody presses Finish.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use crate::browser::{DESKTOP, Page, browse};
+use crate::clips;
+use crate::labelling::label;
+use crate::program::{Program, QUICK};
+
+/// When the model in `folder` was written.
+fn written(folder: &Path) -> SystemTime {
+    std::fs::metadata(folder.join("model.safetensors")).unwrap().modified().unwrap()
+}
+
+async fn made_of(page: &Page, labels: usize) {
+    let script = format!(
+        "return document.getElementById('made').textContent.startsWith('Model of {labels} labels in labels-model: ')"
+    );
+    page.wait(&format!("the model of {labels} labels"), &script).await;
+}
+
+#[test]
+fn a_model_is_made_after_a_round_and_finish_makes_one_of_new_labels_only() {
+    let Some(clips) = clips::folder() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("labels.csv");
+    let model = folder.path().join("labels-model");
+    let program = Program::start(clips, &list, &[&QUICK[..], &["--labels", "bars,fractal,life"]].concat());
+    browse(DESKTOP, async |page| {
+        page.open(&program.address).await;
+        page.wait("all clips", "return document.getElementById('ready').textContent.startsWith('All ')")
+            .await;
+        let mut count = 0;
+        let draft = folder.path().join(".classify-labels-model");
+        while !draft.exists() && !model.exists() {
+            assert!(count < 40, "no model after {count} labels");
+            if page.ask("return document.getElementById('grid').hidden").await == false {
+                page.press("\u{e00c}").await;
+            }
+            label(&page, &["bars", "fractal", "life"]).await;
+            count += 1;
+            page.labelled(count).await;
+            // As a person looks at the next clip.
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+        }
+        made_of(&page, count).await;
+        page.shoot("model-after-a-round").await;
+        let first = written(&model);
+        assert!(model.join("report.html").is_file() && !draft.exists());
+
+        let finish = async || {
+            page.click("#finish-button").await;
+            page.wait("the model", "return !document.getElementById('finish-done').hidden").await;
+        };
+        finish().await;
+        assert_eq!(written(&model), first, "nothing is new");
+        page.press("\u{e00c}").await;
+        if page.ask("return document.getElementById('grid').hidden").await == false {
+            page.press("\u{e00c}").await;
+        }
+        label(&page, &["bars", "fractal", "life"]).await;
+        page.labelled(count + 1).await;
+        finish().await;
+        made_of(&page, count + 1).await;
+        let second = written(&model);
+        assert!(second > first);
+        let ended = program.interrupt();
+        assert!(ended.stdout.contains("label the rest: classify "), "{}", ended.stdout);
+        assert_eq!(written(&model), second, "nothing is new");
+        assert!(!draft.exists());
+    });
+}
