@@ -75,15 +75,14 @@ const HEADER: &str = "order,seed,labels,held_out,right,clips,accuracy,seconds";
 fn main() -> Result<()> {
     let args = Args::parse();
     let data = Dataset::open(&args.list, &dataset::Options { cut: false, ..Default::default() })?;
-    let clips = args.output.join("clips");
-    let truth = link_clips(&data, &clips)?;
+    fs::create_dir_all(&args.output)?;
     let csv = args.output.join("simulation.csv");
     let done = whole_sessions(&csv, args.points().len())?;
     for seed in 0..args.seeds {
         for order in ["chosen", "random"] {
             if !done.contains_key(&(order.to_owned(), seed)) {
                 let mut rows = File::options().append(true).open(&csv)?;
-                session(&args, &data, &truth, &clips, order, seed, &mut rows)?;
+                session(&args, &data, order, seed, &mut rows)?;
             }
         }
     }
@@ -122,19 +121,14 @@ fn whole_sessions(csv: &Path, models: usize) -> Result<BTreeMap<(String, u64), V
 }
 
 /// Labels until enough is labelled, and measures on the way.
-fn session(
-    args: &Args,
-    data: &Dataset,
-    truth: &HashMap<String, String>,
-    clips: &Path,
-    order: &str,
-    seed: u64,
-    rows: &mut File,
-) -> Result<()> {
+fn session(args: &Args, data: &Dataset, order: &str, seed: u64, rows: &mut File) -> Result<()> {
     let folder = args.output.join(format!("{order}-{seed}"));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
-    let desk = Desk::open(args, clips, &folder, seed)?;
+    // Beside the list, so that it names them alike wherever this folder is: draws go by names.
+    let clips = folder.join("clips");
+    let truth = link_clips(data, &clips)?;
+    let desk = Desk::open(args, &clips, &folder, seed)?;
     // As a person would who lets the bar run to its end: what is chosen then doesn't depend on this machine.
     while !desk.is_seen()? {
         std::thread::sleep(Duration::from_millis(500));
