@@ -12,8 +12,8 @@ const BOUND: f64 = 150.0;
 fn the_next_clip_plays_at_once_while_features_are_computed() {
     let Some(clips) = clips::folder() else { return };
     let folder = tempfile::tempdir().unwrap();
-    // Three windows of each clip, so that there is something to compute.
-    let look = ["--backbone", "imagenet-lite0", "--windows", "3", "--labels", "a,b"];
+    // The default network, so that there is something to compute to the end.
+    let look = ["--labels", "a,b"];
     let program = Program::start(clips, &folder.path().join("labels.csv"), &look);
     browse(DESKTOP, async |page| {
         page.open(&program.address).await;
