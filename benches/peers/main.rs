@@ -185,11 +185,12 @@ fn main() -> Result<()> {
             |p| p.seconds(&line),
         )?;
     }
-    let what = format!("folder of {} clips, default model", clips.len());
+    let what = format!("folder of {} clips, default model, both windows", clips.len());
     if bench.wanted(&what) {
         let onnx = scratch.path().join("default.onnx");
         ours::export("kinetics400-i3d", &onnx)?;
-        let command = ours::Command(["--model", "kinetics400-i3d"].map(String::from).to_vec());
+        let command =
+            ours::Command(["--model", "kinetics400-i3d", "--windows", "2"].map(String::from).to_vec());
         let line = format!("model {} {}", onnx.display(), list.display());
         bench.pairs(
             &what,

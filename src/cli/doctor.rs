@@ -9,6 +9,7 @@ use crate::model::{DEFAULT_MODEL, embedded_models};
 use crate::timeline::overlay;
 use crate::{Classifier, Result, bulk, video};
 use anstyle::{AnsiColor, Style};
+use classify_kernels::conv::PackedConv;
 use classify_kernels::{Kernels, Precision};
 use etcetera::BaseStrategy;
 
@@ -99,7 +100,11 @@ fn processor(report: &mut Report) {
         Ok(kernels) => {
             report.fact("kernels", kernels.name());
             match Precision::detect(kernels) {
-                Ok(precision) => report.fact("precision", precision.name()),
+                Ok(precision) => {
+                    // Convolutions of every size are lowered on AMX alone.
+                    let unit = if PackedConv::lowers(kernels, precision, 27) { ", AMX" } else { "" };
+                    report.fact("precision", format!("{}{unit}", precision.name()));
+                }
                 Err(error) => report.wrong.push(error.to_string()),
             }
         }

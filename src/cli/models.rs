@@ -189,7 +189,7 @@ fn show(files: &ModelFiles) -> String {
     if let Some(calibration) = config.calibration {
         facts.push(("not sure", format!("below a score of {:.3}", calibration.threshold)));
         if let Some(enough) = calibration.enough {
-            facts.push(("looks", format!("at one window where that gives a score of {enough:.3}")));
+            facts.push(("enough", format!("one window, where it gives a score of {enough:.2}")));
         }
     }
     if let Some(knowing) = config.knowing {
