@@ -96,7 +96,9 @@ def test_a_copied_process_has_workers_of_its_own(samples):
 
 
 ENDLESS = f"""
-import itertools, sys, classify_video
+import itertools, signal, sys, classify_video
+# Whoever runs the tests in the background has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 model = classify_video.Model({FAST!r}, threads=2)
 for clip in model.classify_many(itertools.repeat(sys.argv[1])):
     print(clip.label, flush=True)
