@@ -223,7 +223,7 @@ impl Classifier {
         let first = self.features_of(frames, 0..1)?;
         let scores = self.scores(&self.logits(&first)?)?;
         if scores.into_iter().any(|score| f64::from(score) >= enough) {
-            frames.keep_first_window();
+            frames.keep_windows(1);
             return Ok(first);
         }
         let others = self.features_of(frames, 1..frames.windows)?;

@@ -72,6 +72,14 @@ def onnx(module, frames, size, out):
     torch.onnx.export(module.eval(), (x,), out, input_names=["x"], output_names=["y"], dynamo=False, opset_version=17)
 
 
+def opened(path):
+    """An ONNX file in onnxruntime."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    options.log_severity_level = 3
+    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
 @functools.cache
 def engine(name, frames, size):
     """A function from float32 [frames, 3, size, size] to features."""
@@ -79,10 +87,7 @@ def engine(name, frames, size):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "features.onnx")
             onnx(Features(), frames, size, path)
-            options = ort.SessionOptions()
-            options.intra_op_num_threads = THREADS
-            options.log_severity_level = 3
-            session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            session = opened(path)
         return lambda x: torch.from_numpy(session.run(None, {"x": x})[0])
     net = Features().eval().to(memory_format=torch.channels_last)
     return lambda x: net(torch.from_numpy(x).to(memory_format=torch.channels_last))
@@ -107,10 +112,7 @@ def features(name, frames, size):
 
 @functools.cache
 def session(path):
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = THREADS
-    options.log_severity_level = 3
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = opened(path)
     x = np.random.default_rng(0).standard_normal(session.get_inputs()[0].shape, dtype=np.float32)
     return lambda: session.run(None, {session.get_inputs()[0].name: x})
 
@@ -204,10 +206,7 @@ def folder(name, frames, size, files):
 
 def model(path, files):
     """An exported model that sees windows of neighbouring frames, spread over the clip, at 25 frames a second."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = THREADS
-    options.log_severity_level = 3
-    run = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    run = opened(path)
     meta = run.get_modelmeta().custom_metadata_map
     sampling, preprocess = json.loads(meta["sampling"]), json.loads(meta["preprocessor_config"])
     count, size = sampling["frames"], preprocess["crop_size"]["height"]

@@ -16,6 +16,7 @@ import numpy as np
 import onnxruntime as ort
 import uvicorn
 from fastapi import FastAPI, HTTPException, UploadFile
+from one_clip import picture
 
 app = FastAPI()
 
@@ -31,15 +32,6 @@ def load():
 
 if "PEER_MODEL" in os.environ:
     session, labels, sampling, preprocess = load()
-
-
-def picture(frame, size):
-    """uint8 [size, size, 3]: short side scaled, centre crop."""
-    k = size / min(frame.width, frame.height)
-    w, h = max(size, round(frame.width * k)), max(size, round(frame.height * k))
-    x = frame.reformat(width=w, height=h, format="rgb24").to_ndarray()
-    top, left = (h - size) // 2, (w - size) // 2
-    return x[top : top + size, left : left + size]
 
 
 def frames(file):

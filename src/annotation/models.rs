@@ -11,7 +11,7 @@ use super::journal::What;
 use super::session::{LOOK, Session};
 use crate::error::guard;
 use crate::learning::dataset::{self, Dataset};
-use crate::learning::training::{Epoch, Observer, Pace};
+use crate::learning::training::{BESIDE_MODEL, Epoch, Observer, Pace};
 use crate::{Error, Result, bulk};
 
 /// The labels as they were written.
@@ -119,9 +119,8 @@ impl Session {
         if state.book.made(&name) {
             return Ok(());
         }
-        let theirs =
-            ["config.json", "README.md", "report.html", "metrics.jsonl"].map(|name| folder.join(name));
-        if let Some(file) = theirs.iter().find(|file| file.exists()) {
+        let mut theirs = ["config.json"].into_iter().chain(BESIDE_MODEL).map(|name| folder.join(name));
+        if let Some(file) = theirs.find(|file| file.exists()) {
             let reason = "is there already and wasn't made of these labels: name another folder with --model";
             return Err(Error::Usage(format!("{} {reason}", file.display())));
         }

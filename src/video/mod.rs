@@ -126,13 +126,14 @@ impl Frames {
         &self.pixels[index * len..][..len]
     }
 
-    /// The first window and no other.
-    pub(crate) fn keep_first_window(&mut self) {
-        let len = self.per_window * self.height * self.width * 3;
+    /// The first `windows` and no others.
+    pub(crate) fn keep_windows(&mut self, windows: usize) {
+        self.windows = self.windows.min(windows);
+        let frames = self.windows * self.per_window;
+        let len = frames * self.height * self.width * 3;
         self.pixels.truncate(len);
         self.natural.iter_mut().for_each(|natural| natural.truncate(len));
-        self.times.truncate(self.per_window);
-        self.windows = self.windows.min(1);
+        self.times.truncate(frames);
     }
 
     /// One window in which the clip's middle frame stands still.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::aligned::AlignedBuf;
 use crate::call::SendPtr;
 use crate::instructions::{Bf16Unit, Kernels};
-use crate::micro::blocks::{self, Block, DEPTH, Left, SIDE, Session, Tile, packed_steps};
+use crate::micro::blocks::{self, Block, DEPTH, Left, PANEL, SIDE, Session, Tile, packed_steps};
 use crate::micro::rows::{self, LANES, Softmax};
 use crate::panels::cuts;
 use crate::precision::Precision;
@@ -18,8 +18,6 @@ use rayon::prelude::*;
 const QUERIES: usize = 32;
 /// Keys at a time: whole panels of 48 and of 32.
 const KEYS: usize = 384;
-/// Keys of a panel of tiles.
-const PANEL: usize = 2 * SIDE;
 
 /// Rows `[batch, len]` of `heads · d` numbers.
 #[derive(Clone, Copy)]

@@ -18,11 +18,17 @@ pub(crate) struct Position {
     dims: [usize; 4],
 }
 
+/// Volume, depth and row of the row that is number `row` through volumes and planes of these `dims`.
+pub(crate) fn of_row(dims: [usize; 4], row: usize) -> [usize; 3] {
+    let [_, d, h, _] = dims.map(|n| n.max(1));
+    [row / h / d, row / h % d, row % h]
+}
+
 impl Position {
     pub(crate) fn new(run: &Run, row: usize) -> Self {
         let dims = run.to.dims;
-        let [_, d, h, _] = dims.map(|n| n.max(1));
-        Self { at: [row / h / d, row / h % d, row % h, 0], dims }
+        let [n, z, y] = of_row(dims, row);
+        Self { at: [n, z, y, 0], dims }
     }
 
     /// The next `count` pixels of the same row are passed.
@@ -54,7 +60,8 @@ pub(crate) struct Placed<const R: usize> {
     pub(crate) rows: usize,
 }
 
-fn offset(strides: &[usize; 4], at: [usize; 4]) -> usize {
+/// Numbers from the first pixel of a grid to the one at a place.
+pub(crate) fn offset(strides: &[usize; 4], at: [usize; 4]) -> usize {
     (0..4).map(|i| strides[i] * at[i]).sum()
 }
 

@@ -10,7 +10,7 @@ use crate::call::SendPtr;
 use crate::gelu::Gelu;
 use crate::instructions::{Bf16Unit, Kernels};
 use crate::micro::ahead::Ahead;
-use crate::micro::blocks::{self, Block, DEPTH, Left, SIDE, Session, Tile, packed_steps};
+use crate::micro::blocks::{self, Block, DEPTH, Left, PANEL, SIDE, Session, Tile, packed_steps};
 use crate::micro::rows::{self, Finish};
 use crate::panels::{Panels, cuts};
 use crate::precision::Precision;
@@ -24,15 +24,11 @@ const BLOCK: usize = 1024 * 1024;
 const TOGETHER: usize = 96;
 /// Inputs at a time in `f32`: a panel's part for them stays near while all rows pass.
 const DEEP: usize = 1024;
-/// Tiles at a time along the inputs in bfloat16, for the same reason.
-const DEEP_TILES: usize = 16;
 /// Groups of so many rows that go through two layers together. Fewer would read the weights more often, more would push
 /// what is between the layers out of the level-2 cache.
 const THROUGH: usize = 2;
 /// Numbers of a cache line.
 const LINE: usize = 16;
-/// Columns of a panel of tiles.
-const PANEL: usize = 2 * SIDE;
 
 /// Weights `[outputs, inputs]` and a bias, in the order in which the kernels read them.
 pub(crate) struct Product {
@@ -283,7 +279,7 @@ impl Product {
         scratch: &mut Scratch,
     ) {
         let steps = self.inputs.div_ceil(DEPTH);
-        let pieces = steps.div_ceil(DEEP_TILES);
+        let pieces = steps.div_ceil(blocks::DEEP);
         let row_tiles = rows.len().div_ceil(SIDE);
         let left = &mut scratch.left;
         left.resize(row_tiles * steps, Tile::ZERO);
@@ -296,7 +292,7 @@ impl Product {
                 blocks::pack_rows(input, call.input_row, rows.end - first, self.inputs, to.as_mut_ptr());
             }
         }
-        let offsets = packed_steps(steps.min(DEEP_TILES));
+        let offsets = packed_steps(steps.min(blocks::DEEP));
         // SAFETY: `new` has seen the instructions.
         let session = unsafe { Session::new(unit) };
         for (i, &(first, _)) in panels.iter().enumerate() {

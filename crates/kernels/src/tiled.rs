@@ -13,20 +13,15 @@ use crate::call::{Run, SendPtr};
 use crate::gelu::Gelu;
 use crate::instructions::{Bf16Unit, Kernels};
 use crate::micro::bf16;
-use crate::micro::blocks::{self, Block, DEPTH, Left, SIDE, Session, Tile};
+use crate::micro::blocks::{self, Block, DEEP, DEPTH, Left, PANEL, SIDE, Session, Tile};
 use crate::micro::rows::{self, Finish};
 use crate::panels::Panels;
+use crate::place::{of_row, offset};
 use crate::shape::{Window, covered, product};
 use rayon::prelude::*;
 
-/// Output channels of a panel.
-const PANEL: usize = 2 * SIDE;
 /// Sums of a panel that are found at a time: with what they are found from, they stay in the level-2 cache.
 const BLOCK: usize = 256;
-/// Steps whose weights stay in the level-1 cache while a block's pixels pass.
-const DEEP: usize = 16;
-/// Numbers that the last tile may read behind the last pixel.
-const BEHIND: usize = DEPTH;
 
 /// The weights of a convolution, packed to tiles, and its bias.
 ///
@@ -40,6 +35,8 @@ pub(crate) struct TiledConv {
     /// Numbers from one pixel of the rounded copy to the next: whole tiles, unless pixels are so small that a row of the
     /// kernel is multiplied as one.
     pixel: usize,
+    /// What is multiplied one after the other.
+    steps: Vec<Step>,
     /// `[cout / 32][steps][2]`, rounded up.
     tiles: Vec<Tile>,
     /// With zeros up to whole panels.
@@ -47,6 +44,7 @@ pub(crate) struct TiledConv {
 }
 
 /// Adjacent numbers that are multiplied in one step.
+#[derive(Clone)]
 struct Step {
     /// Place in the kernel: depth, height, width.
     tap: [usize; 3],
@@ -58,13 +56,13 @@ struct Step {
 }
 
 /// The rounded copy of an input.
-struct Copy {
+struct Rounded {
     /// Volumes, and depth, height and width with the border.
     dims: [usize; 4],
     pixel: usize,
 }
 
-impl Copy {
+impl Rounded {
     fn new(window: &Window, [n, outputs @ ..]: [usize; 4], pixel: usize) -> Self {
         let [d, h, w] = std::array::from_fn(|i| covered(outputs[i], window.stride[i], window.kernel[i]));
         Self { dims: [n, d, h, w], pixel }
@@ -97,10 +95,9 @@ impl TiledConv {
         let pixel = if cin < DEPTH { cin } else { cin.next_multiple_of(DEPTH) };
         let mut bias = AlignedBuf::zeros(cout.next_multiple_of(PANEL));
         bias[..cout].copy_from_slice(&panels.bias()[..cout]);
-        let mut conv = Self { unit, kernel, cin, cout, pixel, tiles: Vec::new(), bias };
-        let steps = conv.steps();
-        conv.tiles = vec![Tile::ZERO; product(&[cout.div_ceil(PANEL), steps.len(), 2])];
-        conv.tiles.par_chunks_exact_mut(2 * steps.len()).enumerate().for_each(|(panel, tiles)| {
+        let steps = steps(kernel, cin);
+        let mut tiles = vec![Tile::ZERO; product(&[cout.div_ceil(PANEL), steps.len(), 2])];
+        tiles.par_chunks_exact_mut(2 * steps.len()).enumerate().for_each(|(panel, tiles)| {
             for half in 0..2 {
                 let first = panel * PANEL + half * SIDE;
                 if first >= cout {
@@ -115,33 +112,12 @@ impl TiledConv {
                 }
             }
         });
-        conv
+        Self { unit, kernel, cin, cout, pixel, steps, tiles, bias }
     }
 
     /// Depth, height, width.
     pub(crate) fn kernel(&self) -> [usize; 3] {
         self.kernel
-    }
-
-    /// What is multiplied one after the other.
-    fn steps(&self) -> Vec<Step> {
-        let [kd, kh, kw] = self.kernel;
-        // Small pixels of a kernel's row lie without gaps and are multiplied as one.
-        let together = if self.pixel == self.cin && self.pixel < DEPTH { kw } else { 1 };
-        let mut steps = Vec::new();
-        for (z, y) in (0..kd).flat_map(|z| (0..kh).map(move |y| (z, y))) {
-            for x in (0..kw).step_by(together) {
-                let row = ((z * kh + y) * kw + x) * self.cin;
-                let numbers = together * self.cin;
-                steps.extend((0..numbers).step_by(DEPTH).map(|from| Step {
-                    tap: [z, y, x],
-                    from,
-                    row: row + from,
-                    rows: (numbers - from).min(DEPTH),
-                }));
-            }
-        }
-        steps
     }
 
     /// A run that has been checked for these sizes, to its `output`; on this thread, or split over rayon's current pool.
@@ -153,11 +129,11 @@ impl TiledConv {
         if rows == 0 || run.to.dims[3] == 0 {
             return;
         }
-        let copy = Copy::new(&run.window, run.to.dims, self.pixel);
+        let copy = Rounded::new(&run.window, run.to.dims, self.pixel);
         // While this thread waits for others, it may begin another run.
         let mut rounded = ROUNDED.take();
         // A tile's last rows may lie behind the last pixel.
-        let spare = PANEL * run.window.stride[2] * self.pixel + BEHIND;
+        let spare = PANEL * run.window.stride[2] * self.pixel + DEPTH;
         let numbers = rounded.at_least((copy.len() + spare).div_ceil(2));
         // SAFETY: two for one, and any bits are numbers.
         let numbers =
@@ -188,19 +164,20 @@ impl TiledConv {
     }
 
     /// Line `i` of the copy, counted through volumes and planes.
-    fn round_line(&self, run: &Run, copy: &Copy, i: usize, to: &mut [u16]) {
-        let [_, d, h, w] = copy.dims;
+    fn round_line(&self, run: &Run, copy: &Rounded, i: usize, to: &mut [u16]) {
+        let [n, z, y] = of_row(copy.dims, i);
+        let w = copy.dims[3];
         let (pad, from) = (run.window.pad, &run.from);
         let inside =
             |at: usize, axis: usize| at.checked_sub(pad[axis - 1]).filter(|at| *at < from.dims[axis]);
-        let (Some(z), Some(y)) = (inside(i / h % d, 1), inside(i % h, 2)) else { return to.fill(0) };
+        let (Some(z), Some(y)) = (inside(z, 1), inside(y, 2)) else { return to.fill(0) };
         let left = pad[2].min(w);
         let pixels = from.dims[3].min(w - left);
         let (before, rest) = to.split_at_mut(left * self.pixel);
         let (to, after) = rest.split_at_mut(pixels * self.pixel);
         before.fill(0);
         after.fill(0);
-        let at = i / h / d * from.strides[0] + z * from.strides[1] + y * from.strides[2];
+        let at = offset(&from.strides, [n, z, y, 0]);
         let (row, len) = (run.input[at..].as_ptr(), run.input.len() - at);
         assert!(pixels == 0 || (pixels - 1) * from.strides[3] + self.cin <= len, "the input's grid");
         if self.pixel == self.cin && from.strides[3] == self.cin {
@@ -215,13 +192,32 @@ impl TiledConv {
     }
 }
 
+/// The steps of a convolution; those of small pixels take a whole row of the kernel, where they lie without gaps.
+fn steps([kd, kh, kw]: [usize; 3], cin: usize) -> Vec<Step> {
+    let together = if cin < DEPTH { kw } else { 1 };
+    let mut steps = Vec::new();
+    for (z, y) in (0..kd).flat_map(|z| (0..kh).map(move |y| (z, y))) {
+        for x in (0..kw).step_by(together) {
+            let row = ((z * kh + y) * kw + x) * cin;
+            let numbers = together * cin;
+            steps.extend((0..numbers).step_by(DEPTH).map(|from| Step {
+                tap: [z, y, x],
+                from,
+                row: row + from,
+                rows: (numbers - from).min(DEPTH),
+            }));
+        }
+    }
+    steps
+}
+
 /// A run's products, once its input is rounded. Pixels are counted through stretches, in each of which they lie evenly
 /// apart, the border's own ones among them.
 struct Work<'a> {
     conv: &'a TiledConv,
     run: &'a Run<'a>,
     output: SendPtr,
-    copy: &'a Copy,
+    copy: &'a Rounded,
     numbers: &'a [u16],
     /// Bytes from a pixel to what each step reads.
     steps: Vec<usize>,
@@ -234,7 +230,13 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(conv: &'a TiledConv, run: &'a Run, output: SendPtr, copy: &'a Copy, numbers: &'a [u16]) -> Self {
+    fn new(
+        conv: &'a TiledConv,
+        run: &'a Run,
+        output: SendPtr,
+        copy: &'a Rounded,
+        numbers: &'a [u16],
+    ) -> Self {
         let [_, _, height, width] = run.to.dims;
         let [_, row_stride, step] = run.window.stride;
         let rows = if run.is_point() {
@@ -246,12 +248,11 @@ impl<'a> Work<'a> {
         };
         let row = copy.dims[3];
         let pixels = (rows - 1) * row + width;
-        let steps = conv.steps();
-        let offset = |step: &Step| {
+        let bytes = |step: &Step| {
             let [z, y, x] = step.tap;
             (copy.at([0, z, y, x]) + step.from) * size_of::<u16>()
         };
-        let steps = steps.iter().map(offset).collect();
+        let steps = conv.steps.iter().map(bytes).collect();
         // Whole blocks, so that none has pixels of two stretches.
         Self { conv, run, output, copy, numbers, steps, rows, row, stretch: pixels.next_multiple_of(BLOCK) }
     }
@@ -279,38 +280,36 @@ impl<'a> Work<'a> {
         if count == 0 {
             return;
         }
-        let [_, depth, height, _] = self.run.to.dims;
         let [step_z, step_y, step] = self.run.window.stride;
         let row = stretch * self.rows;
-        let start = [row / height / depth, row / height % depth * step_z, row % height * step_y, 0];
+        let [n, z, y] = of_row(self.run.to.dims, row);
+        let start = [n, z * step_z, y * step_y, 0];
         let line = step * self.conv.pixel * size_of::<u16>();
         let from = self.numbers[self.copy.at(start)..].as_ptr().cast::<u8>().wrapping_add(first * line);
         let mut sums = SUMS.take();
         let to = sums.at_least(BLOCK * PANEL);
-        {
-            // SAFETY: `TiledConv::new` has seen the instructions.
-            let session = unsafe { Session::new(self.conv.unit) };
-            for panel in panels {
-                let tiles = &self.conv.tiles[panel * self.steps.len() * 2..];
-                for (i, steps) in self.steps.chunks(DEEP).enumerate() {
-                    for at in (0..count).step_by(2 * SIDE) {
-                        let left =
-                            Left { from: from.wrapping_add(at * line), line, below: SIDE * line, steps };
-                        let block = Block {
-                            left,
-                            right: tiles[i * DEEP * 2..].as_ptr(),
-                            out: to[at * PANEL..].as_mut_ptr(),
-                            out_row: PANEL,
-                            rows: (count - at).min(2 * SIDE),
-                            add: i > 0,
-                        };
-                        // SAFETY: the copy holds all that whole tiles read, and `to` all that they write.
-                        unsafe { blocks::multiply(&session, &block) }
-                    }
+        // SAFETY: `TiledConv::new` has seen the instructions.
+        let session = unsafe { Session::new(self.conv.unit) };
+        for panel in panels {
+            let tiles = &self.conv.tiles[panel * self.steps.len() * 2..];
+            for (i, steps) in self.steps.chunks(DEEP).enumerate() {
+                for at in (0..count).step_by(2 * SIDE) {
+                    let left = Left { from: from.wrapping_add(at * line), line, below: SIDE * line, steps };
+                    let block = Block {
+                        left,
+                        right: tiles[i * DEEP * 2..].as_ptr(),
+                        out: to[at * PANEL..].as_mut_ptr(),
+                        out_row: PANEL,
+                        rows: (count - at).min(2 * SIDE),
+                        add: i > 0,
+                    };
+                    // SAFETY: the copy holds all that whole tiles read, and `to` all that they write.
+                    unsafe { blocks::multiply(&session, &block) }
                 }
-                self.finish(row, first..first + count, panel * PANEL, to);
             }
+            self.finish(row, first..first + count, panel * PANEL, to);
         }
+        drop(session);
         SUMS.set(sums);
     }
 
@@ -325,11 +324,8 @@ impl<'a> Work<'a> {
             let end = pixels.end.min((y + 1) * self.row);
             let count = width.saturating_sub(x).min(end - at);
             if count > 0 {
-                let [_, depth, height, _] = run.to.dims;
-                let row = row + y;
-                let place = [row / height / depth, row / height % depth, row % height, x];
-                let offset =
-                    |strides: [usize; 4]| (0..4).map(|i| strides[i] * place[i]).sum::<usize>() + channel;
+                let [n, z, y] = of_row(run.to.dims, row + y);
+                let first = |strides: &[usize; 4]| offset(strides, [n, z, y, x]) + channel;
                 let finish = Finish {
                     from: sums[(at - pixels.start) * PANEL..].as_ptr(),
                     from_row: PANEL,
@@ -337,9 +333,9 @@ impl<'a> Work<'a> {
                     gelu: Gelu::None,
                     residual: run
                         .residual
-                        .map(|(numbers, grid)| (numbers[offset(grid.strides)..].as_ptr(), grid.strides[3])),
+                        .map(|(numbers, grid)| (numbers[first(&grid.strides)..].as_ptr(), grid.strides[3])),
                     clamp: Some(run.activation.clamp()),
-                    out: self.output.get().wrapping_add(offset(run.to.strides)),
+                    out: self.output.get().wrapping_add(first(&run.to.strides)),
                     out_row: run.to.strides[3],
                     rows: count,
                     cols,

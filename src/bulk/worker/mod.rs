@@ -211,7 +211,7 @@ pub struct Look {
     pub(crate) preprocess: Preprocess,
     /// Of the decoder.
     pub(crate) threads: usize,
-    /// The first window or all: of some of their frames a picture is wanted.
+    /// Of some frames of so many windows a picture is wanted.
     pub(crate) strip: Option<usize>,
 }
 

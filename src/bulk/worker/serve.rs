@@ -188,9 +188,7 @@ fn decode(look: &Look) -> Result<Decoded> {
     std::fs::write(&look.to, &frames.pixels).map_err(|e| Error::io(&look.to, e))?;
     let mut decoded = Decoded::of(&frames);
     if let Some(windows) = look.strip {
-        if windows == 1 {
-            frames.keep_first_window();
-        }
+        frames.keep_windows(windows);
         decoded.strip = Filmstrip::small(&frames);
     }
     Ok(decoded)

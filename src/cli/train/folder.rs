@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::learning::training::BESIDE_MODEL;
 use crate::{Error, Result};
 
 /// Where the checkpoints of a run to `output` are.
@@ -22,7 +23,7 @@ pub(super) fn check(output: &Path) -> Result<()> {
             checkpoints.display()
         )));
     }
-    let ours = ["README.md", "report.html", "metrics.jsonl"].map(|name| output.join(name));
+    let ours = BESIDE_MODEL.map(|name| output.join(name));
     match ours.iter().find(|file| file.exists()) {
         Some(file) => Err(Error::Usage(format!(
             "{}: exists already and would be replaced; name a folder of its own with -o, or --force",

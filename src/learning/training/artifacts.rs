@@ -16,6 +16,9 @@ use crate::model::{HeadConfig, LstmConfig, ModelFolder};
 use crate::output::pages::seconds;
 use crate::{Classifier, Result, files};
 
+/// What [`finish`] writes besides the model itself.
+pub(crate) const BESIDE_MODEL: [&str; 3] = ["README.md", "report.html", "metrics.jsonl"];
+
 /// The saved model's figures.
 pub struct Figures {
     /// On the validation clips.

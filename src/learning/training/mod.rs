@@ -31,6 +31,7 @@ mod temper;
 mod train;
 mod trainer;
 
+pub(crate) use artifacts::BESIDE_MODEL;
 pub use artifacts::{Figures, finish};
 pub use augment::Augmentation;
 pub use balance::Balance;

@@ -13,6 +13,11 @@ pub(crate) const SIDE: usize = 16;
 /// Numbers that one tile multiplies: the pairs of a row.
 pub(crate) const DEPTH: usize = 2 * SIDE;
 
+/// Columns of a panel of tiles: two side by side.
+pub(crate) const PANEL: usize = 2 * SIDE;
+/// Steps at a time: a panel's tiles for them stay in the level-1 cache while all rows pass.
+pub(crate) const DEEP: usize = 16;
+
 /// 16 cache lines of 16 pairs. On the left of a product a line is a row, and a pair two neighbours of it; on the
 /// right a line is two neighbouring rows, and a pair the two numbers that they have in one column.
 #[derive(Clone, Copy)]
