@@ -58,8 +58,10 @@ def test_an_exception_in_on_epoch_ends_it_well(labelled, tmp_path):
     assert (tmp_path / "model" / "model.safetensors").exists()
 
 
+# What starts the tests in the background may have them ignore Ctrl-C.
 TRAINS = f"""
-import sys, classify_video
+import signal, sys, classify_video
+signal.signal(signal.SIGINT, signal.default_int_handler)
 def told(epoch):
     if epoch.epoch == 2:
         print("begun", flush=True)

@@ -3,12 +3,13 @@
 //! A store takes an address apart and writes it anew: without its query, and with other characters escaped. To a server
 //! the latter may be another file (`+` and `%2B`), and a signature is good for one spelling only.
 
+use std::time::Duration;
+
 use futures_util::future::{BoxFuture, FutureExt};
-use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
-    ReqwestConnector,
 };
+use object_store::{ClientOptions, Error};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 /// What can't stand in a request; what is escaped already stays as it is.
@@ -36,13 +37,29 @@ impl Asked {
     }
 }
 
-/// Makes clients that ask for what goes along as [`Asked`].
+/// Makes clients that ask for what goes along as [`Asked`], and tell nobody from where they were sent on.
 #[derive(Debug)]
-pub(super) struct Connector;
+pub(super) struct Connector {
+    /// Whether it may be asked without TLS.
+    pub plain: bool,
+    /// How long a connection may take.
+    pub connect: Duration,
+    /// How long an answer may take.
+    pub answer: Duration,
+}
 
 impl HttpConnector for Connector {
-    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Client(ReqwestConnector::default().connect(options)?)))
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("classify/", env!("CARGO_PKG_VERSION")))
+            .https_only(!self.plain)
+            .connect_timeout(self.connect)
+            .timeout(self.answer)
+            // It would hold the signature of the address that sends on.
+            .referer(false)
+            .build()
+            .map_err(|e| Error::Generic { store: "HTTP", source: Box::new(e) })?;
+        Ok(HttpClient::new(Client(HttpClient::new(client))))
     }
 }
 

@@ -71,3 +71,44 @@ fn a_model_is_made_after_a_round_and_finish_makes_one_of_new_labels_only() {
         assert!(!draft.exists());
     });
 }
+
+#[test]
+fn a_grid_that_was_on_its_way_when_the_person_opened_one_stays_away() {
+    let Some(clips) = clips::folder() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("labels.csv");
+    let program = Program::start(clips, &list, &[&QUICK[..], &["--labels", "bars,fractal,life"]].concat());
+    browse(DESKTOP, async |page| {
+        page.open(&program.address).await;
+        // The first grid that there is stays on its way until it is told to go on.
+        page.ask(
+            "const ask = window.fetch; let first = true; \
+             window.fetch = async (to, options) => { \
+                 const answer = await ask(to, options); \
+                 if (first && String(to).includes('/api/grid') && await answer.clone().json()) { \
+                     first = false; window.asked = true; \
+                     await new Promise(go => window.go = go); \
+                     setTimeout(() => window.arrived = true, 200); \
+                 } \
+                 return answer; \
+             }",
+        )
+        .await;
+        let mut count = 0;
+        while page.ask("return Boolean(window.asked)").await == false {
+            assert!(count < 40, "no grid is asked for after {count} labels");
+            label(&page, &["bars", "fractal", "life"]).await;
+            count += 1;
+            page.labelled(count).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        page.click("[data-view=grid]").await;
+        let tiles = "return document.querySelectorAll('#grid-clips .tile-of-clip').length > 0";
+        page.wait("the person's own", tiles).await;
+        page.ask("window.go()").await;
+        page.wait("the first", "return Boolean(window.arrived)").await;
+        let due =
+            page.ask("return document.querySelector('[data-view=grid]').hasAttribute('data-due')").await;
+        assert!(due == false, "it is to be confirmed twice");
+    });
+}

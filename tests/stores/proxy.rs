@@ -23,7 +23,7 @@ type Plan = Box<dyn FnMut(&str, usize) -> Option<Fault> + Send>;
 
 struct State {
     plan: Plan,
-    /// The request lines so far, with what range is asked for.
+    /// The request lines so far, with what range is asked for, and from where it was sent on.
     asked: Vec<String>,
     /// Bytes of answers' bodies so far.
     sent: usize,
@@ -109,7 +109,8 @@ fn pass(mut client: TcpStream, port: u16, own: u16, state: &Mutex<State>) -> std
         }
     }
     let line = head.lines().next().unwrap_or_default();
-    let line = format!("{line} {}", field("range").unwrap_or_default());
+    let told = |name: &str| field(name).unwrap_or_default();
+    let line = format!("{line} {} {}", told("range"), told("referer"));
     let fault = {
         let mut state = state.lock().unwrap();
         let number = state.asked.len();

@@ -1,5 +1,7 @@
 //! Web addresses with a query that lets whoever knows it read the clip.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -94,4 +96,27 @@ fn messages_about_signed_addresses_hold_no_signature() {
         store.proxy.plan(move |_, _| Some(fault));
         silent(store.run(&[&[signed.as_str()][..], &QUICK].concat()).code(1)).says(&[&plain]);
     }
+}
+
+#[test]
+fn a_server_that_another_sends_on_to_is_not_told_the_signature() {
+    let Some(store) = Store::start() else { return };
+    store.put("a.mp4", &sample("bikes.mp4"));
+    store.proxy.plan(|_, _| None);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let signed = format!("http://{}/b.mp4?sig={SIGNATURE}", listener.local_addr().unwrap());
+    let to = format!("{}/clips/a.mp4", store.proxy.address());
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            // A client that goes away is asked no more of.
+            let _ = client.read(&mut [0; 4096]);
+            let _ = write!(
+                client,
+                "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+        }
+    });
+    store.run(&[&[signed.as_str()][..], &QUICK].concat()).code(0);
+    let asked = store.proxy.asked();
+    assert!(!asked.is_empty() && asked.iter().all(|line| !line.contains(SIGNATURE)), "{asked:?}");
 }

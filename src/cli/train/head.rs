@@ -16,6 +16,9 @@ pub(super) struct HeadArgs {
     /// LSTM layers
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = count(16), hide_short_help = true)]
     layers: u64,
+    /// LSTM heads to learn, of one seed after another; the model's is their mean
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = count(16), hide_short_help = true)]
+    heads: u64,
     /// The LSTM reads the features' change from step to step, too
     #[arg(long, hide_short_help = true)]
     delta: bool,
@@ -33,6 +36,10 @@ enum HeadName {
 }
 
 impl HeadArgs {
+    pub(super) fn count(&self) -> usize {
+        self.heads as usize
+    }
+
     /// `dropout`: share of values dropped in training.
     pub(super) fn config(&self, dropout: f64) -> HeadConfig {
         match self.head {

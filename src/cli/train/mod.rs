@@ -124,7 +124,7 @@ impl Args {
             console,
             format: self.format,
             events: EventWriter::create(&self.output.join("events"))?.into(),
-            begin: Instant::now().into(),
+            begin: Default::default(),
         };
         if let Some(k) = self.learning.cross_validate {
             folds::cross_validate(k as usize, &data, &options, &checkpoints, &stop, &progress)?;
@@ -192,6 +192,7 @@ impl Args {
             luma_lag: network.luma_lag,
             cut_bars: network.cut_bars,
             head: self.head.config(learning.dropout),
+            heads: self.head.count(),
             recipe: learning.recipe(),
             label_smoothing: learning.label_smoothing as f32,
             mixup: learning.mixup,

@@ -1,5 +1,6 @@
 //! What `classify train` shows while it works.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -15,8 +16,8 @@ pub(super) struct Progress<'a> {
     pub console: &'a Console,
     pub format: FiguresFormat,
     pub events: Mutex<EventWriter>,
-    /// When the first step of the stage under way was done.
-    pub begin: Mutex<Instant>,
+    /// When the first step of each stage was done: heads are learned at the same time.
+    pub begin: Mutex<HashMap<String, Instant>>,
 }
 
 /// Steps after which a stage's time can be told.
@@ -27,9 +28,9 @@ impl Progress<'_> {
     fn estimate(&self, stage: &str, Pace { epochs, step, steps, .. }: Pace) {
         let mut begin = self.begin.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if step == 1 {
-            *begin = Instant::now();
+            begin.insert(stage.to_owned(), Instant::now());
         }
-        if step == TIMED_STEPS + 1 {
+        if let (Some(begin), true) = (begin.get(stage), step == TIMED_STEPS + 1) {
             let seconds = begin.elapsed().as_secs_f64() / TIMED_STEPS as f64 * (steps * epochs) as f64;
             if seconds > 60.0 {
                 let validation =

@@ -108,7 +108,9 @@ pub fn finish(
 /// All values that were in force for the head.
 fn head_settings(options: &TrainOptions) -> String {
     let dropout = match options.head {
-        HeadConfig::Lstm(LstmConfig { dropout, .. }) => format!("dropout {dropout}, "),
+        HeadConfig::Lstm(LstmConfig { dropout, .. }) => {
+            format!("mean of {} heads, dropout {dropout}, ", options.heads)
+        }
         HeadConfig::Mean { .. } => String::new(),
     };
     format!(

@@ -37,9 +37,9 @@ pub struct Epoch {
     pub stage: String,
     /// Counted from 1.
     pub epoch: usize,
-    /// At its last step.
+    /// At its last step; 0 for heads that are averaged, the stage `heads`, which takes none.
     pub learning_rate: f64,
-    /// Mean over its steps, of smoothed and mixed targets.
+    /// Mean over its steps, of smoothed and mixed targets; of the clips as they are for `heads`.
     pub train_loss: f64,
     /// Share of the clips shown that were right.
     pub train_accuracy: f64,
@@ -52,6 +52,11 @@ pub struct Epoch {
 }
 
 impl Epoch {
+    /// Whether it is of the heads that are learned on the CNN as it is in the end.
+    pub(super) fn is_of_heads(&self) -> bool {
+        self.stage.starts_with("head")
+    }
+
     /// Whether it trained the mean head that a report compares with, not the model itself.
     pub fn is_baseline(&self) -> bool {
         self.stage.ends_with("baseline")

@@ -11,6 +11,7 @@ mod blur;
 mod camera;
 mod checkpoint;
 mod choice;
+mod ensemble;
 mod finetune_stage;
 mod frame_store;
 mod head_stage;
@@ -47,6 +48,7 @@ pub use train::{TrainOutcome, train};
 use augment::View;
 use balance::ClassBalance;
 use checkpoint::Checkpoint;
+use ensemble::side_by_side;
 use finetune_stage::{FinetuneStage, block_of, layer_rates};
 use frame_store::FrameStore;
 use head_stage::{HeadStage, fold_normalisation, normalisation};
@@ -55,7 +57,7 @@ use loss::{Targets, cross_entropy};
 use mixup::Mixup;
 use objective::Wanted;
 use schedule::Schedule;
-use trainer::{Stage, Step, Trainer};
+use trainer::{Stage, Step, Trained, Trainer};
 
 #[cfg(test)]
 mod tests;

@@ -27,6 +27,8 @@ pub struct TrainOptions {
     pub cut_bars: bool,
     /// The head to train.
     pub head: HeadConfig,
+    /// So many LSTM heads, of one seed after another, are averaged into one.
+    pub heads: usize,
     /// Of the head on the features of the CNN as it is in the end.
     pub recipe: super::Recipe,
     /// Share of a label's probability that is spread over all labels.
@@ -187,6 +189,7 @@ impl Default for TrainOptions {
                 delta: false,
                 skip: true,
             }),
+            heads: 3,
             recipe: super::Recipe {
                 epochs: 40,
                 batch: 32,

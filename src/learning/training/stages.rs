@@ -3,20 +3,23 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
 
 use super::head_stage::all_logits;
 use super::parts::{Part, Parts, samples};
 use super::temper::calibration;
 use super::{
     ClassBalance, Epoch, Finetune, FinetuneStage, FrameStore, HeadStage, Observer, Recipe, Stage,
-    TrainOptions, Trainer, fold_normalisation, init_head, layer_rates, normalisation,
+    TrainOptions, Trained, Trainer, fold_normalisation, init_head, layer_rates, normalisation, objective,
+    side_by_side,
 };
 use crate::learning::dataset::{Dataset, Problem, Sample, Split, Task};
 use crate::learning::features::{Examples, FeatureCache, Look, extract};
 use crate::learning::knowing;
-use crate::model::{HeadConfig, KnowingConfig, ModelFolder, Weights};
+use crate::model::{HeadConfig, KnowingConfig, LstmConfig, ModelFolder, Weights};
 use crate::video::Sampling;
 use crate::{Classifier, Error, Result};
 
@@ -71,8 +74,9 @@ impl<'a> Run<'a> {
         let recipe =
             Recipe { epochs: self.options.recipe.epochs.min(FIRST_EPOCHS), ..self.options.recipe.clone() };
         let first = self.lstm_head("first head", &recipe, &parts)?;
+        self.history.extend(first.history);
         model.config.head = self.options.head.clone();
-        model.weights.0.extend(first.0);
+        model.weights.0.extend(first.best.0);
         if !self.stopped() {
             self.finetune(&mut model, finetune, &parts)?;
         }
@@ -94,9 +98,10 @@ impl<'a> Run<'a> {
         let parts = self.parts(features)?;
         model.config.head = self.options.head.clone();
         let learned = self.chosen.as_ref().is_none_or(|history| head_is_better(history));
-        if let (HeadConfig::Lstm(_), true) = (&model.config.head, learned) {
-            let head = self.lstm_head("head", &self.options.recipe, &parts)?;
+        if let (HeadConfig::Lstm(config), true) = (&self.options.head, learned) {
+            let (head, config) = self.lstm_heads(*config, &parts)?;
             if self.chosen.is_some() || head_is_better(&self.history) {
+                model.config.head = HeadConfig::Lstm(config);
                 model.weights.0.retain(|name, _| !name.starts_with("head."));
                 model.weights.0.extend(head.0);
             }
@@ -260,17 +265,17 @@ impl<'a> Run<'a> {
     }
 
     fn trained(
-        &mut self,
+        &self,
         name: &str,
         stage: &dyn Stage,
         start: &Weights,
         recipe: &Recipe,
         rates: BTreeMap<String, f64>,
-    ) -> Result<Weights> {
+    ) -> Result<Trained> {
         let until = self.until(name, recipe);
         let name = &*if self.chosen.is_some() { format!("refit {name}") } else { name.to_owned() };
         let checkpoint = self.checkpoints.join(format!("{name}.safetensors"));
-        let trained = Trainer {
+        Trainer {
             name,
             digest: &self.digest,
             recipe,
@@ -281,13 +286,62 @@ impl<'a> Run<'a> {
             on_step: &|pace, loss| self.observer.step(name, pace, loss),
             on_epoch: &|row| self.observer.epoch(row),
         }
-        .run(stage, start, rates)?;
-        self.history.extend(trained.history);
-        Ok(trained.best)
+        .run(stage, start, rates)
+    }
+
+    /// LSTM heads on the features of a CNN that stays as it is, averaged into one; and its sizes.
+    fn lstm_heads(&mut self, config: LstmConfig, parts: &Parts) -> Result<(Weights, LstmConfig)> {
+        let recipe = &self.options.recipe;
+        let learn = |number: usize| {
+            let name = if number == 0 { "head".to_owned() } else { format!("head {}", number + 1) };
+            let recipe = Recipe { seed: recipe.seed + number as u64, ..recipe.clone() };
+            self.lstm_head(&name, &recipe, parts)
+        };
+        // One head's steps are too small to keep all cores busy.
+        let learned = (0..self.options.heads).into_par_iter().map(learn).collect::<Result<Vec<_>>>()?;
+        let mut heads = Vec::new();
+        for Trained { best, history } in learned {
+            // Where training is ended in its course, some may not have come to an epoch.
+            if heads.is_empty() || !history.is_empty() {
+                heads.push(best);
+            }
+            self.history.extend(history);
+        }
+        if heads.len() == 1 {
+            return Ok((heads.remove(0), config));
+        }
+        let (wide, config) = side_by_side(&heads, config)?;
+        let row = self.judged(&HeadConfig::Lstm(config), &wide, parts)?;
+        self.observer.epoch(&row);
+        self.history.push(row);
+        Ok((wide, config))
+    }
+
+    /// How good the averaged heads are.
+    fn judged(&self, head: &HeadConfig, weights: &Weights, parts: &Parts) -> Result<Epoch> {
+        let begin = Instant::now();
+        let dim = parts.train.examples.features.dim(2)?;
+        let head = head.load(dim, self.classes(), weights.var_builder(&Device::Cpu).pp("head"))?;
+        let of = |clips: &Examples| {
+            let logits = all_logits(self.data.task, &head, clips, &Device::Cpu)?;
+            objective::validation(self.data.task, &logits, &clips.labels, self.classes())
+        };
+        let train = of(&parts.train.examples)?;
+        let refit = self.chosen.is_some();
+        Ok(Epoch {
+            stage: if refit { "refit heads" } else { "heads" }.into(),
+            epoch: 1,
+            learning_rate: 0.0,
+            train_loss: train.loss,
+            train_accuracy: train.accuracy,
+            validation: if refit { None } else { Some(of(&parts.validation.examples)?) },
+            best: true,
+            seconds: begin.elapsed().as_secs_f64(),
+        })
     }
 
     /// An LSTM head on the features of a CNN that stays as it is.
-    fn lstm_head(&mut self, name: &str, recipe: &Recipe, parts: &Parts) -> Result<Weights> {
+    fn lstm_head(&self, name: &str, recipe: &Recipe, parts: &Parts) -> Result<Trained> {
         let (options, classes) = (self.options, self.classes());
         let config = &options.head;
         let (mean, std) = normalisation(&parts.train.examples)?;
@@ -308,9 +362,9 @@ impl<'a> Run<'a> {
             device: &Device::Cpu,
         };
         let dim = parts.train.examples.features.dim(2)?;
-        let start = init_head(config, dim, classes, options.recipe.seed, &Device::Cpu)?;
+        let start = init_head(config, dim, classes, recipe.seed, &Device::Cpu)?;
         let mut head = self.trained(name, &stage, &start, recipe, BTreeMap::new())?;
-        head.0.extend(fixed.0);
+        head.best.0.extend(fixed.0);
         Ok(head)
     }
 
@@ -338,8 +392,9 @@ impl<'a> Run<'a> {
             device: &Device::Cpu,
         };
         let start = init_head(&config, mean.elem_count(), classes, options.recipe.seed, &Device::Cpu)?;
-        let best = self.trained(name, &stage, &start, &options.recipe, BTreeMap::new())?;
-        fold_normalisation(&best, &mean, &std)
+        let trained = self.trained(name, &stage, &start, &options.recipe, BTreeMap::new())?;
+        self.history.extend(trained.history);
+        fold_normalisation(&trained.best, &mean, &std)
     }
 
     /// `frames` frames of `size` pixels of each clip, as `model` sees them.
@@ -402,8 +457,9 @@ impl<'a> Run<'a> {
             device: &options.device,
         };
         let rates = layer_rates(&start, finetune.backbone_rate, finetune.layer_decay);
-        let best = self.trained("finetune", &stage, &start, &finetune.recipe, rates)?;
-        model.weights.0.extend(best.to_device(&Device::Cpu)?.0);
+        let trained = self.trained("finetune", &stage, &start, &finetune.recipe, rates)?;
+        self.history.extend(trained.history);
+        model.weights.0.extend(trained.best.to_device(&Device::Cpu)?.0);
         Ok(())
     }
 }
@@ -412,5 +468,6 @@ impl<'a> Run<'a> {
 /// macro-F1 or mAP, as one that has seen stronger mixup is less sure of itself, which its loss would hold against it.
 pub(super) fn head_is_better(history: &[Epoch]) -> bool {
     let best = |stage: &str| history.iter().rfind(|row| row.stage == stage && row.best)?.validation;
-    best("finetune").is_none_or(|old| best("head").is_some_and(|new| new.goodness() > old.goodness()))
+    let new = best("heads").or(best("head"));
+    best("finetune").is_none_or(|old| new.is_some_and(|new| new.goodness() > old.goodness()))
 }

@@ -137,7 +137,7 @@ impl TrainOutcome {
     /// Which epoch of the history the model's weights are of.
     pub fn kept(&self) -> Option<usize> {
         let older_head = self.before_refit.is_none() && !head_is_better(&self.history);
-        let kept = |row: &Epoch| row.best && !row.is_baseline() && !(older_head && row.stage == "head");
+        let kept = |row: &Epoch| row.best && !row.is_baseline() && !(older_head && row.is_of_heads());
         self.history.iter().rposition(kept)
     }
 }
