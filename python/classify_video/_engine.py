@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import deque
@@ -17,6 +18,9 @@ from ._table import label
 
 NAMED_WRONGLY = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 """Errors of a path that stay whoever tries it, and whenever."""
+
+UNREAD = ("the store can't be read", "the store refuses it")
+"""What the program says of a store that may answer the next time or elsewhere; of an object that is gone it says so."""
 
 PIECE = 1 << 20
 """Bytes that are read at a time."""
@@ -67,6 +71,8 @@ class Tables:
         process was killed because of its clip shows when the next one is, too."""
         read_through(clip.path)
         answer: ClipLabels | FailedClip = next(self._model._many([clip], raises=False))
+        if isinstance(answer, FailedClip) and answer.error.startswith(UNREAD):
+            raise OSError(errno.EIO, answer.error, clip.name)
         return answer
 
 

@@ -1,5 +1,6 @@
 """What runs inside engines, without one. `tests/cluster` has the engines themselves."""
 
+import http.server
 import os
 import pathlib
 import shutil
@@ -66,6 +67,35 @@ def test_what_may_go_well_elsewhere_is_raised(tables, samples, tmp_path):
         if root:
             os.seteuid(0)
     assert tables.label(paths(samples[2]))["error"].to_pylist() == [None]
+
+
+@pytest.fixture
+def store():
+    """A web server that refuses what it is asked for, and has no `gone.mp4`."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response({"/gone.mp4": 404}.get(self.path, 403))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_store_that_refuses_is_raised_and_an_object_that_is_gone_is_a_row(tables, samples, store):
+    answer = tables.label(paths(samples[2], f"{store}/gone.mp4")).to_pylist()
+    assert answer[0]["label"] and answer[1]["error"] == "the store has no such object"
+    with pytest.raises(OSError, match="Errno") as raised:
+        tables.label(paths(samples[2], f"{store}/secret.mp4"))
+    assert raised.value.filename == f"{store}/secret.mp4" and "credentials" in str(raised.value)
 
 
 def test_an_end_too_early_may_be_one_of_reading(tables, samples, tmp_path, monkeypatch):

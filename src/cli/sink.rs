@@ -73,6 +73,7 @@ pub(super) fn refuse_existing(path: &Path, force: bool) -> Result<()> {
 }
 
 fn refuse_existing_object(path: &Path, force: bool) -> Result<()> {
+    stores::refuse_login(path)?;
     if stores::is_web(path) {
         let reason = "results can't be written to an address; name a file, or an object as s3://BUCKET/KEY";
         return Err(Error::Usage(format!("{}: {reason}", stores::shown(path).display())));

@@ -39,7 +39,7 @@ pub(crate) fn is_web(path: &Path) -> bool {
 }
 
 /// The scheme of an address, and what follows it.
-fn split(path: &Path) -> Option<(&str, &str)> {
+pub(super) fn split(path: &Path) -> Option<(&str, &str)> {
     let (scheme, rest) = path.to_str()?.split_once("://")?;
     SCHEMES.contains(&scheme).then_some((scheme, rest))
 }
@@ -69,9 +69,7 @@ impl Place {
             return Err(format!("names no bucket: {scheme}://BUCKET/KEY"));
         }
         if bucket.contains('@') {
-            return Err(
-                "holds a name or a password: give these by the environment, as addresses are told".into()
-            );
+            return Err(signature::LOGIN.into());
         }
         if signature::split(path).is_some() {
             return Err("has a query (?…), which only the command takes".into());

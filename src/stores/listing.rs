@@ -26,5 +26,15 @@ pub(crate) fn list(path: &Path) -> Result<Vec<PathBuf>> {
         Ok(addresses)
     };
     let process = process().map_err(|e| usage(e.to_string()))?;
-    process.runtime.block_on(listed).map_err(|e: object_store::Error| usage(failure::reason(&e)))
+    process.runtime.block_on(listed).map_err(|e| usage(unlisted(&e)))
+}
+
+fn unlisted(error: &object_store::Error) -> String {
+    match error {
+        // As `a//b.mp4` or `../b.mp4`: the crate takes keys for paths.
+        object_store::Error::InvalidPath { source } => {
+            format!("an object below it has a key that can't be read ({source}): name the folders beside it")
+        }
+        other => failure::reason(other),
+    }
 }

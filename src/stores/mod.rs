@@ -39,7 +39,7 @@ pub(crate) use object::{Object, version};
 #[cfg(feature = "stores")]
 pub(crate) use reader::Reader;
 #[cfg(feature = "stores")]
-pub(crate) use signature::{only, query, shown, unsigned};
+pub(crate) use signature::{only, query, refuse_login, shown, unsigned};
 pub(crate) use source::{Source, open};
 #[cfg(feature = "stores")]
 pub(crate) use upload::upload;
@@ -56,4 +56,6 @@ pub(crate) struct Version {
 }
 
 #[cfg(not(feature = "stores"))]
-pub(crate) use without::{is_address, is_web, list, only, query, shown, unsigned, upload, version};
+pub(crate) use without::{
+    is_address, is_web, list, only, query, refuse_login, shown, unsigned, upload, version,
+};

@@ -85,7 +85,7 @@ impl Input {
         // The name without the protocol, which some formats' detection would take for a part of it.
         let name = text(b"", path)?;
         if stores::is_address(file) {
-            let source = stores::open(file).map_err(|e| Error::clip(path, e))?;
+            let source = stores::open(file).map_err(|e| Error::clip(stores::shown(path), e))?;
             return Self::open_source([path, file], source, &name, deadline);
         }
         reason::check_file(file).map_err(|error| Error::clip(path, error.reason()))?;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use walkdir::WalkDir;
 
 use crate::proxy::Fault;
+use crate::ran::Ran;
 use crate::runs::{fill, rows};
 use crate::servers::SECRET;
 use crate::store::{QUICK, Store, sample};
@@ -186,6 +187,66 @@ fn what_changes_or_vanishes_on_the_way_is_a_row_with_its_reason() {
         .run(&["s3://clips/in/a.mp4", "-o", "https://a.b/x.csv"])
         .code(2)
         .says(&["can't be written to an address"]);
+}
+
+#[test]
+fn an_object_of_the_same_size_that_takes_its_place_while_it_is_read_is_a_row_with_that_reason() {
+    let Some(store) = Store::start() else { return };
+    // Long enough to be asked for more than once; what follows the video is no part of it.
+    let clip = [sample("bikes.mp4"), vec![0; 4 << 20]].concat();
+    let other = [&clip[..clip.len() - 1], &[1]].concat();
+    store.put("in/a.mp4", &clip);
+    store.proxy.plan(|_, _| Some(Fault::Slow(Duration::from_millis(400))));
+    let args = [&["s3://clips/in/a.mp4", "--format", "json"][..], &QUICK].concat();
+    let child = store.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    // The first answer has come when the second request has.
+    while store.proxy.asked().len() < 2 {
+        assert!(start.elapsed() < Duration::from_secs(60), "it is asked for once");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    store.put("in/a.mp4", &other);
+    let ran = Ran(child.wait_with_output().unwrap()).code(1);
+    assert!(ran.stdout().contains("it was changed while it was read"), "{}", ran.stdout());
+}
+
+#[test]
+fn a_key_that_is_no_path_is_named() {
+    let Some(store) = Store::start() else { return };
+    store.put("in/a.mp4", &sample("bikes.mp4"));
+    store.put("in/b//c.mp4", &sample("bikes.mp4"));
+    store
+        .run(&[&["s3://clips/in/"][..], &QUICK].concat())
+        .code(2)
+        .says(&["s3://clips/in/: an object below it has a key that can't be read", "in/b//c.mp4"]);
+}
+
+#[test]
+fn passwords_in_addresses_are_refused_and_not_repeated() {
+    let Some(store) = Store::start() else { return };
+    let web = "https://me:S3same@127.0.0.1/c.mp4?sig=S3same";
+    std::fs::write(store.home.path().join("list.txt"), format!("{web}\n")).unwrap();
+    let bucket = "s3://me:S3same@clips/in/";
+    for args in [
+        &[web][..],
+        &[web, "-o", "o.csv", "--resume"],
+        &["--list", "list.txt", "-o", "o.csv"],
+        &[bucket],
+        &["x.mp4", "-o", "s3://me:S3same@clips/o.csv"],
+        &["x.mp4", "-o", "s3://me:S3same@clips/o"],
+        &["frames", web, "-o", "f.png"],
+        &["check", web],
+        &["--timeline", web],
+    ] {
+        let ran = store.run(args).code(2);
+        assert!(
+            !ran.stdout().contains("S3same") && !ran.stderr().contains("S3same"),
+            "{args:?} {}",
+            ran.stderr()
+        );
+    }
+    store.run(&[web]).code(2).says(&["https://127.0.0.1/c.mp4: ", "a name or a password"]);
+    assert!(!store.home.path().join("o.csv.journal").exists());
 }
 
 #[test]

@@ -52,6 +52,6 @@ pub(super) fn of_timeline(asked: Option<FormatName>, output: Option<&Path>) -> R
 }
 
 fn unnamed(path: &Path, formats: &str) -> Error {
-    let path = stores::shown(path).display();
-    Error::Usage(format!("{path}: the ending names no format; --format {formats} does"))
+    let path = stores::shown(path);
+    Error::Usage(format!("{}: the ending names no format; --format {formats} does", path.display()))
 }
