@@ -1,7 +1,8 @@
 //! Which clips a person should see next: typical ones first, then those that the model is least sure of.
 //!
 //! All of it works on rows: the clips that have features, by their place among them. In a round no two clips are of one
-//! group, as the second would say little more.
+//! group, as the second would say little more, unless there are fewer groups than a round has places: the parts of a film
+//! or two fill it all the same.
 
 use std::collections::HashSet;
 
@@ -10,6 +11,7 @@ use rand::Rng;
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 
+use super::groups::TWINS;
 use super::linear::best;
 
 /// Rounds of k-means.
@@ -33,6 +35,14 @@ pub(super) struct Rows<'a> {
     pub groups: &'a [usize],
 }
 
+impl Rows<'_> {
+    /// How many groups have rows that may be chosen.
+    fn open_groups(&self) -> usize {
+        let open = (0..self.open.len()).filter(|&row| self.open[row]);
+        open.map(|row| self.groups[row]).collect::<HashSet<_>>().len()
+    }
+}
+
 /// `count` rows that many others look like, by TypiClust (Hacohen et al. 2022): the rows are clustered into as many
 /// clusters as there will be labels; of the clusters without a label, the largest first, the row that is most like its
 /// nearest neighbours in it.
@@ -51,16 +61,26 @@ pub(super) fn typical(rows: Rows, count: usize, rng: &mut ChaCha8Rng) -> Result<
     of.iter().enumerate().for_each(|(place, &cluster)| members[cluster].push(place));
     let has_label = |members: &[usize]| members.iter().any(|&place| rows.labelled[used[place]]);
     members.sort_by_key(|members| (has_label(members), std::cmp::Reverse(members.len())));
-    let (mut chosen, mut groups) = (Vec::new(), HashSet::new());
-    for members in members {
-        if chosen.len() == count {
-            break;
-        }
-        let free = |place: &usize| rows.open[used[*place]] && !groups.contains(&rows.groups[used[*place]]);
-        let candidates: Vec<usize> = members.iter().copied().filter(free).collect();
-        if let Some(place) = most_typical(&directions, &members, &candidates)? {
-            groups.insert(rows.groups[used[place]]);
-            chosen.push(used[place]);
+    // First one row of each cluster, of groups that gave none. Where there are too few groups for that, they may give more,
+    // and no cluster gives two before each gave one: so they are spread.
+    let passes = if rows.open_groups() < count { count } else { 0 };
+    let (mut chosen, mut groups, mut given) = (Vec::new(), HashSet::new(), vec![0; clusters]);
+    for pass in 0..=passes {
+        for (members, given) in members.iter().zip(&mut given) {
+            if chosen.len() == count || *given >= pass.max(1) {
+                continue;
+            }
+            let free = |place: &usize| {
+                let row = used[*place];
+                let is_new = pass > 0 || !groups.contains(&rows.groups[row]);
+                rows.open[row] && is_new && !chosen.contains(&row)
+            };
+            let candidates: Vec<usize> = members.iter().copied().filter(free).collect();
+            if let Some(place) = most_typical(&directions, members, &candidates)? {
+                groups.insert(rows.groups[used[place]]);
+                chosen.push(used[place]);
+                *given += 1;
+            }
         }
     }
     Ok(chosen)
@@ -147,30 +167,63 @@ fn cluster(directions: &Tensor, clusters: usize, rng: &mut ChaCha8Rng) -> Result
 /// (`labels` of each class), and in that the one that the model is least sure of, by how little the best of its `scores`
 /// leads; first of groups without a label. Without the balance, classes that are hard to tell fill the list, and the
 /// LSTM that is learned from it in the end is three points worse on UCF-101's clips.
-pub(super) fn unsure(rows: Rows, scores: &[Vec<f32>], labels: &[usize], count: usize) -> Vec<usize> {
+pub(super) fn unsure(rows: Rows, scores: &[Vec<f32>], labels: &[usize], count: usize) -> Result<Vec<usize>> {
+    let mut of_class = by_class(&rows, scores, labels.len());
+    let (mut chosen, mut groups, mut labels) = (Vec::new(), HashSet::new(), labels.to_vec());
+    let few_groups = rows.open_groups() < count;
+    // First one row of a group. Where there are too few groups for that, then those that are no twins of a chosen one, and
+    // then all others.
+    let passes = if few_groups { 3 } else { 1 };
+    let mut twins = vec![false; rows.open.len()];
+    for pass in 0..passes {
+        let mut aside = vec![Vec::new(); of_class.len()];
+        while chosen.len() < count {
+            let left = (0..labels.len()).filter(|&class| !of_class[class].is_empty());
+            let Some(class) = left.min_by_key(|&class| labels[class]) else { break };
+            let Some(row) = of_class[class].pop() else { break };
+            let fits = match pass {
+                0 => groups.insert(rows.groups[row]),
+                1 => !twins[row],
+                _ => true,
+            };
+            if !fits {
+                aside[class].push(row);
+                continue;
+            }
+            labels[class] += 1;
+            chosen.push(row);
+            if few_groups {
+                mark_twins(rows.directions, row, &mut twins)?;
+            }
+        }
+        aside.iter_mut().for_each(|rows| rows.reverse());
+        of_class = aside;
+    }
+    Ok(chosen)
+}
+
+/// The open rows that the model takes for each class, the one to be chosen next last: those of groups without a label come
+/// before others, and then the least sure.
+fn by_class(rows: &Rows, scores: &[Vec<f32>], classes: usize) -> Vec<Vec<usize>> {
     let labelled = (0..rows.open.len()).filter(|&row| rows.labelled[row]);
     let known: HashSet<usize> = labelled.map(|row| rows.groups[row]).collect();
-    let mut of_class: Vec<Vec<(usize, bool, f32)>> = vec![Vec::new(); labels.len()];
+    let mut of_class: Vec<Vec<(usize, bool, f32)>> = vec![Vec::new(); classes];
     for row in (0..rows.open.len()).filter(|&row| rows.open[row]) {
         let (class, _, lead) = best(&scores[row]);
         of_class[class].push((row, known.contains(&rows.groups[row]), lead));
     }
-    // The next one last, where it is taken from.
-    for of_class in &mut of_class {
-        of_class.sort_by(|a, b| b.1.cmp(&a.1).then(b.2.total_cmp(&a.2)).then(b.0.cmp(&a.0)));
-    }
-    let (mut chosen, mut groups, mut labels) = (Vec::new(), HashSet::new(), labels.to_vec());
-    while chosen.len() < count {
-        let left = (0..labels.len()).filter(|&class| !of_class[class].is_empty());
-        let Some(class) = left.min_by_key(|&class| labels[class]) else { break };
-        if let Some((row, ..)) = of_class[class].pop()
-            && groups.insert(rows.groups[row])
-        {
-            labels[class] += 1;
-            chosen.push(row);
-        }
-    }
-    chosen
+    let in_order = |mut class: Vec<(usize, bool, f32)>| {
+        class.sort_by(|a, b| b.1.cmp(&a.1).then(b.2.total_cmp(&a.2)).then(b.0.cmp(&a.0)));
+        class.into_iter().map(|(row, ..)| row).collect::<Vec<_>>()
+    };
+    of_class.into_iter().map(in_order).collect()
+}
+
+/// Marks the rows that are twins of `row`.
+fn mark_twins(directions: &Tensor, row: usize, twins: &mut [bool]) -> Result<()> {
+    let likeness = directions.matmul(&directions.narrow(0, row, 1)?.t()?)?.flatten_all()?.to_vec1::<f32>()?;
+    twins.iter_mut().zip(likeness).for_each(|(twin, likeness)| *twin |= likeness > TWINS);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -233,11 +286,38 @@ mod tests {
     }
 
     #[test]
-    fn few_clips_are_all_chosen_one_of_a_group() {
+    fn few_clips_are_all_chosen_first_one_of_a_group() {
         let field = field(7, 2);
         let mut chosen = typical(field.rows(), 10, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+        let groups: HashSet<usize> = chosen[..3].iter().map(|&row| field.groups[row]).collect();
+        assert_eq!(groups.len(), 3, "{chosen:?}");
         chosen.sort_unstable();
-        assert_eq!(chosen.len(), 3, "{chosen:?}");
+        assert_eq!(chosen, [0, 1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn parts_of_one_film_fill_a_round_with_all_that_it_shows() {
+        let field = Field { groups: vec![0; 60], ..field(60, 4) };
+        let chosen = typical(field.rows(), 8, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+        let rows: HashSet<usize> = chosen.iter().copied().collect();
+        assert_eq!(rows.len(), 8, "{chosen:?}");
+        let seen: HashSet<usize> = chosen.iter().map(|&row| field.classes[row]).collect();
+        assert!(seen.len() >= 3, "{} of 4 classes", seen.len());
+    }
+
+    #[test]
+    fn the_unsure_of_one_film_are_no_twins_as_long_as_there_are_others() {
+        let directions = [[1f32, 0.0], [1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]];
+        let field = Field {
+            directions: Tensor::new(&directions, &Device::Cpu).unwrap(),
+            open: vec![true; 4],
+            labelled: vec![false; 4],
+            groups: vec![0; 4],
+            classes: Vec::new(),
+        };
+        let scores = [0.1f32, 0.2, 0.3, 0.4].map(|lead| vec![0.5 + lead / 2.0, 0.5 - lead / 2.0]);
+        assert_eq!(unsure(field.rows(), &scores, &[0, 0], 2).unwrap(), [0, 2]);
+        assert_eq!(unsure(field.rows(), &scores, &[0, 0], 4).unwrap(), [0, 2, 3, 1]);
     }
 
     #[test]
@@ -251,12 +331,12 @@ mod tests {
             };
             leads.iter().enumerate().map(scores).collect()
         };
-        assert_eq!(unsure(field.rows(), &takes(12), &[0, 0], 4), [2, 3, 6, 9]);
+        assert_eq!(unsure(field.rows(), &takes(12), &[0, 0], 4).unwrap(), [2, 3, 6, 9]);
         // Of the class with fewer labels first, then in turn; where one has no more, of the other.
-        assert_eq!(unsure(field.rows(), &takes(6), &[2, 1], 4), [6, 2, 9, 3]);
-        assert_eq!(unsure(field.rows(), &takes(3), &[0, 9], 4), [2, 3, 6, 9]);
+        assert_eq!(unsure(field.rows(), &takes(6), &[2, 1], 4).unwrap(), [6, 2, 9, 3]);
+        assert_eq!(unsure(field.rows(), &takes(3), &[0, 9], 4).unwrap(), [2, 3, 6, 9]);
         // A group with a label comes last.
         (field.labelled[1], field.open[1]) = (true, false);
-        assert_eq!(unsure(field.rows(), &takes(12), &[1, 0], 4), [3, 6, 9, 2]);
+        assert_eq!(unsure(field.rows(), &takes(12), &[1, 0], 4).unwrap(), [3, 6, 9, 2]);
     }
 }

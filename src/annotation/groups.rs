@@ -8,7 +8,7 @@ use crate::learning::dataset::Grouping;
 
 /// Cosine of two clips' standardised features from which on they count as twins. Of 860 clips of UCF-101 by I3D's
 /// features it joins two of three pairs of one source video; 99 of 100 pairs that it joins are of one.
-const TWINS: f32 = 0.75;
+pub(super) const TWINS: f32 = 0.75;
 
 /// Rows that are compared with all others at a time.
 const BLOCK: usize = 512;
@@ -29,6 +29,8 @@ pub(super) struct Groups {
     parent: Vec<usize>,
     /// Of a group, by the clip that stands for it, how many clips it has.
     sizes: Vec<usize>,
+    /// How many groups there were before any two were joined.
+    at_first: usize,
     /// Decides which groups are held out.
     draws: Vec<f64>,
 }
@@ -41,12 +43,17 @@ impl Groups {
         let parent: Vec<usize> = (names.iter().enumerate())
             .map(|(i, name)| name.as_ref().map_or(i, |name| *first.entry(name.clone()).or_insert(i)))
             .collect();
-        let mut groups = Self { grouping, names, sizes: vec![0; parent.len()], parent, draws };
+        let mut groups = Self { grouping, names, sizes: vec![0; parent.len()], parent, at_first: 0, draws };
         for clip in 0..groups.parent.len() {
             let of = groups.of(clip);
             groups.sizes[of] += 1;
         }
+        groups.at_first = groups.count();
         groups
+    }
+
+    fn count(&self) -> usize {
+        (0..self.parent.len()).filter(|&clip| self.parent[clip] == clip).count()
     }
 
     /// The clip that stands for the group of `clip`.
@@ -87,8 +94,7 @@ impl Groups {
     pub(super) fn held_out(&self, said: &[Option<bool>]) -> Vec<bool> {
         let clips = self.parent.len();
         let of: Vec<usize> = (0..clips).map(|clip| self.of(clip)).collect();
-        let count = (0..clips).filter(|&clip| of[clip] == clip).count();
-        let share = if count < FEWEST { 0.0 } else { HELD_OUT };
+        let share = if self.count() < FEWEST { 0.0 } else { HELD_OUT };
         let mut held: Vec<bool> = self.draws.iter().map(|&draw| draw < share).collect();
         let labelled = |side: bool| (0..clips).filter(move |&clip| said[clip] == Some(side));
         labelled(true).for_each(|clip| held[of[clip]] = true);
@@ -100,11 +106,19 @@ impl Groups {
     pub(super) fn describe(&self) -> String {
         let from = match self.grouping {
             Grouping::Clip => {
-                let joined = (0..self.parent.len()).filter(|&clip| self.of(clip) != clip).count();
-                return format!(
-                    "Nothing names the clips' sources, so clips that look nearly the same are kept on one side of the \
-                     test: {joined} were put to others so far. --group says it better."
-                );
+                // Names that are there all the same are those of films whose parts are labelled.
+                let alike = match self.names.iter().any(Option::is_some) {
+                    true => {
+                        "All parts of a film are on one side of the test, as they are of one source. Nothing says which \
+                         videos are of one source, so those that look nearly the same are kept together, too"
+                    }
+                    false => {
+                        "Nothing names the clips' sources, so clips that look nearly the same are kept on one side of \
+                         the test"
+                    }
+                };
+                let joined = self.at_first - self.count();
+                return format!("{alike}: {joined} were put to others so far. --group says it better.");
             }
             named => named.describe(),
         };
@@ -153,6 +167,18 @@ mod tests {
         let largest = (0..40).map(|of| (0..40).filter(|&clip| groups.of(clip) == of).count()).max();
         assert_eq!(largest, Some(4));
         assert!(groups.describe().contains("nearly the same"));
+    }
+
+    #[test]
+    fn parts_of_a_film_are_together_as_they_are_of_one_source() {
+        let names = [Some("film.mp4"), Some("film.mp4"), None, None].map(|name| name.map(str::to_owned));
+        let mut groups = Groups::new(Grouping::Clip, names.to_vec(), vec![0.0; 4]);
+        assert_eq!(groups.of(1), 0);
+        let said = groups.describe();
+        assert!(said.starts_with("All parts of a film") && said.contains(": 0 were put to others"), "{said}");
+        groups.join(&[(2, 3)]);
+        let said = groups.describe();
+        assert!(said.contains("nearly the same") && said.contains(": 1 were put to others"), "{said}");
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub(super) const ENOUGH: usize = 50;
 /// Parts of a cross-validation.
 const FOLDS: usize = 5;
 
+/// Groups of learned clips from which on there is one.
+pub(super) const CROSSED: usize = 2 * FOLDS;
+
 /// The model disagrees with a person where what it takes a clip for is above the first of these scores, and what the
 /// person said is below the second: the clip is shown again.
 const DISAGREES: [f32; 2] = [0.5, 0.1];
@@ -193,7 +196,7 @@ impl Snapshot {
         groups.dedup();
         groups.shuffle(rng);
         let mut crossed = BTreeMap::new();
-        if groups.len() < 2 * FOLDS {
+        if groups.len() < CROSSED {
             return Ok(crossed);
         }
         let fold: HashMap<usize, usize> = groups.into_iter().zip((0..FOLDS).cycle()).collect();
@@ -265,7 +268,7 @@ impl Snapshot {
             Some(learned) if self.given >= TYPICAL.max(2 * classes) => {
                 // As they come, which says who is nearer to a border; it is what was measured.
                 let shy: Vec<Vec<f32>> = learned.logits.iter().map(|logits| scores(logits, 1.0)).collect();
-                unsure(rows, &shy, &learned.sizes(), count)
+                unsure(rows, &shy, &learned.sizes(), count)?
                     .into_iter()
                     .map(|row| (row, Why::Unsure))
                     .collect()

@@ -99,7 +99,9 @@ fn prelabels(options: &Options, folder: &Path) -> Result<Vec<(Id, Guess)>> {
     Ok(guesses)
 }
 
-/// Takes up what stands in the list and wasn't written by us: all of it at first, later what was changed by hand.
+/// Takes up what stands in the list and wasn't written by us: all of it at first, later rows that are new or have another
+/// label. Another split or group alone may as well be what we wrote ourselves, as both are found anew each time; and a row
+/// that isn't there may be of a label that was given after the list was written.
 fn take_up_list(output: &Path, folder: &Path, journal: &mut Journal, book: &mut Book) -> Result<()> {
     let text = match std::fs::read(output) {
         Ok(text) => text,

@@ -51,10 +51,11 @@ impl Made {
     }
 
     fn without_features(options: Options) -> Self {
-        let clips = options.clips.len();
-        let (_, classes) = made_up::clips(clips, CLASSES, 32, 5);
         let session = Session::take_up(options).unwrap();
         let state = session.state();
+        // Parts of films are clips, too.
+        let clips = state.items.len();
+        let (_, classes) = made_up::clips(clips, CLASSES, 32, 5);
         let truth =
             (0..clips).map(|clip| (state.items[clip].id(), format!("class {}", classes[clip]))).collect();
         drop(state);
@@ -116,6 +117,7 @@ fn it_learns_from_few_labels_and_keeps_an_honest_test() {
     assert!(seen.iter().all(|offer| offer.why != Why::Test || offer.guess.is_none()));
     let status = made.session.status();
     assert_eq!((status.labelled, status.labels.len(), status.round), (84, CLASSES, 7));
+    assert_eq!(status.no_figure, None);
     let tested = seen.iter().filter(|offer| offer.why == Why::Test).count();
     assert!((7..=10).contains(&tested) && status.held_out == tested, "{tested} of 84");
     let figure = status.accuracy.unwrap();
@@ -162,6 +164,43 @@ fn enough_held_out_clips_are_the_figure_and_settled_models_say_so() {
     assert_eq!((figure.method, figure.clips), (Method::HeldOut, status.held_out));
     assert!(figure.value > 0.9, "{figure:?}");
     assert!(status.advice.is_some_and(|advice| advice.contains("no longer help")));
+}
+
+#[test]
+fn where_no_clip_is_left_nothing_is_said_of_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Made::new(folder.path(), 120);
+    made.answer(70);
+    for (id, label) in &made.truth {
+        made.say(*id, label);
+    }
+    made.session.learn();
+    let status = made.session.status();
+    assert_eq!(status.labelled, 120);
+    assert!(status.advice.is_none_or(|advice| !advice.contains("no longer help")));
+}
+
+#[test]
+fn one_film_gives_whole_rounds_and_no_figure() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = folder.path().join("film.mp4");
+    let parts = (0..120).map(|part| [f64::from(part), f64::from(part + 1)]).collect();
+    let made = Made::without_features(Options {
+        parts: HashMap::from([(film, parts)]),
+        ..options(folder.path(), 1, |_| "film.mp4".into())
+    });
+    made.watch_all();
+    made.session.learn();
+    assert_eq!(made.session.next(24, "page").len(), 14, "a whole round of typical parts");
+    made.answer(56);
+    made.session.learn();
+    let round = made.session.next(24, "page");
+    assert!(round.len() == 14 && round.iter().all(|offer| offer.why == Why::Unsure), "{round:?}");
+    let status = made.session.status();
+    assert_eq!((status.total, status.held_out, status.accuracy), (120, 0, None));
+    let said = status.no_figure.unwrap();
+    assert!(said.contains("too few source videos") && said.contains(": 1 to learn from"), "{said}");
+    assert!(status.grouping.contains("parts of a film"), "{}", status.grouping);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! How a session stands: what is known of each clip, what is offered to whom, what the model thinks.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use super::book::{Answer, Book, Said};
 use super::groups::Groups;
 use super::item::Item;
 use super::journal::{Event, Journal, Listed, What};
-use super::lesson::{Lesson, Snapshot};
+use super::lesson::{CROSSED, ENOUGH, Lesson, Snapshot};
 use super::{Clip, Figure, Guess, Id, Model, Offer, Point, Standing, Status, Why};
 use crate::Result;
 
@@ -58,7 +58,8 @@ pub(super) struct State {
     pub answered: usize,
     pub curve: Vec<Point>,
     pub figure: Option<Figure>,
-    /// What the model took the clips for, by how many labels there were.
+    /// What the model took the clips for, by how many labels there were. The journal has none of it, as each lesson would
+    /// add a label for every clip: after a new start there is nothing to compare with until half as many labels again.
     past: Vec<(usize, HashMap<usize, String>)>,
     settled: bool,
     /// Whether the model is to learn anew.
@@ -375,7 +376,8 @@ impl State {
             .filter_map(|(clip, label)| Some(then.get(clip)? == label))
             .collect();
         let same = both.iter().filter(|same| **same).count();
-        labels >= JUDGED && same as f64 >= SETTLED * both.len() as f64
+        // Of no clips at all it says nothing.
+        labels >= JUDGED && !both.is_empty() && same as f64 >= SETTLED * both.len() as f64
     }
 
     /// All that is known of a clip.
@@ -469,11 +471,25 @@ impl State {
             round: 1 + self.answered / ROUND,
             left_in_round: ROUND - self.answered % ROUND,
             accuracy: self.figure.clone(),
+            no_figure: self.no_figure(&held),
             curve: self.curve.clone(),
             model: self.model.clone(),
             grouping: self.groups.describe(),
             training: self.wanted || self.learning,
         }
+    }
+
+    /// Why there will be no figure, where the clips are of too few sources for one. `held`: which are for the test.
+    fn no_figure(&self, held: &[bool]) -> Option<String> {
+        let usable = (0..self.items.len()).filter(|&clip| self.broken[clip].is_none());
+        let (tested, learned): (Vec<usize>, Vec<usize>) = usable.partition(|&clip| held[clip]);
+        let sources = learned.into_iter().map(|clip| self.groups.of(clip)).collect::<HashSet<_>>().len();
+        (tested.len() < ENOUGH && sources < CROSSED).then(|| {
+            format!(
+                "There are too few source videos to measure honestly how good the model is: {sources} to learn from, and \
+                 it takes {CROSSED}."
+            )
+        })
     }
 
     /// What a person should do next, where there is something to say.

@@ -77,6 +77,8 @@ pub(crate) struct Status {
     pub left_in_round: usize,
     /// How good the model is on clips that it doesn't know.
     pub accuracy: Option<Figure>,
+    /// Why that will never be known, as a sentence, where it won't.
+    pub no_figure: Option<String>,
     /// How that went.
     pub curve: Vec<Point>,
     /// What is in the model's folder, where this session made it.

@@ -47,10 +47,10 @@ pub(super) struct InputArgs {
     shard: Option<Shard>,
     /// Also take the paths in a file, one a line; - is standard input
     #[arg(long, value_name = "FILE")]
-    list: Option<PathBuf>,
+    pub list: Option<PathBuf>,
     /// Paths in --list end with a zero byte, as `find -print0` writes them
     #[arg(short = '0', long, requires = "list", hide_short_help = true)]
-    null: bool,
+    pub null: bool,
 }
 
 impl InputArgs {

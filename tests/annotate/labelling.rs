@@ -110,6 +110,31 @@ fn ten_clips_by_keys_undo_a_new_label_reload_kill_and_go_on() {
 }
 
 #[test]
+fn an_answer_is_sent_again_where_the_reply_is_lost_and_counts_once() {
+    let Some(clips) = clips::folder() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = [&QUICK[..], &["--labels", "bars,fractal,life"]].concat();
+    let program = Program::start(clips, &folder.path().join("labels.csv"), &arguments);
+    browse(DESKTOP, async |page| {
+        page.open(&program.address).await;
+        page.ask(
+            "const ask = window.fetch; window.sent = 0; \
+             window.fetch = async (to, options) => { \
+                 const answer = await ask(to, options); \
+                 if (String(to).includes('/api/label') && ++window.sent === 1) throw new TypeError('lost'); \
+                 return answer; \
+             }",
+        )
+        .await;
+        label(&page, &KINDS).await;
+        page.wait("the second time", "return window.sent == 2").await;
+        page.labelled(1).await;
+        page.press("u").await;
+        page.labelled(0).await;
+    });
+}
+
+#[test]
 fn a_grid_is_confirmed_labels_are_renamed_and_finish_makes_a_model() {
     let Some(clips) = clips::folder() else { return };
     let folder = tempfile::tempdir().unwrap();
@@ -148,6 +173,15 @@ fn a_grid_is_confirmed_labels_are_renamed_and_finish_makes_a_model() {
             }
         }
         tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+        // A tile that was come to by keys answers to Enter itself.
+        page.ask("document.querySelector('#grid-clips .tile-of-clip').focus()").await;
+        let pressed = "return document.querySelector('#grid-clips .tile-of-clip').ariaPressed";
+        let before = page.ask(pressed).await;
+        page.press("\u{e007}").await;
+        assert_ne!(page.ask(pressed).await, before);
+        page.press("\u{e007}").await;
+        assert_eq!(page.ask(pressed).await, before);
+        page.ask("document.activeElement.blur()").await;
         page.press("\u{e007}").await;
         count += right;
         page.labelled(count).await;

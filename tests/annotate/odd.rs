@@ -1,7 +1,8 @@
 //! Clips that a browser doesn't play, and some that nobody can.
 
 use crate::browser::{DESKTOP, browse};
-use crate::clips::ffmpeg;
+use crate::clips::{self, ffmpeg};
+use crate::labelling::label;
 use crate::program::{Program, QUICK, labels};
 
 #[test]
@@ -24,6 +25,9 @@ fn copies_play_where_the_browser_cannot_and_broken_clips_are_shown_as_such() {
             false => println!("skipped: this ffmpeg can't make {name}"),
         }
     }
+    if ffmpeg(&["-f", "lavfi", "-i", "testsrc2=s=64x48:r=5:d=22", "-c:v", "mpeg4"], &clips.join("long.avi")) {
+        made.push("long.avi");
+    }
     std::fs::write(clips.join("torn.mp4"), b"\0\0\0\x20ftypisom torn").unwrap();
     let list = folder.path().join("labels.csv");
     let program = Program::start(&clips, &list, &QUICK);
@@ -32,6 +36,12 @@ fn copies_play_where_the_browser_cannot_and_broken_clips_are_shown_as_such() {
         let mut seen = Vec::new();
         for n in 1..=made.len() {
             let name = page.playing().await;
+            let cut = "return document.querySelector('.slot.on').hasAttribute('data-cut')";
+            if name == "long.avi" {
+                page.wait("a word that it is longer", cut).await;
+            } else {
+                assert_eq!(page.ask(cut).await, false, "{name} is shown to its end");
+            }
             if n == 1 {
                 page.press("n").await;
                 page.press("odd\u{e007}").await;
@@ -56,4 +66,34 @@ fn copies_play_where_the_browser_cannot_and_broken_clips_are_shown_as_such() {
     assert_eq!(labels(&list).len(), made.len());
     let copies = std::fs::read_dir(folder.path().join("cache/previews")).unwrap().count();
     assert_eq!(copies, made.len(), "each is copied once");
+}
+
+#[test]
+fn a_copy_plays_where_the_browser_refuses_the_file() {
+    let Some(clips) = clips::folder() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = [&QUICK[..], &["--labels", "bars,fractal,life"]].concat();
+    let program = Program::start(clips, &folder.path().join("labels.csv"), &arguments);
+    browse(DESKTOP, async |page| {
+        page.open(&program.address).await;
+        // From here on it gets nothing that it can play but copies.
+        page.ask(
+            "const ask = window.fetch; window.copies = 0; \
+             window.fetch = async (to, options) => { \
+                 if (!String(to).startsWith('/clip/')) return ask(to, options); \
+                 if (!String(to).includes('copy=true')) \
+                     return new Response('no video', { headers: { 'content-type': 'video/mp4' } }); \
+                 window.copies++; \
+                 return ask(to, options); \
+             }",
+        )
+        .await;
+        for n in 1..=10 {
+            label(&page, &["bars", "fractal", "life"]).await;
+            page.labelled(n).await;
+        }
+        page.playing().await;
+        let copies = page.ask("return window.copies").await;
+        assert!(copies.as_u64().unwrap() > 1, "{copies}");
+    });
 }

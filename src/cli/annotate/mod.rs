@@ -6,7 +6,7 @@ mod terminal;
 
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -173,7 +173,10 @@ impl Args {
                     done.finished.summary, done.command
                 ))?;
             }
-            Finishing::Failed { reason } => console.warning(format!("no model was made: {reason}")),
+            // As `classify train` ends where it makes none.
+            Finishing::Failed { reason } => {
+                return Err(Error::Usage(format!("no model was made: {reason}")));
+            }
             Finishing::Idle | Finishing::Running { .. } => (),
         }
         Ok(Status::Done)
@@ -226,12 +229,58 @@ impl Args {
         }
     }
 
-    /// The command that labels all these clips with the model.
+    /// The command that labels all these clips with the model; of films that were labelled in parts, what happens when.
     fn rest(&self) -> String {
+        let mut words = vec![OsString::from("classify")];
+        words.extend(self.clips.iter().map(OsString::from));
+        if let Some(list) = &self.inputs.list {
+            words.extend(["--list".into(), OsString::from(list)]);
+        }
+        if self.inputs.null {
+            words.push("--null".into());
+        }
+        if let Some(segments) = self.segments {
+            words.push("--timeline".into());
+            if let Some(seconds) = segments.window() {
+                words.extend(["--window".into(), OsString::from(seconds.to_string())]);
+            }
+        }
         let results = self.output.with_file_name("results.csv");
-        let words = [Path::new("classify")].into_iter().chain(self.clips.iter().map(PathBuf::as_path));
-        let model = self.model();
-        let options = [Path::new("--model"), &model, Path::new("-o"), &results];
-        shell::line(words.chain(options).map(OsString::from))
+        words.extend(["--model".into(), OsString::from(self.model()), "-o".into(), results.into()]);
+        shell::line(words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::cli::{Cli, Command};
+
+    const END: &str = "--model lists/labels-model -o lists/results.csv";
+
+    /// The command for the rest where these words were typed; it can be typed as it is.
+    fn rest(words: &str) -> String {
+        let typed = format!("classify annotate -o lists/labels.csv {words}");
+        let cli = Cli::try_parse_from(typed.split(' ')).unwrap();
+        let Some(Command::Annotate(args)) = cli.command else { panic!("{typed}") };
+        let rest = args.rest();
+        Cli::try_parse_from(rest.split(' ')).unwrap();
+        rest
+    }
+
+    #[test]
+    fn the_rest_is_named_as_the_clips_were() {
+        for words in ["a.mp4 clips", "--list all.txt", "a.mp4 --list all.txt --null"] {
+            assert_eq!(rest(words), format!("classify {words} {END}"));
+        }
+    }
+
+    #[test]
+    fn of_films_in_parts_the_rest_is_what_happens_when() {
+        for (parts, window) in [("4", " --window 4"), ("0.01", " --window 0.1"), ("cuts", "")] {
+            let words = format!("--list all.txt --segments {parts}");
+            assert_eq!(rest(&words), format!("classify --list all.txt --timeline{window} {END}"));
+        }
     }
 }

@@ -22,6 +22,17 @@ pub(super) enum Segments {
     Cuts,
 }
 
+impl Segments {
+    /// Seconds that a timeline looks at together to see such parts; its own where they are of any length.
+    pub(super) fn window(self) -> Option<f64> {
+        match self {
+            // As far as `--window` goes.
+            Self::Seconds(seconds) => Some(seconds.clamp(0.1, 3600.0)),
+            Self::Cuts => None,
+        }
+    }
+}
+
 impl std::str::FromStr for Segments {
     type Err = String;
 

@@ -1,7 +1,10 @@
 //! What the page says.
 
-use axum::Json;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use tokio::task::block_in_place;
 
@@ -11,17 +14,31 @@ use crate::web::refusal::Refusal;
 
 type Answer<T = ()> = Result<Json<T>, Refusal>;
 
+/// The `answer` that each page gave last. It comes again where our reply was lost, and must not count twice.
+pub(super) type Heard = Mutex<HashMap<String, String>>;
+
 #[derive(Deserialize)]
 pub(super) struct Labelled {
     id: Id,
     verdict: Verdict,
     reader: String,
+    answer: Option<String>,
 }
 
-/// `POST /api/label {"id": ID, "verdict": {"label": "…"} | "skip" | "broken", "reader": PAGE}`
-pub(super) async fn label(State(desk): State<Desk>, Json(said): Json<Labelled>) -> Answer {
-    block_in_place(|| desk.session.label(said.id, said.verdict, &said.reader))?;
-    Ok(Json(()))
+/// `POST /api/label {"id": ID, "verdict": {"label": "…"} | "skip" | "broken", "reader": PAGE, "answer": NAME}`
+pub(super) async fn label(
+    State(desk): State<Desk>,
+    Extension(heard): Extension<Arc<Heard>>,
+    Json(Labelled { id, verdict, reader, answer }): Json<Labelled>,
+) -> Answer {
+    block_in_place(|| {
+        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if answer.is_none() || heard.get(&reader) != answer.as_ref() {
+            desk.session.label(id, verdict, &reader)?;
+            heard.extend(answer.map(|answer| (reader, answer)));
+        }
+        Ok(Json(()))
+    })
 }
 
 #[derive(Deserialize)]

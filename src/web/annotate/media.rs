@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Body;
 use axum::extract::{self, Query, Request, State};
@@ -36,6 +36,9 @@ const COPIES: usize = 2;
 /// Files that are looked into at a time.
 const LOOKS: usize = 2;
 
+/// How long a clip that failed isn't tried again: at once it would be no better, and perhaps as late.
+const RETRY: Duration = Duration::from_secs(600);
+
 /// Tells the page that it gets a copy, which begins where its part of the file begins.
 const COPIED: HeaderName = HeaderName::from_static("x-copied");
 
@@ -46,7 +49,7 @@ pub(crate) struct Media {
     folder: PathBuf,
     /// Goes with them where they aren't kept.
     _draft: Option<tempfile::TempDir>,
-    known: Mutex<HashMap<(Id, Wish), Result<Playable, String>>>,
+    known: Mutex<HashMap<(Id, Wish), Known>>,
     looks: Semaphore,
     copies: Semaphore,
 }
@@ -66,6 +69,24 @@ struct Playable {
     path: PathBuf,
     kind: Kind,
     copied: bool,
+}
+
+/// What came of a wish.
+#[derive(Debug, Clone)]
+enum Known {
+    Found(Playable),
+    Failed { reason: String, until: Instant },
+}
+
+impl Known {
+    /// Whether it need not be tried again.
+    fn holds(&self) -> bool {
+        match self {
+            // A copy may have made room for others.
+            Self::Found(found) => found.path.exists(),
+            Self::Failed { until, .. } => Instant::now() < *until,
+        }
+    }
 }
 
 impl Media {
@@ -92,28 +113,37 @@ impl Media {
 
     /// What to play of `clip`, made where it must be.
     async fn playable(&self, clip: &Clip, wish: Wish) -> Result<Playable, Error> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&(clip.id, wish)).cloned();
-        if let Some(known) = known {
-            return known.map_err(|reason| Error::clip(&clip.path, reason));
+        let known = self.known().get(&(clip.id, wish)).cloned();
+        match known.filter(Known::holds) {
+            Some(Known::Found(found)) => return Ok(found),
+            Some(Known::Failed { reason, .. }) => return Err(Error::clip(&clip.path, reason)),
+            None => {}
         }
-        let found = self.find(clip, wish).await;
-        let kept = match &found {
-            Ok(found) => Ok(found.clone()),
-            // Of the clip itself: it would be no better next time, and perhaps as late.
-            Err(Error::Clip { reason, .. }) => Err(reason.clone()),
+        // A file that isn't there may be back the next moment.
+        let meta = fs::metadata(&clip.path).map_err(|e| Error::clip(&clip.path, crate::error::plain(&e)))?;
+        let found = self.find(clip, &meta, wish).await;
+        let known = match &found {
+            Ok(found) => Known::Found(found.clone()),
+            // Of the clip itself.
+            Err(Error::Clip { reason, .. }) => {
+                Known::Failed { reason: reason.clone(), until: Instant::now() + RETRY }
+            }
             Err(_) => return found,
         };
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert((clip.id, wish), kept);
+        self.known().insert((clip.id, wish), known);
         found
     }
 
-    async fn find(&self, clip: &Clip, wish: Wish) -> Result<Playable, Error> {
-        let meta = fs::metadata(&clip.path).map_err(|e| Error::clip(&clip.path, crate::error::plain(&e)))?;
+    fn known(&self) -> MutexGuard<'_, HashMap<(Id, Wish), Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn find(&self, clip: &Clip, meta: &fs::Metadata, wish: Wish) -> Result<Playable, Error> {
         let copy = wish.copy || wish.small && (meta.len() > SMALL || clip.span.is_some());
         if !copy && let Some(kind) = self.ask(&self.looks, Work::playable(&clip.path)).await? {
             return Ok(Playable { path: clip.path.clone(), kind, copied: false });
         }
-        let to = self.folder.join(name(clip, &meta));
+        let to = self.folder.join(name(clip, meta));
         let kind = match kind_of(&to) {
             Some(kind) => Some(kind),
             None => {
@@ -198,6 +228,47 @@ fn tidy(folder: &Path, most: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::annotation::Standing;
+
+    #[test]
+    fn a_copy_that_is_gone_and_a_failure_are_no_last_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("clip.avi");
+        let clip = Clip {
+            id: Id::of("clip.avi"),
+            name: "clip.avi".into(),
+            path: path.clone(),
+            span: None,
+            standing: Standing::Open,
+            guess: None,
+            group: None,
+            ready: false,
+        };
+        let media = Media::new(Some(folder.path().join("copies")), Duration::from_secs(1)).unwrap();
+        let wish = Wish { small: false, copy: true };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let play = || runtime.block_on(media.playable(&clip, wish));
+        // Copies that are there already: no worker has to make them.
+        let copied = |content: &str| {
+            fs::write(&path, content).unwrap();
+            let copy = media.folder.join(name(&clip, &fs::metadata(&path).unwrap()));
+            fs::write(&copy, "copy").unwrap();
+            copy
+        };
+        assert_eq!(play().unwrap_err().reason(), "no such file or folder");
+        let first = copied("a film");
+        assert_eq!(play().unwrap().path, first, "the file is back");
+        fs::remove_file(&first).unwrap();
+        let second = copied("another film");
+        assert_eq!(play().unwrap().path, second, "the first copy is gone");
+        let fail = |until| {
+            media.known().insert((clip.id, wish), Known::Failed { reason: "torn".into(), until });
+        };
+        fail(Instant::now() + RETRY);
+        assert_eq!(play().unwrap_err().reason(), "torn");
+        fail(Instant::now());
+        assert_eq!(play().unwrap().path, second);
+    }
 
     #[test]
     fn the_oldest_copies_go_first() {

@@ -11,9 +11,9 @@ mod questions;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 
 use super::refusal::Refusal;
 use crate::annotation::Session;
@@ -47,5 +47,6 @@ pub(crate) fn router(desk: Desk) -> Router {
         .route("/api/undo", post(answers::undo))
         .route("/api/rename", post(answers::rename))
         .route("/api/finish", post(answers::finish))
+        .layer(Extension(Arc::new(answers::Heard::default())))
         .with_state(desk)
 }

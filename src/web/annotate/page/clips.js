@@ -8,13 +8,13 @@ const KEPT = 40;
 
 const loaded = new Map();
 
-// What to play of a clip: { kind: 'video' | 'picture' | 'broken', url, part, reason }.
+// What to play of a clip: { kind: 'video' | 'picture' | 'broken', url, copied, part, reason }.
 export function load(clip, wish = '') {
   const key = clip.id + wish;
   let found = loaded.get(key);
   loaded.delete(key);
   found ||= fetched(clip, wish).catch(error => {
-    // Perhaps the program is only being started anew.
+    // Perhaps the program is only being started anew, or the file is away for a moment.
     loaded.delete(key);
     return { kind: 'broken', reason: error.message };
   });
@@ -35,25 +35,28 @@ async function fetched(clip, wish) {
     const text = await answer.text();
     let reason = text;
     try { reason = JSON.parse(text).error; } catch { /* not from the program itself */ }
-    return { kind: 'broken', reason };
+    throw new Error(reason);
   }
   const kind = answer.headers.get('content-type').startsWith('image/') ? 'picture' : 'video';
-  const part = answer.headers.get('x-copied') ? null : clip.span;
+  const copied = answer.headers.has('x-copied');
+  const part = copied ? null : clip.span;
   if (Number(answer.headers.get('content-length')) > LARGE) {
     stop.abort();
-    return { kind, part, url: address };
+    return { kind, copied, part, url: address };
   }
-  return { kind, part, url: URL.createObjectURL(await answer.blob()) };
+  return { kind, copied, part, url: URL.createObjectURL(await answer.blob()) };
 }
 
-// Puts a clip into a place that has a video, a picture and a line of text. Whether it can be watched.
-export async function put(place, clip, wish = '') {
+// Puts a clip into a place that has a video, a picture and a line of text. Whether it can be watched. `again` is called
+// where the browser refuses what was put there, once a copy has taken its place: nothing plays by itself.
+export async function put(place, clip, wish = '', again = () => {}) {
   const [video, picture, text] = place.children;
   if (place.dataset.clip !== clip.id) {
     video.pause();
     video.hidden = picture.hidden = text.hidden = true;
   }
   place.dataset.clip = clip.id;
+  delete place.dataset.cut;
   const patience = setTimeout(() => {
     if (place.dataset.clip === clip.id) tell(text, 'A moment: the clip is being made ready for the browser …');
   }, 700);
@@ -72,7 +75,10 @@ export async function put(place, clip, wish = '') {
   video.onerror = () => {
     if (!video.getAttribute('src') || place.dataset.clip !== clip.id) return;
     if (wish.includes('copy')) tell(text, 'This clip can\u2019t be shown: the browser doesn\u2019t play it');
-    else put(place, clip, wish ? wish + '&copy=true' : '?copy=true');
+    else put(place, clip, wish ? wish + '&copy=true' : '?copy=true').then(shown => shown && again());
+  };
+  video.onloadedmetadata = () => {
+    if (place.dataset.clip === clip.id) place.toggleAttribute('data-cut', found.copied && isCut(clip, video.duration));
   };
   video.ontimeupdate = part && (() => {
     if (video.currentTime >= part[1] - 0.03 || video.currentTime < part[0] - 0.5) {
@@ -84,8 +90,12 @@ export async function put(place, clip, wish = '') {
   return true;
 }
 
+// Whether a copy, which ends after 20 seconds, is of a longer clip. How long a whole file is, the page isn't told.
+function isCut({ span }, duration) { return span ? span[1] - span[0] > 20 : Math.round(duration) >= 20; }
+
 export function empty(video) {
   if (!video.getAttribute('src')) return;
+  delete video.parentElement.dataset.cut;
   video.removeAttribute('src');
   video.load();
 }

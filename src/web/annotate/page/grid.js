@@ -46,9 +46,11 @@ function tile(clip) {
     tiles.place(), element('span', { className: 'line', textContent: short(clip) }),
     clip.guess ? element('span', { className: 'score', textContent: whole(clip.guess.score) }) : null);
   made.setAttribute('aria-label', 'wrong: ' + short(clip));
-  made.onclick = () => {
+  made.onclick = event => {
     made.ariaPressed = String(made.ariaPressed !== 'true');
     tally();
+    // Enter is to confirm after a click, which may have given the focus to the video in here.
+    if (event.detail) document.activeElement?.blur();
   };
   return made;
 }
@@ -83,4 +85,6 @@ by('grid-label').onchange = async event => {
   const label = labels.chosen(event.target);
   if (label === null) return;
   open(await fetchGrid(label), label);
+  // Enter is to confirm what came.
+  by('grid-label').blur();
 };

@@ -29,9 +29,10 @@ export async function get(path, query = {}) {
   return ask(path + '?' + new URLSearchParams(given));
 }
 
-// What is said of clips is sent again until it is received; it says the same however often it comes.
+// What is said of clips is sent again until it is received; it says the same however often it comes. The program tells by
+// `answer` that a label came before.
 export function post(path, body) {
-  const entry = { path, body: { ...body, reader } };
+  const entry = { path, body: { ...body, reader, answer: crypto.randomUUID() } };
   const sent = new Promise((resolve, reject) => Object.defineProperty(entry, 'sent', { value: { resolve, reject } }));
   sent.catch(() => {});
   queue.push(entry);

@@ -129,13 +129,13 @@ document.addEventListener('keydown', event => {
     return;
   }
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const on = event.target.closest('button');
   let call;
   if (key === '?') call = buttons['help-button'];
   else if (key === 'p') call = pause;
   else if (key === 'u') call = undo;
   else if (key === 'Escape' && view !== 'label') call = () => go('label');
-  else if (key === 'Enter' && view === 'grid' && !on?.closest('.confirm')) call = grid.confirm;
+  // A button with the focus answers to Enter itself.
+  else if (key === 'Enter' && view === 'grid' && !event.target.closest('button')) call = grid.confirm;
   else if (view === 'label') {
     const label = labels.of(key);
     call = keys[key] ?? (label !== undefined ? () => stage.answer({ label }) : undefined);

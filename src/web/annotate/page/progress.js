@@ -13,9 +13,9 @@ export function show(status) {
   const { accuracy } = status;
   by('accuracy').textContent = accuracy
     ? `Right in ${percent(accuracy.value)} (${percent(accuracy.interval[0])} to ${percent(accuracy.interval[1])})`
-    : 'No figure yet';
+    : status.no_figure ? 'No figure' : 'No figure yet';
   by('worth').textContent = accuracy ? accuracy.worth
-    : 'The model learns along: the figure comes after some rounds.';
+    : status.no_figure ?? 'The model learns along: the figure comes after some rounds.';
   by('advice').hidden = !status.advice;
   by('advice').textContent = status.advice ?? '';
   made(status.model);
@@ -55,7 +55,8 @@ function counts({ labels: pairs }) {
     const bar = element('b');
     bar.style.width = 100 * n / most + '%';
     const button = (text, title, call) => {
-      const made = element('button', { type: 'button', textContent: text, title, onclick: call });
+      const made = element('button', { type: 'button', textContent: text, title });
+      made.onclick = event => { stage.release(event); call(); };
       made.setAttribute('aria-label', title);
       return made;
     };

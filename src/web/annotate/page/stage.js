@@ -56,13 +56,18 @@ function show() {
       put(slots[on], first);
     }
     const slot = slots[on];
-    slot.loading.then(() => slot === slots[on] && slot.dataset.clip === offers[0]?.id && start());
+    slot.loading.then(() => begin(slot));
   }
   if (next && slots[1 - on].dataset.clip !== next.id) put(slots[1 - on], next);
   for (const offer of offers.slice(2)) clips.load(offer);
 }
 
-function put(slot, offer) { slot.loading = clips.put(slot, offer); }
+function put(slot, offer) { slot.loading = clips.put(slot, offer, '', () => begin(slot)); }
+
+// Plays what is in a slot, where that is what the person looks at by now.
+function begin(slot) {
+  if (slot === slots[on] && slot.dataset.clip === offers[0]?.id && !by('label').hidden) start();
+}
 
 function start() {
   const video = slots[on].children[0];

@@ -13,8 +13,9 @@ const watch = new IntersectionObserver(entries => {
       continue;
     }
     inView.add(place);
-    if (!place.dataset.clip) clips.put(place, target.clip, '?small=true').then(() => inView.has(place) && clips.play(place.children[0]));
-    else clips.play(place.children[0]);
+    const begin = () => inView.has(place) && clips.play(place.children[0]);
+    if (!place.dataset.clip) clips.put(place, target.clip, '?small=true', begin).then(begin);
+    else begin();
   }
 }, { rootMargin: '100px' });
 
