@@ -72,7 +72,7 @@ pub mod internals {
         pub use crate::bulk::{Settings, available_threads, in_order, label};
 
         pub mod worker {
-            pub use crate::bulk::worker::{Pool, Request, Setup, serve, start_by};
+            pub use crate::bulk::worker::{Pool, Request, Setup, place, serve, start_by};
         }
     }
 

@@ -30,7 +30,9 @@ class Given:
             self.path = os.fspath(clip)
             if not isinstance(self.path, str):
                 self.path = os.fsdecode(self.path)
-            self.name = name or self.path
+            # What stands behind the question mark of a web address may be a signature, which no message should hold.
+            web = self.path.startswith(("http://", "https://"))
+            self.name = name or (self.path.partition("?")[0] if web else self.path)
             return
         self.in_memory = Memory()
         self.path = self.in_memory.path

@@ -198,9 +198,7 @@ impl Workers {
         timeout: Duration,
         request: impl FnOnce(&std::path::Path) -> Request,
     ) -> PyResult<Ticket> {
-        // The caller may change its folder, a worker stays in the one that it was started in.
-        let path = std::path::absolute(&path).unwrap_or(path);
-        let request = request(&path);
+        let request = request(&worker::place(&path).map_err(|error| raised(py, &error))?);
         let lane = self.lane(alone).map_err(|error| raised(py, &error))?;
         let (stop, (sender, answer)) = (Arc::new(AtomicBool::new(false)), channel());
         let (given_up, worker) = (stop.clone(), lane.clone());

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from classify_video import Model
+from classify_video import ClipError, Model
 from conftest import FAST, workers
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -70,14 +70,24 @@ def test_what_may_go_well_elsewhere_is_raised(tables, samples, tmp_path):
 
 
 @pytest.fixture
-def store():
-    """A web server that refuses what it is asked for, and has no `gone.mp4`."""
+def store(samples):
+    """A web server that has `clip.mp4`, of which it gives parts; has no `gone.mp4`, and refuses all else."""
+    clip = pathlib.Path(samples[0]).read_bytes()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response({"/gone.mp4": 404}.get(self.path, 403))
-            self.send_header("Content-Length", "0")
+            if self.path == "/clip.mp4" and self.headers["Range"]:
+                first, last = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+                content = clip[first : last + 1]
+                self.send_response(206)
+                self.send_header("Content-Range", f"bytes {first}-{first + len(content) - 1}/{len(clip)}")
+            else:
+                content = b""
+                self.send_response({"/gone.mp4": 404, "/clip.mp4": 200}.get(self.path, 403))
+            self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
+            self.wfile.write(content)
 
         do_HEAD = do_GET
 
@@ -96,6 +106,16 @@ def test_a_store_that_refuses_is_raised_and_an_object_that_is_gone_is_a_row(tabl
     with pytest.raises(OSError, match="Errno") as raised:
         tables.label(paths(samples[2], f"{store}/secret.mp4"))
     assert raised.value.filename == f"{store}/secret.mp4" and "credentials" in str(raised.value)
+    with pytest.raises(OSError) as raised:
+        tables.label(paths(f"{store}/secret.mp4?sig=S1gnature"))
+    assert raised.value.filename == f"{store}/secret.mp4" and "S1gnature" not in str(raised.value)
+
+
+def test_clips_are_read_from_a_store(model, samples, store):
+    with pytest.raises(ClipError, match="/secret.mp4: the store refuses it") as raised:
+        model.classify(f"{store}/secret.mp4?sig=S1gnature")
+    assert "S1gnature" not in str(raised.value)
+    assert model.classify(f"{store}/clip.mp4").labels == model.classify(samples[0]).labels
 
 
 def test_an_end_too_early_may_be_one_of_reading(tables, samples, tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::files::paths;
 use crate::model::Changes;
 use crate::output::pages::Filmstrip;
+use crate::stores;
 use crate::timeline::Segment;
 use crate::video::{Frames, Preprocess, Sampling, Span};
 
@@ -33,6 +34,16 @@ pub(crate) use serve::step_back;
 
 /// First argument of a process that is a worker. Never shown to people.
 pub(crate) const ARGUMENT: &str = "__worker";
+
+/// A clip's path as workers are asked for it, which stay in the folder that they were started in: from the root on; an
+/// address as it is, without its query, which goes to the worker by another way.
+///
+/// # Errors
+/// [`Error::Usage`](crate::Error::Usage) for an address with a password, or with two queries.
+pub fn place(path: &Path) -> crate::Result<PathBuf> {
+    let path = stores::unsigned(path)?;
+    Ok(if stores::is_address(&path) { path } else { std::path::absolute(&path).unwrap_or(path) })
+}
 
 /// What a worker is told before its first clip.
 #[derive(Debug, Clone, Serialize, Deserialize)]
