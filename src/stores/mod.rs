@@ -23,6 +23,8 @@ mod process;
 #[cfg(feature = "stores")]
 mod reader;
 #[cfg(feature = "stores")]
+mod scheme;
+#[cfg(feature = "stores")]
 mod signature;
 mod source;
 #[cfg(feature = "stores")]
@@ -31,13 +33,13 @@ mod upload;
 mod without;
 
 #[cfg(feature = "stores")]
-pub(crate) use address::{is_address, is_web};
-#[cfg(feature = "stores")]
 pub(crate) use listing::list;
 #[cfg(feature = "stores")]
 pub(crate) use object::{Object, version};
 #[cfg(feature = "stores")]
 pub(crate) use reader::Reader;
+#[cfg(feature = "stores")]
+pub(crate) use scheme::{is_address, is_web};
 #[cfg(feature = "stores")]
 pub(crate) use signature::{only, query, refuse_login, shown, unsigned};
 pub(crate) use source::{Source, open};

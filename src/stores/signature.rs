@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use super::{address, is_web};
+use super::scheme::{self, is_web};
 use crate::{Error, Result};
 
 /// By their addresses.
@@ -55,7 +55,7 @@ pub(crate) fn shown(path: &Path) -> Cow<'_, Path> {
 
 /// The address in `path` without the name and the password that it holds, if it does.
 fn without_login(path: &Path) -> Option<PathBuf> {
-    let (scheme, rest) = address::split(path)?;
+    let (scheme, rest) = scheme::split(path)?;
     let host = rest.split(['/', '?']).next()?;
     let (login, _) = host.rsplit_once('@')?;
     Some(format!("{scheme}://{}", &rest[login.len() + 1..]).into())
