@@ -198,13 +198,14 @@ impl Workers {
         timeout: Duration,
         request: impl FnOnce(&std::path::Path) -> Request,
     ) -> PyResult<Ticket> {
-        let request = request(&worker::place(&path).map_err(|error| raised(py, &error))?);
+        let (path, query) = worker::place(&path).map_err(|error| raised(py, &error))?;
+        let request = request(&path);
         let lane = self.lane(alone).map_err(|error| raised(py, &error))?;
         let (stop, (sender, answer)) = (Arc::new(AtomicBool::new(false)), channel());
         let (given_up, worker) = (stop.clone(), lane.clone());
         lane.slots.spawn_fifo(move || {
             if !given_up.load(Ordering::Relaxed) {
-                let answer = worker.pool.ask_until::<serde_json::Value>(&request, timeout, &given_up);
+                let answer = worker.pool.ask_signed::<serde_json::Value>(&request, query, timeout, &given_up);
                 // Nobody may wait for it any more.
                 let _ = sender.send(answer);
             }

@@ -71,19 +71,20 @@ def test_what_may_go_well_elsewhere_is_raised(tables, samples, tmp_path):
 
 @pytest.fixture
 def store(samples):
-    """A web server that has `clip.mp4`, of which it gives parts; has no `gone.mp4`, and refuses all else."""
+    """A web server that has `clip.mp4`, and `signed.mp4` with a query, of which it gives parts; has no `gone.mp4`, and refuses all else."""
     clip = pathlib.Path(samples[0]).read_bytes()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            if self.path == "/clip.mp4" and self.headers["Range"]:
+            there = self.path in ("/clip.mp4", "/signed.mp4?sig=1", "/signed.mp4?sig=2")
+            if there and self.headers["Range"]:
                 first, last = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
                 content = clip[first : last + 1]
                 self.send_response(206)
                 self.send_header("Content-Range", f"bytes {first}-{first + len(content) - 1}/{len(clip)}")
             else:
                 content = b""
-                self.send_response({"/gone.mp4": 404, "/clip.mp4": 200}.get(self.path, 403))
+                self.send_response(200 if there else 404 if self.path == "/gone.mp4" else 403)
             self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -116,6 +117,9 @@ def test_clips_are_read_from_a_store(model, samples, store):
         model.classify(f"{store}/secret.mp4?sig=S1gnature")
     assert "S1gnature" not in str(raised.value)
     assert model.classify(f"{store}/clip.mp4").labels == model.classify(samples[0]).labels
+    # Signed anew it is the same clip.
+    for query in "12":
+        assert model.classify(f"{store}/signed.mp4?sig={query}").labels == model.classify(samples[0]).labels
 
 
 def test_an_end_too_early_may_be_one_of_reading(tables, samples, tmp_path, monkeypatch):

@@ -41,7 +41,7 @@ pub(crate) use reader::Reader;
 #[cfg(feature = "stores")]
 pub(crate) use scheme::{is_address, is_web};
 #[cfg(feature = "stores")]
-pub(crate) use signature::{only, query, refuse_login, shown, unsigned};
+pub(crate) use signature::{only, parted, query, refuse_login, shown, unsigned};
 pub(crate) use source::{Source, open};
 #[cfg(feature = "stores")]
 pub(crate) use upload::upload;
@@ -59,5 +59,5 @@ pub(crate) struct Version {
 
 #[cfg(not(feature = "stores"))]
 pub(crate) use without::{
-    is_address, is_web, list, only, query, refuse_login, shown, unsigned, upload, version,
+    is_address, is_web, list, only, parted, query, refuse_login, shown, unsigned, upload, version,
 };

@@ -15,14 +15,12 @@ static QUERIES: RwLock<Option<HashMap<PathBuf, String>>> = RwLock::new(None);
 /// The address in `path` without its query, which this process keeps for when the object is asked for.
 ///
 /// # Errors
-/// [`Error::Usage`] where two addresses differ in their queries only: their rows couldn't be told apart; and what
-/// [`refuse_login`] says.
+/// [`Error::Usage`] where two addresses differ in their queries only: their rows couldn't be told apart; and that of
+/// [`refuse_login`].
 pub(crate) fn unsigned(path: &Path) -> Result<PathBuf> {
-    refuse_login(path)?;
-    let Some((address, query)) = split(path) else { return Ok(path.to_owned()) };
-    let address = PathBuf::from(address);
+    let (address, Some(query)) = parted(path)? else { return Ok(path.to_owned()) };
     let mut queries = QUERIES.write().unwrap_or_else(PoisonError::into_inner);
-    let known = queries.get_or_insert_default().insert(address.clone(), query.to_owned());
+    let known = queries.get_or_insert_default().insert(address.clone(), query.clone());
     match known.is_some_and(|known| known != query) {
         true => Err(Error::Usage(format!(
             "{}: stands there twice with different queries, which are taken for signatures of one and the same clip",
@@ -32,7 +30,19 @@ pub(crate) fn unsigned(path: &Path) -> Result<PathBuf> {
     }
 }
 
-/// Nothing to do with addresses that hold a name or a password: they stand in rows, journals and messages.
+/// The address in `path`, and its query.
+///
+/// # Errors
+/// That of [`refuse_login`].
+pub(crate) fn parted(path: &Path) -> Result<(PathBuf, Option<String>)> {
+    refuse_login(path)?;
+    Ok(match split(path) {
+        Some((address, query)) => (address.into(), Some(query.to_owned())),
+        None => (path.to_owned(), None),
+    })
+}
+
+/// Addresses stand in rows, journals and messages, so that none may hold a name or a password.
 ///
 /// # Errors
 /// [`Error::Usage`] names the address without them.

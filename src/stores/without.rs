@@ -21,6 +21,10 @@ pub(crate) fn unsigned(path: &Path) -> Result<PathBuf> {
     Ok(path.to_owned())
 }
 
+pub(crate) fn parted(path: &Path) -> Result<(PathBuf, Option<String>)> {
+    Ok((path.to_owned(), None))
+}
+
 pub(crate) fn refuse_login(_: &Path) -> Result<()> {
     Ok(())
 }

@@ -35,14 +35,15 @@ pub(crate) use serve::step_back;
 /// First argument of a process that is a worker. Never shown to people.
 pub(crate) const ARGUMENT: &str = "__worker";
 
-/// A clip's path as workers are asked for it, which stay in the folder that they were started in: from the root on; an
-/// address as it is, without its query, which goes to the worker by another way.
+/// A clip's path as workers are asked for it, which stay in the folder that they were started in: from the root on; of an
+/// address what stands before its query, and for [`Pool::ask_signed`] the query.
 ///
 /// # Errors
-/// [`Error::Usage`](crate::Error::Usage) for an address with a password, or with two queries.
-pub fn place(path: &Path) -> crate::Result<PathBuf> {
-    let path = stores::unsigned(path)?;
-    Ok(if stores::is_address(&path) { path } else { std::path::absolute(&path).unwrap_or(path) })
+/// [`Error::Usage`](crate::Error::Usage) for an address with a password.
+pub fn place(path: &Path) -> crate::Result<(PathBuf, Option<String>)> {
+    let (path, query) = stores::parted(path)?;
+    let path = if stores::is_address(&path) { path } else { std::path::absolute(&path).unwrap_or(path) };
+    Ok((path, query))
 }
 
 /// What a worker is told before its first clip.

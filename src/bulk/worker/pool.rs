@@ -96,8 +96,22 @@ impl Pool {
         timeout: Duration,
         stop: &AtomicBool,
     ) -> Result<T> {
+        self.ask_signed(request, stores::query(request.path()), timeout, stop)
+    }
+
+    /// The same of an address with this `query`, whatever this process knows of it.
+    ///
+    /// # Errors
+    /// As [`Self::ask_until`].
+    pub fn ask_signed<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        query: Option<String>,
+        timeout: Duration,
+        stop: &AtomicBool,
+    ) -> Result<T> {
         let path = request.path();
-        match self.answer(request, timeout, stop)? {
+        match self.exchange(request, query, timeout, stop, &|_| ())? {
             Answer::Done(done) => Ok(done),
             Answer::Refused(reason) => Err(Error::clip(path, reason)),
             Answer::Late => Err(Error::clip(path, too_late(timeout, "--timeout"))),
@@ -131,12 +145,22 @@ impl Pool {
         stop: &AtomicBool,
         tell: &dyn Fn(f64),
     ) -> Result<Answer<T>> {
+        self.exchange(request, stores::query(request.path()), timeout, stop, tell)
+    }
+
+    fn exchange<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        query: Option<String>,
+        timeout: Duration,
+        stop: &AtomicBool,
+        tell: &dyn Fn(f64),
+    ) -> Result<Answer<T>> {
         let mut process = match self.free() {
             Some(process) => process,
             None => self.start(stop)?,
         };
-        let line = (request, stores::query(request.path()));
-        let answer = match process.ask(&line, timeout, stop, tell) {
+        let answer = match process.ask(&(request, query), timeout, stop, tell) {
             Ok(answer) => answer,
             Err(Failure::Late) => return Ok(Answer::Late),
             Err(Failure::Died(how)) => return Ok(Answer::Crashed(how)),
