@@ -8,6 +8,8 @@
 //! side, each of another source video as far as there are enough, and all test clips; the same
 //! ones for the same seed.
 
+mod listing;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -57,18 +59,8 @@ fn run(args: &Args) -> Result<()> {
         chosen.extend(in_turn.take(args.clips));
     }
     chosen.extend(data.part(Split::Test));
-    write(&data, &chosen, args).map_err(|e| Error::data(&args.out, e))?;
+    let listed = chosen.iter().map(|sample| (*sample, sample.split));
+    listing::write(&data, listed, &args.out).map_err(|e| Error::data(&args.out, e))?;
     println!("{} clips, listed in {}", chosen.len(), args.out.display());
     Ok(())
-}
-
-fn write(data: &Dataset, samples: &[&Sample], args: &Args) -> Result<(), Box<dyn std::error::Error>> {
-    let mut list = csv::Writer::from_path(&args.out)?;
-    list.write_record(["path", "label", "split", "group"])?;
-    for sample in samples {
-        let path = sample.path.canonicalize()?;
-        let path = path.to_str().ok_or("a path that is no text")?;
-        list.write_record([path, &data.labels[sample.label()], sample.split.name(), &sample.group])?;
-    }
-    Ok(list.flush()?)
 }

@@ -7,6 +7,8 @@
 //!
 //! A row a draw, each with all numbers of heads on the same clips. The CNN looks at each clip once; its features are kept.
 
+mod listing;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -15,7 +17,7 @@ use clap::Parser;
 use classify::learning::FeatureCache;
 use classify::learning::dataset::{Dataset, Options, Sample, Split};
 use classify::learning::evaluation::{Clips, evaluate};
-use classify::learning::training::{Epoch, Observer, Pace, TrainOptions, train};
+use classify::learning::training::{TrainOptions, train};
 use classify::{Classifier, Device};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -46,14 +48,6 @@ struct Args {
     /// Where features are kept
     #[arg(long)]
     cache: Option<PathBuf>,
-}
-
-struct Nobody;
-
-impl Observer for Nobody {
-    fn features(&self, _: usize, _: usize) {}
-    fn step(&self, _: &str, _: Pace, _: f64) {}
-    fn epoch(&self, _: &Epoch) {}
 }
 
 fn main() -> Result<()> {
@@ -98,16 +92,9 @@ fn write_draw(data: &Dataset, clips: usize, draw: u64, list: &Path) -> Result<()
     }
     learned.shuffle(&mut rng);
     learned.truncate(clips);
-    let mut rows = csv::Writer::from_path(list)?;
-    rows.write_record(["path", "label", "split", "group"])?;
-    for (part, split) in [(learned, "train"), (others, "test")] {
-        for sample in part {
-            let path = sample.path.canonicalize()?;
-            let path = path.to_str().ok_or("a path that is no text")?;
-            rows.write_record([path, &data.labels[sample.label()], split, &sample.group])?;
-        }
-    }
-    Ok(rows.flush()?)
+    let learned = learned.into_iter().map(|sample| (sample, Split::Train));
+    let others = others.into_iter().map(|sample| (sample, Split::Test));
+    listing::write(data, learned.chain(others), list)
 }
 
 /// The share of the other clips that a model with so many heads is right about.
@@ -124,7 +111,7 @@ fn trial(args: &Args, data: &Dataset, heads: usize, folder: &Path) -> Result<f64
     options.cache = args.cache.clone().or(options.cache);
     let root = options.cache.clone().ok_or("--cache says where features are kept")?;
     let stop = AtomicBool::new(false);
-    let model = train(data, &options, folder, &stop, &Nobody)?.folder;
+    let model = train(data, &options, folder, &stop, &())?.folder;
     let classifier = Classifier::new(&model, &Device::Cpu)?;
     let cache = FeatureCache::new(&root, &model)?;
     let samples: Vec<&Sample> = data.part(Split::Test).collect();

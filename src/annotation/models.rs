@@ -11,7 +11,7 @@ use super::journal::What;
 use super::session::{LOOK, Session};
 use crate::error::guard;
 use crate::learning::dataset::{self, Dataset};
-use crate::learning::training::{BESIDE_MODEL, Epoch, Observer, Pace};
+use crate::learning::training::{BESIDE_MODEL, Observer};
 use crate::{Error, Result, bulk};
 
 /// The labels as they were written.
@@ -64,7 +64,7 @@ impl Session {
             let labels = self.labels(|digest| {
                 *lock(&self.models.underway) = Some((digest.to_owned(), stop.clone()));
             })?;
-            self.make(&labels, &stop, &Nobody)
+            self.make(&labels, &stop, &())
         });
         *lock(&self.models.underway) = None;
         if let Err(error @ (Error::Io { .. } | Error::Tensor(_))) = made {
@@ -126,17 +126,6 @@ impl Session {
         }
         state.take_down(What::Model { folder: name }, None)
     }
-}
-
-/// Nobody watches what is made in the background.
-pub(super) struct Nobody;
-
-impl Observer for Nobody {
-    fn features(&self, _: usize, _: usize) {}
-
-    fn step(&self, _: &str, _: Pace, _: f64) {}
-
-    fn epoch(&self, _: &Epoch) {}
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

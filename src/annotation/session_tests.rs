@@ -1,7 +1,6 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use super::super::models::Nobody;
 use super::super::search::{GRID, LEAST};
 use super::super::{Found, Guess, Method, Query, Standing, Why, journal, made_up};
 use super::*;
@@ -462,7 +461,7 @@ fn a_model_is_wanted_after_a_round_once_all_clips_were_looked_at_and_features_ar
     made.session.make_along();
     let status = made.session.status();
     assert_eq!((wants(&made), status.trouble, status.model), (false, None, None));
-    let error = made.session.finish(&Nobody).unwrap_err().to_string();
+    let error = made.session.finish(&()).unwrap_err().to_string();
     assert!(error.contains("none of its 14 clips can be read"), "{error}");
     made.answer(20);
     made.session.learn();

@@ -150,7 +150,6 @@ fn build(scheme: &str, bucket: &str, root: &str) -> object_store::Result<Arc<dyn
             HttpBuilder::new()
                 .with_url(root)
                 .with_http_connector(Connector { plain: scheme == "http", connect: CONNECT, answer: ANSWER })
-                .with_client_options(options(scheme == "http"))
                 .with_retry(retry)
                 .build()?,
         ),

@@ -59,12 +59,12 @@ impl HttpConnector for Connector {
             .referer(false)
             .build()
             .map_err(|e| Error::Generic { store: "HTTP", source: Box::new(e) })?;
-        Ok(HttpClient::new(Client(HttpClient::new(client))))
+        Ok(HttpClient::new(Client(client)))
     }
 }
 
 #[derive(Debug)]
-struct Client(HttpClient);
+struct Client(reqwest::Client);
 
 impl HttpService for Client {
     fn call<'a: 'b, 'b>(&'a self, mut request: HttpRequest) -> BoxFuture<'b, Result<HttpResponse, HttpError>>
@@ -80,7 +80,7 @@ impl HttpService for Client {
                 whole.path_and_query = Some(asked);
                 *request.uri_mut() = whole.try_into().map_err(unsent)?;
             }
-            self.0.execute(request).await
+            self.0.call(request).await
         }
         .boxed()
     }

@@ -4,7 +4,7 @@ use fantoccini::Locator;
 
 use crate::browser::{DESKTOP, Page, browse};
 use crate::clips;
-use crate::program::{Program, QUICK, labels};
+use crate::program::{KINDS, Program, QUICK, labels};
 
 /// What a clip shows, by its name.
 pub(crate) fn kind(name: &str) -> &str {
@@ -18,8 +18,6 @@ pub(crate) async fn label(page: &Page, kinds: &[&str]) -> String {
     page.press(&(place + 1).to_string()).await;
     name
 }
-
-const KINDS: [&str; 3] = ["bars", "fractal", "life"];
 
 #[test]
 fn ten_clips_by_keys_undo_a_new_label_reload_kill_and_go_on() {
@@ -113,8 +111,7 @@ fn ten_clips_by_keys_undo_a_new_label_reload_kill_and_go_on() {
 fn an_answer_is_sent_again_where_the_reply_is_lost_and_counts_once() {
     let Some(clips) = clips::folder() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let arguments = [&QUICK[..], &["--labels", "bars,fractal,life"]].concat();
-    let program = Program::start(clips, &folder.path().join("labels.csv"), &arguments);
+    let program = Program::of_kinds(clips, &folder.path().join("labels.csv"));
     browse(DESKTOP, async |page| {
         page.open(&program.address).await;
         page.ask(
@@ -140,8 +137,7 @@ fn a_grid_is_confirmed_labels_are_renamed_and_finish_makes_a_model() {
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("labels.csv");
     browse(DESKTOP, async |page| {
-        let program =
-            Program::start(clips, &list, &[&QUICK[..], &["--labels", "bars,fractal,life"]].concat());
+        let program = Program::of_kinds(clips, &list);
         page.open(&program.address).await;
         let mut count = 0;
         // After a round the grid comes up instead of a clip.

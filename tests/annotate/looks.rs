@@ -3,17 +3,13 @@
 use crate::browser::{View, browse};
 use crate::clips;
 use crate::labelling::label;
-use crate::program::{Program, QUICK};
+use crate::program::Program;
 
 #[test]
 fn nothing_sticks_out_on_phone_or_desktop_in_light_or_dark() {
     let Some(clips) = clips::folder() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let program = Program::start(
-        clips,
-        &folder.path().join("labels.csv"),
-        &[&QUICK[..], &["--labels", "bars,fractal,life"]].concat(),
-    );
+    let program = Program::of_kinds(clips, &folder.path().join("labels.csv"));
     for (view, name) in [(1280, false), (1280, true), (420, false), (420, true)].map(|(width, dark)| {
         (View { width, dark }, format!("{width}-{}", if dark { "dark" } else { "light" }))
     }) {

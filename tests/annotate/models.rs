@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::browser::{DESKTOP, Page, browse};
 use crate::clips;
 use crate::labelling::label;
-use crate::program::{Program, QUICK};
+use crate::program::{KINDS, Program};
 
 /// When the model in `folder` was written.
 fn written(folder: &Path) -> SystemTime {
@@ -26,7 +26,7 @@ fn a_model_is_made_after_a_round_and_finish_makes_one_of_new_labels_only() {
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("labels.csv");
     let model = folder.path().join("labels-model");
-    let program = Program::start(clips, &list, &[&QUICK[..], &["--labels", "bars,fractal,life"]].concat());
+    let program = Program::of_kinds(clips, &list);
     browse(DESKTOP, async |page| {
         page.open(&program.address).await;
         page.wait("all clips", "return document.getElementById('ready').textContent.startsWith('All ')")
@@ -38,7 +38,7 @@ fn a_model_is_made_after_a_round_and_finish_makes_one_of_new_labels_only() {
             if page.ask("return document.getElementById('grid').hidden").await == false {
                 page.press("\u{e00c}").await;
             }
-            label(&page, &["bars", "fractal", "life"]).await;
+            label(&page, &KINDS).await;
             count += 1;
             page.labelled(count).await;
             // As a person looks at the next clip.
@@ -59,7 +59,7 @@ fn a_model_is_made_after_a_round_and_finish_makes_one_of_new_labels_only() {
         if page.ask("return document.getElementById('grid').hidden").await == false {
             page.press("\u{e00c}").await;
         }
-        label(&page, &["bars", "fractal", "life"]).await;
+        label(&page, &KINDS).await;
         page.labelled(count + 1).await;
         finish().await;
         made_of(&page, count + 1).await;
@@ -77,7 +77,7 @@ fn a_grid_that_was_on_its_way_when_the_person_opened_one_stays_away() {
     let Some(clips) = clips::folder() else { return };
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("labels.csv");
-    let program = Program::start(clips, &list, &[&QUICK[..], &["--labels", "bars,fractal,life"]].concat());
+    let program = Program::of_kinds(clips, &list);
     browse(DESKTOP, async |page| {
         page.open(&program.address).await;
         // The first grid that there is stays on its way until it is told to go on.
@@ -97,7 +97,7 @@ fn a_grid_that_was_on_its_way_when_the_person_opened_one_stays_away() {
         let mut count = 0;
         while page.ask("return Boolean(window.asked)").await == false {
             assert!(count < 40, "no grid is asked for after {count} labels");
-            label(&page, &["bars", "fractal", "life"]).await;
+            label(&page, &KINDS).await;
             count += 1;
             page.labelled(count).await;
             tokio::time::sleep(Duration::from_millis(500)).await;

@@ -3,7 +3,7 @@
 use crate::browser::{DESKTOP, browse};
 use crate::clips::{self, ffmpeg};
 use crate::labelling::label;
-use crate::program::{Program, QUICK, labels};
+use crate::program::{KINDS, Program, QUICK, labels};
 
 #[test]
 fn copies_play_where_the_browser_cannot_and_broken_clips_are_shown_as_such() {
@@ -72,8 +72,7 @@ fn copies_play_where_the_browser_cannot_and_broken_clips_are_shown_as_such() {
 fn a_copy_plays_where_the_browser_refuses_the_file() {
     let Some(clips) = clips::folder() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let arguments = [&QUICK[..], &["--labels", "bars,fractal,life"]].concat();
-    let program = Program::start(clips, &folder.path().join("labels.csv"), &arguments);
+    let program = Program::of_kinds(clips, &folder.path().join("labels.csv"));
     browse(DESKTOP, async |page| {
         page.open(&program.address).await;
         // From here on it gets nothing that it can play but copies.
@@ -89,7 +88,7 @@ fn a_copy_plays_where_the_browser_refuses_the_file() {
         )
         .await;
         for n in 1..=10 {
-            label(&page, &["bars", "fractal", "life"]).await;
+            label(&page, &KINDS).await;
             page.labelled(n).await;
         }
         page.playing().await;

@@ -5,6 +5,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
+/// What the made-up clips show.
+pub(crate) const KINDS: [&str; 3] = ["bars", "fractal", "life"];
+
 /// A small network and a small look at the clips: what most tests are about isn't how good the model is.
 pub(crate) const QUICK: [&str; 6] = ["--backbone", "imagenet-lite0", "--frames", "4", "--size", "64"];
 
@@ -48,6 +51,11 @@ impl Program {
             panic!("it didn't start: {stderr}");
         }
         Self { child, stdout, address: address.trim().to_owned() }
+    }
+
+    /// The same with little to compute, and a key for each of the made-up [`KINDS`].
+    pub(crate) fn of_kinds(clips: &Path, list: &Path) -> Self {
+        Self::start(clips, list, &[&QUICK[..], &["--labels", &KINDS.join(",")]].concat())
     }
 
     pub(crate) fn port(&self) -> String {

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use crate::bulk::worker::{Answer, Pool, Request, Setup, crashed};
 use crate::bulk::{self, Settings, Stamp};
 use crate::cli::Console;
+use crate::cli::label::WINDOW;
 use crate::timeline::Cuts;
 use crate::{Error, Result, files};
 
@@ -26,8 +27,7 @@ impl Segments {
     /// Seconds that a timeline looks at together to see such parts; its own where they are of any length.
     pub(super) fn window(self) -> Option<f64> {
         match self {
-            // As far as `--window` goes.
-            Self::Seconds(seconds) => Some(seconds.clamp(0.1, 3600.0)),
+            Self::Seconds(seconds) => Some(seconds.clamp(*WINDOW.start(), *WINDOW.end())),
             Self::Cuts => None,
         }
     }

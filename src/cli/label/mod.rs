@@ -25,6 +25,7 @@ use super::{Console, Status, hints, interrupt};
 use after::AfterArgs;
 use format::FormatName;
 use job::Job;
+pub(super) use timeline::WINDOW;
 use timeline::{Target, TimelineArgs};
 
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,7 @@
 //! `classify FILM --timeline`: what happens when.
 
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -32,9 +33,12 @@ pub(super) struct TimelineArgs {
     overlay: Option<PathBuf>,
 }
 
+/// Seconds that `--window` takes.
+pub(in crate::cli) const WINDOW: RangeInclusive<f64> = 0.1..=3600.0;
+
 fn window(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(value) if (0.1..=3600.0).contains(&value) => Ok(value),
+        Ok(value) if WINDOW.contains(&value) => Ok(value),
         _ => Err("must be between 0.1 and 3600 seconds".into()),
     }
 }

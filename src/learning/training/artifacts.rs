@@ -108,9 +108,10 @@ pub fn finish(
 /// All values that were in force for the head.
 fn head_settings(options: &TrainOptions) -> String {
     let dropout = match options.head {
-        HeadConfig::Lstm(LstmConfig { dropout, .. }) => {
+        HeadConfig::Lstm(LstmConfig { dropout, .. }) if options.heads > 1 => {
             format!("mean of {} heads, dropout {dropout}, ", options.heads)
         }
+        HeadConfig::Lstm(LstmConfig { dropout, .. }) => format!("dropout {dropout}, "),
         HeadConfig::Mean { .. } => String::new(),
     };
     format!(

@@ -73,7 +73,8 @@ impl<'a> Run<'a> {
         // It only has to lead the CNN the right way; a better one comes after.
         let recipe =
             Recipe { epochs: self.options.recipe.epochs.min(FIRST_EPOCHS), ..self.options.recipe.clone() };
-        let first = self.lstm_head("first head", &recipe, &parts)?;
+        let norm = input_norm(&parts)?;
+        let first = self.lstm_head("first head", &recipe, &norm, &parts)?;
         self.history.extend(first.history);
         model.config.head = self.options.head.clone();
         model.weights.0.extend(first.best.0);
@@ -292,10 +293,11 @@ impl<'a> Run<'a> {
     /// LSTM heads on the features of a CNN that stays as it is, averaged into one; and its sizes.
     fn lstm_heads(&mut self, config: LstmConfig, parts: &Parts) -> Result<(Weights, LstmConfig)> {
         let recipe = &self.options.recipe;
+        let norm = input_norm(parts)?;
         let learn = |number: usize| {
             let name = if number == 0 { "head".to_owned() } else { format!("head {}", number + 1) };
             let recipe = Recipe { seed: recipe.seed + number as u64, ..recipe.clone() };
-            self.lstm_head(&name, &recipe, parts)
+            self.lstm_head(&name, &recipe, &norm, parts)
         };
         // One head's steps are too small to keep all cores busy.
         let learned = (0..self.options.heads).into_par_iter().map(learn).collect::<Result<Vec<_>>>()?;
@@ -340,17 +342,14 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// An LSTM head on the features of a CNN that stays as it is.
-    fn lstm_head(&self, name: &str, recipe: &Recipe, parts: &Parts) -> Result<Trained> {
+    /// An LSTM head on the features of a CNN that stays as it is; `norm` is the [`input_norm`] of its training clips.
+    fn lstm_head(&self, name: &str, recipe: &Recipe, norm: &Weights, parts: &Parts) -> Result<Trained> {
         let (options, classes) = (self.options, self.classes());
         let config = &options.head;
-        let (mean, std) = normalisation(&parts.train.examples)?;
-        let norm = [("head.input_norm.mean".into(), mean), ("head.input_norm.std".into(), std)];
-        let fixed = Weights(norm.into());
         let balance = self.balance(&parts.train);
         let stage = HeadStage {
             config,
-            fixed: &fixed,
+            fixed: norm,
             task: self.data.task,
             classes,
             train: &parts.train.examples,
@@ -364,7 +363,7 @@ impl<'a> Run<'a> {
         let dim = parts.train.examples.features.dim(2)?;
         let start = init_head(config, dim, classes, recipe.seed, &Device::Cpu)?;
         let mut head = self.trained(name, &stage, &start, recipe, BTreeMap::new())?;
-        head.best.0.extend(fixed.0);
+        head.best.0.extend(norm.0.clone());
         Ok(head)
     }
 
@@ -462,6 +461,12 @@ impl<'a> Run<'a> {
         model.weights.0.extend(trained.best.to_device(&Device::Cpu)?.0);
         Ok(())
     }
+}
+
+/// What brings the training clips' features to mean 0 and deviation 1 in an LSTM head.
+fn input_norm(parts: &Parts) -> Result<Weights> {
+    let (mean, std) = normalisation(&parts.train.examples)?;
+    Ok(Weights([("head.input_norm.mean".into(), mean), ("head.input_norm.std".into(), std)].into()))
 }
 
 /// Whether the head learned in the end validated better than the one that the CNN was tuned with, if any: by

@@ -49,8 +49,7 @@ function tile(clip) {
   made.onclick = event => {
     made.ariaPressed = String(made.ariaPressed !== 'true');
     tally();
-    // Enter is to confirm after a click, which may have given the focus to the video in here.
-    if (event.detail) document.activeElement?.blur();
+    stage.release(event);
   };
   return made;
 }

@@ -175,8 +175,8 @@ export function buttons() {
   }));
 }
 
-// A clicked button would answer to Enter and the space bar from then on.
-export function release(event) { if (event.detail) event.currentTarget.blur(); }
+// A clicked button, or what is in it, would answer to Enter and the space bar from then on.
+export function release(event) { if (event.detail) document.activeElement?.blur(); }
 
 export async function type() {
   if (!offers.length) return;
