@@ -55,6 +55,28 @@ fn segments_cover_the_whole_video_without_a_gap() {
     }
 }
 
+/// The last units that fit in it end before the film does.
+#[test]
+fn where_several_labels_may_hold_the_last_ones_hold_until_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/ucf14-lite0-lstm");
+    for file in ["README.md", "config.json", "model.safetensors", "preprocessor_config.json"] {
+        fs::copy(from.join(file), dir.path().join(file)).unwrap();
+    }
+    // The same network, by which every label holds always.
+    let path = dir.path().join("config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let labels = config["id2label"].as_object().unwrap().len();
+    config["scores"] = "sigmoid".into();
+    config["thresholds"] = vec![0.0_f64; labels].into();
+    fs::write(&path, config.to_string()).unwrap();
+    let mut command = classify();
+    command.args(["--timeline", "--format", "json", "--frames", "4", "--size", "96", "--window", "2"]);
+    let rows = json(&stdout(command.arg("--model").arg(dir.path()).arg(sample("balance_beam.mp4"))));
+    assert_eq!(rows.len(), labels, "{rows:?}");
+    assert!(rows.iter().all(|row| row["start_s"] == 0.0 && row["end_s"] == 1.667), "{rows:?}");
+}
+
 #[test]
 fn every_format_says_the_same() {
     let dir = tempfile::tempdir().unwrap();

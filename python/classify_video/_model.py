@@ -42,7 +42,8 @@ class Model:
         windows: Windows to look at in a clip, spread over it, instead of the model's own number.
         frames: Frames a window, instead of the model's own number.
         size: Width and height of the frames in pixels, instead of the model's own.
-        threshold: A clip is not confident where its best score is below; instead of the model's own.
+        threshold: A clip is not confident where its best score is below; by a model that names several labels, a clip
+            shows those whose scores reach it. Instead of the model's own.
         labels: Labels in plain words instead of the model's own, for models that learned pictures with texts:
             `["a person falls", "an empty room"]`, or for each label the words that describe it.
         timeout: Seconds after which a clip is given up.
@@ -143,7 +144,8 @@ class Model:
         Returns:
             The table without `bytes`, and with the columns `label`, `score`, `confident`, `duration_s`, `frames`,
             `model`, `labels` (a list of `label`, `score` and `above`, best first), `warnings` and `error`, which is null where
-            the clip was labelled. Figures are rounded as the program writes them.
+            the clip was labelled. `label` and `score` are those of `ClipLabels`: null where a clip shows none of several
+            labels. Figures are rounded as the program writes them.
 
         Raises:
             UsageError: The table has no column `path`, or has one of the columns that are added.
@@ -192,7 +194,11 @@ class Model:
         return Timeline(given.name, tuple(segments), answer["duration_s"], tuple(answer["warnings"]))
 
     def filmstrip(self, clip: Clip) -> bytes | None:
-        """Some of the frames that the model sees side by side, a JPEG picture; `None` where the clip can't be read."""
+        """Some of the frames that the model sees side by side, a JPEG picture; `None` where the clip can't be read.
+
+        Where the network sees the brightness at three moments instead of red, green and blue, there are two rows: the
+        frames in natural colours, and below them what it sees.
+        """
         given = Given(clip)
         with tempfile.TemporaryDirectory() as folder:
             file = os.path.join(folder, "strip.jpg")
@@ -247,6 +253,7 @@ class Model:
             model=answer["model"],
             warnings=tuple(answer["warnings"]),
             _filmstrip=None if given.in_memory else self.filmstrip,
+            _luma=self._workers.luma,
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -17,6 +17,10 @@ def rounded(value: float, digits: int) -> float:
     return (whole + (scaled - whole >= 0.5)) / 10.0**digits
 
 
+BARS = 20
+"""Labels that a notebook shows of a clip at most, beside those that it shows of several."""
+
+
 def told(path: str) -> str | list[int]:
     """A path in JSON, as the program writes it: one that isn't UTF-8 is the list of its bytes."""
     try:
@@ -60,16 +64,19 @@ class ClipLabels:
     warnings: tuple[str, ...]
     """What is wrong with the clip without keeping it from being labelled."""
     _filmstrip: Callable[[str], bytes | None] | None = field(default=None, repr=False, compare=False)
+    _luma: bool = field(default=False, repr=False, compare=False)
+    """Whether its filmstrip has a second row, as the network sees brightness instead of colours."""
 
     @property
-    def label(self) -> str:
-        """The best label."""
-        return self.labels[0].label
+    def label(self) -> str | None:
+        """The best label. By a model that names several it is as in the command's tables: all that the clip shows, by
+        their names, with `|` between them; `None` where it shows none of them."""
+        return "|".join(sorted(one.label for one in self._told)) or None
 
     @property
-    def score(self) -> float:
-        """The best label's score, between 0 and 1."""
-        return self.labels[0].score
+    def score(self) -> float | None:
+        """The best label's score, between 0 and 1; the lowest of several."""
+        return min((one.score for one in self._told), default=None)
 
     @property
     def shown(self) -> tuple[Label, ...] | None:
@@ -77,6 +84,18 @@ class ClipLabels:
         if self.labels[0].above is None:
             return None
         return tuple(one for one in self.labels if one.above)
+
+    @property
+    def _told(self) -> tuple[Label, ...]:
+        """What is said of it: the labels that it shows, or the best one by a model that names one."""
+        return self.labels[:1] if self.shown is None else self.shown
+
+    @property
+    def _doubt(self) -> str:
+        """What the command says above labels that are guesses; else nothing."""
+        if self.shown == ():
+            return "nothing it knows"
+        return "not sure" if self.confident is False else ""
 
     @property
     def error(self) -> None:
@@ -97,8 +116,9 @@ class ClipLabels:
         return row
 
     def __repr__(self) -> str:
-        unsure = ", not sure" if self.confident is False else ""
-        return f"<ClipLabels {self.path!r}: {self.label} {100 * self.score:.1f} %{unsure}, {self.duration:.1f} s>"
+        best = ", ".join(f"{one.label} {100 * one.score:.1f} %" for one in self._told or self.labels[:1])
+        doubt = f"{self._doubt}, at best " if self._doubt else ""
+        return f"<ClipLabels {self.path!r}: {doubt}{best}, {self.duration:.1f} s>"
 
     def _repr_html_(self) -> str:
         strip = self._filmstrip(self.path) if self._filmstrip else None
@@ -168,15 +188,23 @@ def page(clip: ClipLabels, strip: bytes | None) -> str:
     if strip:
         source = base64.b64encode(strip).decode()
         picture = f'<img src="data:image/jpeg;base64,{source}" alt="frames of the clip"><br>'
-    unsure = "not sure; the best guesses are" if clip.confident is False else ""
+    if strip and clip._luma:
+        picture += (
+            "<small>Above: natural colours. Below: what the network saw, the brightness at three moments instead of"
+            " red, green and blue.</small><br>"
+        )
+    doubt = f"{clip._doubt}; the best guesses are" if clip._doubt else ""
+    bars = clip.shown or clip.labels[:BARS]
     rows = "".join(
         f"<tr><td style='text-align: left'>{html.escape(one.label)}</td><td>{100 * one.score:.1f} %</td>"
         f"<td style='text-align: left'><div style='background: #4a90d9; height: .8em;"
         f" width: {160 * one.score:.0f}px'></div></td></tr>"
-        for one in clip.labels[:5]
+        for one in bars
     )
+    others = 0 if clip.shown else len(clip.labels) - len(bars)
+    more = f"and {others} more" if others else ""
     notes = "".join(f"<br>{html.escape(warning)}" for warning in clip.warnings)
     return (
         f"<div><b>{html.escape(clip.path)}</b> {clip.duration:.1f} s, {html.escape(clip.model)}{notes}<br>"
-        f"{picture}{unsure}<table>{rows}</table></div>"
+        f"{picture}{doubt}<table>{rows}</table>{more}</div>"
     )

@@ -67,7 +67,7 @@ def row(clip: ClipLabels | FailedClip) -> dict[str, Any]:
         return dict.fromkeys(ADDED.names) | {"error": clip.error}
     return {
         "label": clip.label,
-        "score": rounded(clip.score, 6),
+        "score": None if clip.score is None else rounded(clip.score, 6),
         "confident": clip.confident,
         "duration_s": rounded(clip.duration, 3),
         "frames": clip.frames,

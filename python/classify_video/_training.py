@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -69,7 +70,7 @@ class Evaluation:
     """How many of them couldn't be read."""
     accuracy: float
     """Share of the clips whose best label is right; of a model that names several labels, share of the clips with no label
-    too many or too few."""
+    too many or too few. Where no clip has a label, this and other shares are no number (`nan`)."""
     accuracy_interval: tuple[float, float] | None
     """Its 95 % interval (Wilson), of a model that names one label a clip."""
     top5: float | None
@@ -224,15 +225,20 @@ def run(
         split=last["split"],
         clips=last["clips"],
         errors=last["errors"],
-        accuracy=last["accuracy"] if "accuracy" in last else last["exact"],
+        accuracy=share(last["accuracy"] if "accuracy" in last else last["exact"]),
         accuracy_interval=tuple(last["accuracy_interval"]) if "accuracy_interval" in last else None,
         top5=last.get("top5"),
         mean_average_precision=last.get("mean_average_precision"),
-        macro_f1=last["macro_f1"],
-        calibration_error=last["calibration_error"],
+        macro_f1=share(last["macro_f1"]),
+        calibration_error=share(last["calibration_error"]),
         warnings=warnings,
         figures=last,
     )
+
+
+def share(told: float | None) -> float:
+    """A share as the program tells it, which says nothing where it would be one of no clip."""
+    return math.nan if told is None else told
 
 
 def ended_well(child: subprocess.Popen[str]) -> None:

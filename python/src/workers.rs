@@ -40,6 +40,9 @@ pub(crate) struct Workers {
     /// What the model can answer, in its own order.
     #[pyo3(get)]
     labels: Vec<String>,
+    /// Whether the network sees brightness at three moments instead of red, green and blue.
+    #[pyo3(get)]
+    luma: bool,
     #[pyo3(get)]
     threads: usize,
 }
@@ -168,8 +171,9 @@ impl Workers {
             training: false,
         };
         let name = files.name();
+        let luma = files.config.sampling.luma_lag.is_some();
         let labels = files.config.id2label;
-        Ok(Self { setup, timeout, lanes: Mutex::default(), model, name, labels, threads })
+        Ok(Self { setup, timeout, lanes: Mutex::default(), model, name, labels, luma, threads })
     }
 
     fn lane(&self, alone: bool) -> Result<Arc<Lane>> {

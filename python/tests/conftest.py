@@ -1,5 +1,6 @@
 """What the tests have in common. They run against the package that is installed."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -22,6 +23,18 @@ def samples():
 @pytest.fixture(scope="session")
 def model():
     return classify_video.Model(FAST, threads=2)
+
+
+@pytest.fixture(scope="session")
+def several(tmp_path_factory):
+    """The folder of a model that names several labels: the small one, whose scores stand for themselves."""
+    folder = tmp_path_factory.mktemp("models") / "several"
+    shutil.copytree(ROOT / "models" / FAST, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("knowing", None)
+    config |= {"scores": "sigmoid", "thresholds": [0.5] * len(config["id2label"])}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
 
 
 @pytest.fixture(scope="session")

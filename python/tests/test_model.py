@@ -1,5 +1,6 @@
 """Clips: answers, odd inputs, and what a model is as a Python object."""
 
+import csv
 import io
 import json
 import math
@@ -12,7 +13,7 @@ import numpy
 import pytest
 
 import classify_video
-from classify_video import ClipError, ClipLabels, FailedClip, Model, ModelError, UsageError
+from classify_video import ClipError, ClipLabels, FailedClip, Label, Model, ModelError, UsageError
 from conftest import FAST, ROOT
 
 
@@ -35,6 +36,46 @@ def test_all_labels_and_a_threshold_are_the_commands(samples, command):
     assert [answer.to_dict()] == told
     assert len(answer.labels) == 14
     assert math.isclose(sum(one.score for one in answer.labels), 1, abs_tol=1e-3)
+
+
+def test_several_labels_are_told_as_in_the_commands_tables(several, samples, command):
+    clip = samples[0]
+    scores = sorted(one.score for one in Model(several, top=None).classify(clip).labels)
+    # All that the model knows, some, and none.
+    for threshold, shown in [(0, 14), ((scores[5] + scores[6]) / 2, 8), (1, 0)]:
+        table = command("--model", several, "--threshold", str(threshold), "-f", "csv", clip).stdout
+        label, score = list(csv.reader(io.StringIO(table)))[1][1:3]
+        answer = Model(several, threshold=threshold).classify(clip)
+        assert len(answer.shown) == shown and answer.label == (label or None), table
+        assert answer.score == (pytest.approx(float(score), abs=1e-6) if score else None), table
+
+
+def told(*labels, **more):
+    return ClipLabels("a.mp4", labels, more.pop("confident", None), 2.0, 4, "m", (), **more)
+
+
+def test_what_is_shown_is_told_and_what_is_guessed_is_called_so():
+    sure, unsure = (told(Label("run", 0.9), Label("jump", 0.1), confident=sure) for sure in [True, False])
+    assert repr(sure) == "<ClipLabels 'a.mp4': run 90.0 %, 2.0 s>"
+    assert repr(unsure) == "<ClipLabels 'a.mp4': not sure, at best run 90.0 %, 2.0 s>"
+    assert (unsure.label, unsure.score) == ("run", 0.9)
+    assert "guesses" not in sure._repr_html_() and "not sure; the best guesses are" in unsure._repr_html_()
+
+    shown = [Label(name, score / 10, True) for name, score in zip("gfedcba", range(9, 2, -1))]
+    seven = told(*shown, Label("other", 0.1, False))
+    page = seven._repr_html_()
+    assert (seven.label, seven.score) == ("a|b|c|d|e|f|g", 0.3)
+    assert all(f">{one.label}<" in page for one in shown) and "other" not in page and "guesses" not in page
+    assert repr(told(*shown[:2])) == "<ClipLabels 'a.mp4': g 90.0 %, f 80.0 %, 2.0 s>"
+
+    none = told(Label("run", 0.2, False), Label("jump", 0.1, False))
+    assert (none.label, none.score) == (None, None)
+    assert repr(none) == "<ClipLabels 'a.mp4': nothing it knows, at best run 20.0 %, 2.0 s>"
+    page = none._repr_html_()
+    assert "nothing it knows; the best guesses are" in page and ">run<" in page and ">jump<" in page
+
+    page = told(*(Label(str(number), 0.0025) for number in range(400)))._repr_html_()
+    assert ">19<" in page and ">20<" not in page and "and 380 more" in page
 
 
 def test_bytes_and_files_are_clips(model, samples):
@@ -215,9 +256,12 @@ def test_threads_share_a_model(model, samples):
 def test_a_notebook_shows_the_frames(model, samples):
     page = model.classify(samples[0])._repr_html_()
     assert "data:image/jpeg;base64," in page and "balance_beam.mp4" in page
+    assert "Above: natural colours. Below: what the network saw" in page
+    plain = Model("imagenet-lite0", frames=2).classify(samples[0])._repr_html_()
+    assert "data:image/jpeg;base64," in plain and "natural colours" not in plain
     # Where the clip is gone, or never had a name, its labels are shown alone.
     page = model.classify(open(samples[0], "rb").read())._repr_html_()
-    assert "image/jpeg" not in page and "&lt;bytes&gt;" in page
+    assert "image/jpeg" not in page and "natural colours" not in page and "&lt;bytes&gt;" in page
 
 
 def test_names_that_are_not_text(model, samples, tmp_path):

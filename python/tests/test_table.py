@@ -25,6 +25,16 @@ def test_rows_are_the_commands_and_a_broken_one_has_its_reason(model, samples, t
         assert row["error"] and row["label"] is None and row["labels"] is None
 
 
+def test_several_labels_are_one_cell_and_none_an_empty_one(several, samples):
+    table = pyarrow.table({"path": samples[:1]})
+    every, none = (classify_video.Model(several, threshold=least).label(table).to_pylist()[0] for least in [0, 1])
+    names = [one["label"] for one in every["labels"]]
+    assert len(names) == 14 and every["label"] == "|".join(sorted(names))
+    assert every["score"] == min(one["score"] for one in every["labels"])
+    assert none["label"] is None and none["score"] is None and none["error"] is None
+    assert [one["above"] for one in none["labels"]] == [False] * 5
+
+
 def test_clips_are_taken_from_the_column_bytes(model, samples):
     content = open(samples[0], "rb").read()
     for kind in [pyarrow.binary(), pyarrow.large_binary()]:

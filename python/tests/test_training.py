@@ -1,5 +1,6 @@
 """Training and evaluation."""
 
+import math
 import os
 import signal
 import subprocess
@@ -34,6 +35,13 @@ def test_a_model_is_trained_measured_and_used(labelled, tmp_path, samples):
         classify_video.train(labelled, tmp_path / "model", **QUICK)
     with pytest.raises(DataError, match="beam"):
         classify_video.evaluate("ucf14-lite0-lstm", labelled)
+
+
+def test_clips_without_a_label_have_no_accuracy(tmp_path, samples):
+    clips = tmp_path / "clips.csv"
+    clips.write_text(f"path,label\n{samples[1]},_none_\n")
+    measured = classify_video.evaluate("ucf14-lite0-lstm", clips, split="all", threads=2)
+    assert measured.clips == 0 and math.isnan(measured.accuracy) and math.isnan(measured.macro_f1)
 
 
 def test_what_cannot_be_trained(labelled, tmp_path):

@@ -15,12 +15,13 @@ import classify_video
 
 model = classify_video.Model("ucf14-lite0-lstm", threads=2, labels=None)
 clip = model.classify(pathlib.Path("a.mp4"))
-label: str = clip.label
+label: str | None = clip.label
+lowest: float | None = clip.score
 score: float = clip.labels[0].score
 for one in model.classify_many(["a.mp4", b"bytes", open("c.mp4", "rb")]):
     sure: bool | None = one.confident
 for either in model.classify_many(["a.mp4"], on_error="row"):
-    text: str = either.error if isinstance(either, classify_video.FailedClip) else either.label
+    text: str | None = either.error if isinstance(either, classify_video.FailedClip) else either.label
 features = model.features("a.mp4")
 shape: tuple[int, ...] = features.shape
 trained = classify_video.train("clips", "model", preset="quick", on_epoch=lambda epoch: print(epoch.train_loss))

@@ -83,7 +83,13 @@ impl Making<'_> {
         draft.place()?;
         let mut warnings: Vec<String> = data.warnings.iter().map(ToString::to_string).collect();
         warnings.extend(outcome.warnings.iter().cloned());
-        warnings.extend(data.problems.iter().chain(&outcome.problems).map(|p| format!("left out: {p}")));
+        warnings.extend(
+            data.problems
+                .iter()
+                .chain(&data.none.problems)
+                .chain(&outcome.problems)
+                .map(|p| format!("left out: {p}")),
+        );
         // `classify models` lists it; a training isn't lost where that fails.
         warnings.extend(remember_trained(self.folder).err().map(|error| error.to_string()));
         let (part, quoted) = figures.quoted();

@@ -14,7 +14,7 @@ use super::state::State;
 use super::{Guess, Id, Options, list};
 use crate::learning::dataset::{Grouping, of_names};
 use crate::output::read_rows;
-use crate::{Error, Result};
+use crate::{Error, Label, Result};
 
 /// How a session over `options.clips` stands by its list and its journal.
 ///
@@ -28,13 +28,8 @@ pub(super) fn state(options: &Options) -> Result<State> {
     };
     let folder = parent.canonicalize().map_err(|e| Error::io(parent, e))?;
     let (mut journal, events) = Journal::open(&journal::path_of(&options.output))?;
-    let prelabels = prelabels(options, &folder)?;
     let mut given = options.labels.clone();
-    for (_, guess) in &prelabels {
-        if !given.contains(&guess.label) {
-            given.push(guess.label.clone());
-        }
-    }
+    let prelabels = prelabels(options, &folder, &mut given)?;
     let mut book = Book::new(events, &given);
     take_up_list(&options.output, &folder, &mut journal, &mut book)?;
 
@@ -84,14 +79,19 @@ pub(super) fn state(options: &Options) -> Result<State> {
     Ok(state)
 }
 
-/// What an earlier run said of the clips.
-fn prelabels(options: &Options, folder: &Path) -> Result<Vec<(Id, Guess)>> {
+/// What an earlier run said of the clips. Its labels are added to those that are `given`.
+fn prelabels(options: &Options, folder: &Path, given: &mut Vec<String>) -> Result<Vec<(Id, Guess)>> {
     let mut guesses = Vec::new();
     if let Some(path) = &options.prelabels {
         read_rows(path, |row| {
             let labels = row.outcome.map(|clip| clip.labels).unwrap_or_default();
-            if let (Some(best), Ok(name)) = (labels.into_iter().next(), name_in(folder, &row.path)) {
-                guesses.push((Item::whole(name).id(), Guess { label: best.label, score: best.score }));
+            let (Some(best), Ok(name)) = (labels.first(), name_in(folder, &row.path)) else { return Ok(()) };
+            guesses.push((Item::whole(name).id(), Guess { label: best.label.clone(), score: best.score }));
+            // A clip may have been said to show more than its best label.
+            for (rank, Label { label, above, .. }) in labels.iter().enumerate() {
+                if (rank == 0 || *above == Some(true)) && !given.contains(label) {
+                    given.push(label.clone());
+                }
             }
             Ok(())
         })?;

@@ -370,6 +370,22 @@ fn a_list_and_an_earlier_run_are_taken_up() {
 }
 
 #[test]
+fn each_label_of_a_run_that_names_several_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let run = root.join("run.csv");
+    let columns = "path,label,score,duration_s,frames,model,error,shown";
+    let [both, none] = [9, 10].map(|i| root.join(named(i)));
+    let rows = format!("{},gym|pull,0.75,1,16,m,,2\n{},,,1,16,m,,0\n", both.display(), none.display());
+    std::fs::write(&run, format!("{columns}\n{rows}")).unwrap();
+    let made = Made::without_features(Options { prelabels: Some(run), ..options(root, 40, named) });
+    assert_eq!(made.session.status().labels, [("gym".into(), 0), ("pull".into(), 0)]);
+    let find = |i| made.session.find(&Query { text: Some(named(i)), ..Query::default() }).clips.remove(0);
+    assert_eq!(find(9).guess, Some(Guess { label: "gym".into(), score: 0.75 }));
+    assert_eq!(find(10).guess, None);
+}
+
+#[test]
 fn without_names_twins_are_kept_together() {
     let folder = tempfile::tempdir().unwrap();
     let made = Made::without_features(options(folder.path(), 120, |i| format!("{i}.mp4")));

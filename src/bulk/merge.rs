@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Result;
 use crate::files::natural;
-use crate::output::{Row, read_rows};
+use crate::output::{Row, cells, read_rows};
 
 /// All rows of several outputs, and what is wrong with them.
 #[derive(Debug, Default)]
@@ -73,9 +73,10 @@ pub(crate) fn merge(parts: &[PathBuf], expected: Option<&[PathBuf]>) -> Result<M
 fn says_the_same(a: &Row, b: &Row) -> bool {
     match (&a.outcome, &b.outcome) {
         (Ok(a), Ok(b)) => {
+            // Of several labels a table knows less than JSON: what both know counts.
             a.model == b.model
-                && a.labels.first() == b.labels.first()
-                && a.shown() == b.shown()
+                && cells(a, 1) == cells(b, 1)
+                && a.confident == b.confident
                 && a.frames == b.frames
         }
         (Err(a), Err(b)) => a == b,
@@ -134,5 +135,26 @@ mod tests {
         assert_eq!(m.double, [Path::new("a")]);
         assert_eq!(m.contradictory, [Path::new("b")]);
         assert_eq!(m.rows[0].outcome.as_ref().unwrap().labels[0].label, "A", "the first row counts");
+    }
+
+    #[test]
+    fn a_table_and_json_of_one_run_agree_on_several_labels() {
+        let folder = tempfile::tempdir().unwrap();
+        let [table, json] = ["a.csv", "a.jsonl"].map(|name| folder.path().join(name));
+        let rows = "a,gym|pull,0.5,1,2,m,,2\nb,,,1,2,m,,0\nc,gym,0.5,1,2,m,,1\n";
+        std::fs::write(&table, HEADER.replace("error", "error,shown") + rows).unwrap();
+        let (pull, gym) = (r#""label":"pull","score":0.75"#, r#""label":"gym","score":0.5"#);
+        let rows = [
+            ("a", format!(r#"{{{pull},"above":true}},{{{gym},"above":true}}"#)),
+            ("b", format!(r#"{{{pull},"above":false}}"#)),
+            ("c", format!(r#"{{{pull},"above":true}},{{{gym},"above":false}}"#)),
+        ]
+        .map(|(path, labels)| {
+            format!(r#"{{"path":"{path}","labels":[{labels}],"duration_s":1,"frames":2,"model":"m"}}"#) + "\n"
+        });
+        std::fs::write(&json, rows.concat()).unwrap();
+        let m = merge(&[table, json], None).unwrap();
+        assert_eq!(m.double, [Path::new("a"), Path::new("b")]);
+        assert_eq!(m.contradictory, [Path::new("c")]);
     }
 }

@@ -1,10 +1,17 @@
 //! `--sort-into DIR`: clips in a folder per label.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::output::Row;
 use crate::{ClipLabels, Error, Result};
+
+/// Folders of the clips of which a model isn't sure, and of those that show none of several labels.
+const NOT_SURE: &str = "not sure";
+const NOTHING: &str = "nothing known";
+
+/// Bytes of a label that make the name of its folder. File systems take 255; some are left for a number.
+const LONGEST: usize = 240;
 
 /// What would be done, before anything is.
 #[derive(Debug, Default, PartialEq)]
@@ -29,13 +36,18 @@ impl SortPlan {
     /// Finds a place below `dir` for each labelled clip of `rows`: the folder of its best label, or
     /// `not sure`; of each label that it shows where it may show several, or `nothing known`. Clips of one name in one
     /// folder are numbered in the order of the rows.
-    pub(crate) fn new<'a>(dir: &Path, rows: impl IntoIterator<Item = &'a Row>) -> Self {
+    pub(crate) fn new(dir: &Path, rows: &[Row]) -> Self {
         let (mut plan, mut given) = (Self::default(), HashSet::new());
-        for row in rows {
-            // Without a label it stays where it is.
-            let Ok(clip) = &row.outcome else { continue };
+        // What has no label stays where it is.
+        let clips = || rows.iter().filter_map(|row| Some((row, row.outcome.as_ref().ok()?)));
+        let folders = folder_names(clips().flat_map(|(_, clip)| labels(clip)));
+        for (row, clip) in clips() {
             let Some(name) = row.path.file_name() else { continue };
-            for folder in folders(clip) {
+            let mut own: Vec<&str> = labels(clip).iter().map(|label| &*folders[label]).collect();
+            if own.is_empty() {
+                own.push(if clip.shown().is_some() { NOTHING } else { NOT_SURE });
+            }
+            for folder in own {
                 let first = dir.join(folder).join(name);
                 let place = (1..).map(|n| numbered(&first, n)).find(|place| given.insert(place.clone()));
                 let Some(place) = place else { continue };
@@ -105,21 +117,42 @@ fn numbered(place: &Path, number: usize) -> PathBuf {
     place.with_file_name(name)
 }
 
-/// The folders that a clip belongs in: one for each label that it shows.
-fn folders(clip: &ClipLabels) -> Vec<String> {
-    match (clip.shown(), clip.confident, clip.labels.first()) {
-        (Some([]), ..) => vec!["nothing known".into()],
-        (Some(shown), ..) => shown.iter().map(|label| folder_name(&label.label)).collect(),
-        (None, Some(false), Some(_)) => vec!["not sure".into()],
-        (None, _, best) => best.map(|best| folder_name(&best.label)).into_iter().collect(),
-    }
+/// The labels that a clip is sorted by; none where the model knows none.
+fn labels(clip: &ClipLabels) -> Vec<&str> {
+    let labels = match (clip.shown(), clip.confident) {
+        (Some(shown), _) => shown,
+        (None, Some(false)) => &[],
+        (None, _) => &clip.labels[..clip.labels.len().min(1)],
+    };
+    labels.iter().map(|label| label.label.as_str()).collect()
+}
+
+/// A folder of its own for each of `labels`: one whose name is taken gets a number. A label that can be a folder's name as
+/// it is comes first, then the alphabet decides, so that the order of the clips has no part in it.
+fn folder_names<'a>(labels: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, String> {
+    let mut labels = Vec::from_iter(labels.collect::<BTreeSet<_>>());
+    labels.sort_by_key(|label| folder_name(label) != *label);
+    let mut taken = HashSet::from([NOT_SURE, NOTHING].map(String::from));
+    let mut free = |label: &str| {
+        let name = folder_name(label);
+        let mut number = 1;
+        let mut folder = name.clone();
+        while !taken.insert(folder.clone()) {
+            number += 1;
+            folder = format!("{name} ({number})");
+        }
+        folder
+    };
+    labels.into_iter().map(|label| (label, free(label))).collect()
 }
 
 /// A label as the name of a folder.
 fn folder_name(label: &str) -> String {
     let safe = |c: char| if c == '/' || c == '\\' || c == ':' || c.is_control() { '_' } else { c };
     let name: String = label.chars().map(safe).collect();
-    let name = name.trim().trim_start_matches('.');
+    let name = name.trim_start_matches(|c: char| c == '.' || c.is_whitespace());
+    let end = (0..=name.len().min(LONGEST)).rev().find(|&end| name.is_char_boundary(end));
+    let name = name[..end.unwrap_or(0)].trim_end();
     if name.is_empty() { "_".into() } else { name.into() }
 }
 
@@ -167,6 +200,36 @@ mod tests {
         }
         let plan = SortPlan::new(Path::new("/none/such"), &[both, none]);
         assert_eq!(plan.folders(), ["jump", "nothing known", "run"].map(|name| (name.to_string(), 1)).into());
+    }
+
+    /// The folders of clips of these labels.
+    fn folders(labels: &[&str]) -> Vec<String> {
+        let rows: Vec<Row> = labels.iter().map(|label| row(Path::new("a.mp4"), label, None)).collect();
+        let plan = SortPlan::new(Path::new("/none/such"), &rows);
+        let folder = |(_, to): &(PathBuf, PathBuf)| to.parent().unwrap().file_name().unwrap().to_owned();
+        plan.new.iter().map(|new| folder(new).into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn no_two_labels_share_a_folder_whatever_comes_first() {
+        assert_eq!(folders(&["a/b", "a:b", "a_b", "a/b"]), ["a_b (2)", "a_b (3)", "a_b", "a_b (2)"]);
+        assert_eq!(folders(&["a_b", "a:b", "a/b"]), ["a_b", "a_b (3)", "a_b (2)"]);
+        assert_eq!(folders(&[" .run ", "run", "..", ". "]), ["run (2)", "run", "_ (2)", "_"]);
+        // Where clips of no label go.
+        assert_eq!(folders(&["not sure", "nothing known"]), ["not sure (2)", "nothing known (2)"]);
+    }
+
+    #[test]
+    fn long_labels_are_cut_to_what_a_folder_may_be_called() {
+        let [one, two] = ["1", "2"].map(|end| "ü".repeat(200) + end);
+        let found = folders(&[&one, &two]);
+        assert_eq!(found, ["ü".repeat(120), "ü".repeat(120) + " (2)"]);
+        let folder = tempfile::tempdir().unwrap();
+        let clip = folder.path().join("clip.mp4");
+        std::fs::write(&clip, "one").unwrap();
+        let rows = [row(&clip, &one, None), row(&clip, &two, None)];
+        let plan = SortPlan::new(&folder.path().join("sorted"), &rows);
+        assert_eq!(plan.carry_out(How::Copy, false).unwrap(), 2);
     }
 
     #[test]

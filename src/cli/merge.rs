@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::bulk::Inputs;
 use crate::bulk::{self, read_list};
 use crate::files::AtomicFile;
-use crate::output::Format;
+use crate::output::{Columns, Format, names_several};
 use crate::{ClipLabels, Error, Result};
 
 use super::sink::refuse_existing;
@@ -59,9 +59,11 @@ impl Args {
             Some(_) if format.is_table() => 1,
             _ => clip.labels.len(),
         };
-        let top = clips().map(cells).max().unwrap_or(1);
-        let confident = clips().any(|clip| clip.confident.is_some());
-        let mut exporter = format.exporter(top, confident);
+        let mut exporter = format.exporter(Columns {
+            top: clips().map(cells).max().unwrap_or(1),
+            several: clips().any(names_several),
+            confident: clips().any(|clip| clip.confident.is_some()),
+        });
         let mut file = std::io::BufWriter::new(AtomicFile::create(&self.output)?);
         let io = |e| Error::io(&self.output, e);
         exporter.header(&mut file).map_err(io)?;

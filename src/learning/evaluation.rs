@@ -16,7 +16,7 @@ use crate::learning::knowing;
 use crate::learning::metrics::{Answer, Metrics};
 use crate::learning::report::Mistake;
 use crate::model::Scoring;
-use crate::output::pages::Filmstrip;
+use crate::output::pages::{Filmstrip, count};
 use crate::video::DecodeOptions;
 use crate::{Classifier, Result};
 
@@ -36,6 +36,8 @@ pub struct Evaluation {
     pub doubt: Option<Doubt>,
     /// The clips that can't be read.
     pub problems: Vec<Problem>,
+    /// Clips that were looked at.
+    pub looked_at: usize,
     /// From the first clip to the last, features taken from a cache included.
     pub seconds: f64,
 }
@@ -45,7 +47,7 @@ pub struct Evaluation {
 pub struct Clips<'a> {
     /// Those that show what the data says.
     pub samples: &'a [&'a Sample],
-    /// Those that the data set left out already; they count as errors beside those found here.
+    /// Those that the data set left out already, with a label or without; they count as errors beside those found here.
     pub unreadable: &'a [&'a Problem],
     /// Those that show none of the labels.
     pub none: &'a [&'a Sample],
@@ -84,6 +86,7 @@ pub fn evaluate(
             Err(e) => problems.push(Problem::new(sample, &e)),
         }
     }
+    let none_unreadable = problems.iter().filter(|problem| shows_none(problem)).count();
     for (&sample, features) in std::iter::zip(samples, features) {
         let truth = sample.label();
         let (mut scores, mut baseline) = (None, None);
@@ -105,7 +108,8 @@ pub fn evaluate(
         baseline_answers.push(Answer { truth, scores: baseline });
     }
     let labels = &classifier.config().id2label;
-    let errors = unreadable.iter().map(|p| Answer { truth: p.sample.label(), scores: None });
+    let labelled = unreadable.iter().filter(|problem| !shows_none(problem));
+    let errors = labelled.map(|p| Answer { truth: p.sample.label(), scores: None });
     let figures = |answers: &[Answer]| {
         Metrics::new(labels, &answers.iter().cloned().chain(errors.clone()).collect::<Vec<_>>())
     };
@@ -113,10 +117,16 @@ pub fn evaluate(
         metrics: figures(&answers),
         baseline: classifier.has_baseline().then(|| figures(&baseline_answers)),
         answers,
-        doubt: judged.doubt(),
+        doubt: judged.doubt([problems.len() - none_unreadable, none_unreadable]),
         problems,
+        looked_at: clips.len(),
         seconds: start.elapsed().as_secs_f64(),
     })
+}
+
+/// Whether the clip shows none of the labels.
+fn shows_none(problem: &Problem) -> bool {
+    problem.sample.labels.is_empty()
 }
 
 /// All of a model's figures as one JSON object: the fields of `figures`, then `more`, and the clips that can't be read.
@@ -137,7 +147,8 @@ fn to_json(
     value.to_string()
 }
 
-/// How well a model tells clips of its labels from others. A model that always answers keeps all and declines none.
+/// How well a model tells clips of its labels from others. A model that always answers keeps all and declines none. Of a
+/// clip that could not be read it is neither sure nor not: no figure can rise by leaving clips out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Doubt {
     /// Clips with the right label on top.
@@ -148,11 +159,11 @@ pub struct Doubt {
     pub wrong: usize,
     /// Those of them that it is not sure of.
     pub wrong_declined: usize,
-    /// Clips that show none of its labels.
+    /// Clips that show none of its labels, readable or not.
     pub none: usize,
     /// Those of them that it is not sure of.
     pub none_declined: usize,
-    /// Share of all clips with a right and sure answer, or rightly declined.
+    /// Share of all clips, readable or not, with a right and sure answer, or rightly declined.
     pub handled: f64,
     /// Area under the ROC curve: how often a clip that is right is known better than one that shows no label.
     pub area: Option<f64>,
@@ -176,10 +187,12 @@ fn judge(classifier: &Classifier, features: &Tensor, logits: &Tensor) -> Result<
 }
 
 impl Judged {
-    fn doubt(&self) -> Option<Doubt> {
+    /// `unreadable`: how many clips beside these can't be read, with a label and without.
+    fn doubt(&self, unreadable: [usize; 2]) -> Option<Doubt> {
         let Self { right, wrong, none } = self;
+        let nones = none.len() + unreadable[1];
         let mut all = right.iter().chain(wrong).chain(none);
-        if none.is_empty() && all.all(|(score, _)| score.is_none()) {
+        if nones == 0 && all.all(|(score, _)| score.is_none()) {
             return None;
         }
         let sure = |list: &[Judgement]| list.iter().filter(|(_, sure)| *sure).count();
@@ -187,13 +200,13 @@ impl Judged {
             |list: &[Judgement]| -> Vec<f64> { list.iter().filter_map(|(score, _)| *score).collect() };
         let (right_scores, none_scores) = (scores(right), scores(none));
         let (right_kept, none_declined) = (sure(right), none.len() - sure(none));
-        let clips = right.len() + wrong.len() + none.len();
+        let clips = right.len() + wrong.len() + nones + unreadable[0];
         Some(Doubt {
             right: right.len(),
             right_kept,
             wrong: wrong.len(),
             wrong_declined: wrong.len() - sure(wrong),
-            none: none.len(),
+            none: nones,
             none_declined,
             handled: (right_kept + none_declined) as f64 / clips as f64,
             area: knowing::area(&right_scores, &none_scores),
@@ -205,20 +218,26 @@ impl Judged {
 impl Doubt {
     /// In one line, for people.
     pub fn summary(&self) -> String {
-        let percent = |part: usize, of: usize| 100.0 * part as f64 / of.max(1) as f64;
-        let mut text = format!(
-            "not sure: keeps {:.1} % of {} right answers, declines {} of {} wrong ones",
-            percent(self.right_kept, self.right),
-            self.right,
-            self.wrong_declined,
-            self.wrong
-        );
+        let percent = |part: usize, of: usize| 100.0 * part as f64 / of as f64;
+        // Nothing is said of what isn't there.
+        let mut said = Vec::new();
+        if self.right > 0 {
+            let share = percent(self.right_kept, self.right);
+            said.push(format!("keeps {share:.1} % of {} right answers", self.right));
+        }
+        let mut declined = Vec::new();
+        if self.wrong > 0 {
+            declined.push(format!("{} of {} wrong answers", self.wrong_declined, self.wrong));
+        }
         if self.none > 0 {
-            text += &format!(
-                " and {:.1} % of {} clips that show none of the labels",
-                percent(self.none_declined, self.none),
-                self.none
-            );
+            let share = percent(self.none_declined, self.none);
+            declined.push(format!("{share:.1} % of {} clips that show none of the labels", self.none));
+        }
+        if !declined.is_empty() {
+            said.push(format!("declines {}", declined.join(" and ")));
+        }
+        let mut text = format!("not sure: {}", said.join(", "));
+        if self.none > 0 {
             if let (Some(area), Some(through)) = (self.area, self.let_through_at_95) {
                 text += &format!(
                     " (area under the ROC curve {area:.3}; {:.1} % let through where 95 % of the right answers stay)",
@@ -232,8 +251,11 @@ impl Doubt {
 }
 
 impl Evaluation {
-    /// The figures of each head, by its name: the model's own first.
+    /// The figures of each head, by its name: the model's own first. None where no clip has a label.
     pub(crate) fn results(&self, classifier: &Classifier) -> Vec<(&'static str, &Metrics)> {
+        if self.metrics.clips == 0 {
+            return Vec::new();
+        }
         let own = (classifier.config().head.name(), &self.metrics);
         let baseline = self.baseline.as_ref().map(|metrics| ("mean over time", metrics));
         std::iter::once(own).chain(baseline).collect()
@@ -241,13 +263,21 @@ impl Evaluation {
 
     /// Clips measured in a second.
     pub fn clips_per_second(&self) -> f64 {
-        let none = self.doubt.as_ref().map_or(0, |doubt| doubt.none);
-        (self.answers.len() + none) as f64 / self.seconds.max(1e-9)
+        self.looked_at as f64 / self.seconds.max(1e-9)
+    }
+
+    /// Clips that could not be read, with a label or without.
+    pub(crate) fn errors(&self) -> usize {
+        self.metrics.errors + self.problems.iter().filter(|problem| shows_none(problem)).count()
     }
 
     /// One line: how good, on how many clips, against the baselines.
     pub fn summary(&self, part: &str, classes: usize) -> String {
         let m = &self.metrics;
+        if m.clips == 0 {
+            let none = self.doubt.as_ref().map_or(0, |doubt| doubt.none);
+            return format!("{part}: {}, none with a label", count(none, "clip"));
+        }
         let [low, high] = m.accuracy_interval.map(|x| 100.0 * x);
         let mean = self
             .baseline
@@ -266,20 +296,24 @@ impl Evaluation {
     /// Figures, classes and confusions for people.
     pub fn text(&self, part: &str, labels: &[String]) -> String {
         let m = &self.metrics;
-        let mut text = self.summary(part, labels.len());
-        text += &format!(
-            "\ntop 5 {:.1} %, calibration error {:.1} %, {} unreadable, {:.1} clips/s\n",
-            100.0 * m.top5,
-            100.0 * m.calibration_error,
-            m.errors,
-            self.clips_per_second()
-        );
+        let mut text = self.summary(part, labels.len()) + "\n";
+        if m.clips > 0 {
+            text += &format!(
+                "top 5 {:.1} %, calibration error {:.1} %, ",
+                100.0 * m.top5,
+                100.0 * m.calibration_error
+            );
+        }
+        text += &format!("{} unreadable, {:.1} clips/s", self.errors(), self.clips_per_second());
         if let Some(doubt) = &self.doubt {
-            text += &(doubt.summary() + "\n");
+            text += &format!("\n{}", doubt.summary());
+        }
+        if m.clips == 0 {
+            return text;
         }
         let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0).max(5);
         text +=
-            &format!("\n{:width$}  clips  precision  recall     F1  most often answered instead", "class");
+            &format!("\n\n{:width$}  clips  precision  recall     F1  most often answered instead", "class");
         for (class, figures) in m.per_class.iter().enumerate().filter(|(_, f)| f.support > 0) {
             let row = &m.confusion[class];
             let confused = (0..row.len())
@@ -295,14 +329,21 @@ impl Evaluation {
         text
     }
 
-    /// All figures as one JSON object.
+    /// All figures as one JSON object. Shares of no clip are null.
     pub fn json(&self, model: &str, part: &str) -> String {
+        let mut figures = json!(self.metrics);
+        let labelled = self.metrics.clips > 0;
+        if !labelled {
+            for name in ["accuracy", "top5", "macro_f1", "calibration_error", "majority"] {
+                figures[name] = Value::Null;
+            }
+        }
         let more = [
-            ("baseline", json!(self.baseline)),
+            ("baseline", json!(self.baseline.as_ref().filter(|_| labelled))),
             ("doubt", json!(self.doubt)),
             ("clips_per_second", json!(self.clips_per_second())),
         ];
-        to_json([model, part], &self.metrics, more, &self.problems)
+        to_json([model, part], &figures, more, &self.problems)
     }
 
     /// The `count` clips whose true label got the least, worst first, with `frames` pictures of each.
@@ -337,5 +378,33 @@ impl Evaluation {
             }
         };
         wrong.into_iter().map(mistake).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubt_counts_what_can_not_be_read_and_says_nothing_of_what_is_not_there() {
+        let (sure, not) = ((Some(1.0), true), (Some(-1.0), false));
+        let judged = Judged { right: vec![sure, sure, not], wrong: vec![not], none: vec![not, sure] };
+        let doubt = judged.doubt([2, 2]).unwrap();
+        assert_eq!((doubt.none, doubt.none_declined, doubt.handled), (4, 1, 0.3));
+        let text = doubt.summary();
+        assert!(
+            text.contains("declines 1 of 1 wrong answers and 25.0 % of 4 clips that show none"),
+            "{text}"
+        );
+
+        let alone = Judged { none: vec![not], ..Judged::default() };
+        let text = alone.doubt([0, 0]).unwrap().summary();
+        assert!(
+            text.starts_with("not sure: declines 100.0 % of 1 clips") && !text.contains("right ans"),
+            "{text}"
+        );
+        let right = Judged { right: vec![sure], ..Judged::default() };
+        assert_eq!(right.doubt([1, 0]).unwrap().summary(), "not sure: keeps 100.0 % of 1 right answers");
+        assert!(Judged { right: vec![(None, true)], ..Judged::default() }.doubt([0, 0]).is_none());
     }
 }

@@ -16,8 +16,10 @@ const LEAST_LOGIT: f64 = 0.25;
 const LEAST_LIKENESS: f64 = 2.0;
 /// … and of motion, which is about 1 in clips and −1 in stills.
 const LEAST_MOTION: f64 = 0.1;
-/// By how many deviations the threshold is lower where there are too few clips to lose one.
+/// By how many deviations the threshold is lower where right answers are few and none may be lost, …
 const FOR_FEW: f64 = 1.0;
+/// … which are fewer than this: they don't show how low right answers can be.
+const FEW: usize = 20;
 /// How often a clip has to be told from a still for stills to have a part in the score: for a network that looks at
 /// single frames, they are clips like others.
 const SEES_MOTION: f64 = 0.9;
@@ -91,18 +93,22 @@ pub(super) fn fit(
     config.likeness = Scale::of(likeness.into_iter(), LEAST_LIKENESS);
     let right: Vec<f64> =
         clips.iter().filter(|(_, right)| *right).map(|(parts, _)| config.score(parts)).collect();
-    let right_answers = right.len();
+    let few = right.len() < FEW && may_be_lost(right.len(), keep) == 0;
     let Some(threshold) = threshold_to_keep(right, keep) else { return Ok(None) };
-    // A few right answers don't show how low right answers can be.
-    let few = right_answers as f64 * (1.0 - keep) < 1.0;
     config.threshold = if few { threshold - FOR_FEW } else { threshold };
     Ok(Some(config))
+}
+
+/// How many of so many right answers may be lost where a share `keep` is to stay.
+fn may_be_lost(answers: usize, keep: f64) -> usize {
+    // 1 - 0.9 is a little less than a tenth.
+    ((1.0 - keep) * answers as f64 + 1e-9) as usize
 }
 
 /// The highest threshold that a share `keep` of `scores` reaches; none for no scores.
 fn threshold_to_keep(mut scores: Vec<f64>, keep: f64) -> Option<f64> {
     scores.sort_by(f64::total_cmp);
-    let lost = ((1.0 - keep) * scores.len() as f64 + 1e-9) as usize;
+    let lost = may_be_lost(scores.len(), keep);
     scores.get(lost.min(scores.len().saturating_sub(1))).copied()
 }
 
@@ -228,6 +234,30 @@ mod tests {
             assert_eq!(scores.iter().filter(|score| **score >= threshold).count(), kept, "{keep}");
         }
         assert_eq!(threshold_to_keep(Vec::new(), 0.95), None);
+    }
+
+    #[test]
+    fn few_right_answers_have_some_leeway_and_no_share_is_lost_to_rounding() {
+        let labels = Tensor::zeros((1, 1), DType::F32, &Device::Cpu).unwrap();
+        let prototypes = Prototypes { labels, midpoint: None, motion: None };
+        let of = |clip: usize| Parts { nearness: clip as f64, logit: 0.0, background: None, motion: None };
+        // How far above the threshold the lowest one lies that stays, and how many lie below.
+        let fitted = |right: usize, keep: f64| {
+            let clips: Vec<(Parts, bool)> = (0..right).map(|clip| (of(clip), true)).collect();
+            let config = fit(&prototypes, &clips, keep).unwrap().unwrap();
+            let score = |clip: &(Parts, bool)| config.score(&clip.0) - config.threshold;
+            let lost = clips.iter().filter(|clip| score(clip) < 0.0).count();
+            (score(&clips[lost]), lost)
+        };
+        assert_eq!(fitted(10, 0.9), (0.0, 1));
+        assert_eq!(fitted(20, 0.95), (0.0, 1));
+        let (leeway, lost) = fitted(19, 0.95);
+        assert!((leeway - FOR_FEW).abs() < 1e-9 && lost == 0, "{leeway}");
+        // Where every one is to stay, many show how low they can be.
+        let (leeway, lost) = fitted(5, 1.0);
+        assert!((leeway - FOR_FEW).abs() < 1e-9 && lost == 0, "{leeway}");
+        assert_eq!(fitted(200, 1.0), (0.0, 0));
+        assert!(fit(&prototypes, &[(of(1), false)], 0.95).unwrap().is_none());
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Scale {
 const NEARNESS: f64 = 2.0;
 /// By how many deviations a clip may move less than it may be less like the labels' clips: stills lie far off, so that few
 /// right answers are lost by that.
-const LEEWAY: f64 = 1.0;
+const LEEWAY: f64 = 0.75;
 
 impl KnowingConfig {
     /// Checks that the numbers are possible ones.

@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::ClipLabels;
+use crate::model::ModelConfig;
 
 pub(crate) use self::csv::Csv;
 pub(crate) use self::parquet::Parquet;
@@ -82,26 +83,54 @@ impl Format {
         }
     }
 
-    /// An exporter of `top` labels a clip. `confident`: whether the model has a threshold, which
-    /// gives a CSV its column `confident`.
-    pub(crate) fn exporter(self, top: usize, confident: bool) -> Box<dyn Exporter> {
+    /// An exporter of rows with these columns.
+    pub(crate) fn exporter(self, columns: Columns) -> Box<dyn Exporter> {
         match self {
-            Self::Text => Box::new(Text::new(top)),
-            Self::Json => Box::new(Json::new(top)),
-            Self::Csv => Box::new(Csv::new(top, confident)),
-            Self::Parquet => Box::new(Parquet::new(top, confident)),
+            Self::Text => Box::new(Text::new(columns.top)),
+            Self::Json => Box::new(Json::new(columns.top)),
+            Self::Csv => Box::new(Csv::new(columns)),
+            Self::Parquet => Box::new(Parquet::new(columns)),
         }
     }
 }
 
+/// The column of a table that says how many labels a clip shows, by a model that names several: what tells `a|b`, two
+/// labels, from a label with such a name.
+const SHOWN: &str = "shown";
+
+/// What has to be known of all rows before the first is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Columns {
+    /// How many labels a clip gets.
+    pub top: usize,
+    /// Whether the model names several labels a clip, which gives a table its column `shown`.
+    pub several: bool,
+    /// Whether the model has a threshold, which gives a table its column `confident`.
+    pub confident: bool,
+}
+
+impl Columns {
+    /// Of `top` labels a clip by a model with this `config`.
+    pub(crate) fn of(config: &ModelConfig, top: usize) -> Self {
+        Self { top, several: !config.thresholds.is_empty(), confident: config.can_doubt() }
+    }
+}
+
+/// Whether a clip was labelled by a model that names several labels: any other names at least one.
+pub(crate) fn names_several(clip: &ClipLabels) -> bool {
+    clip.labels.is_empty() || clip.shown().is_some()
+}
+
 /// The labels of a table's row and their scores: the best `top`; or, where the clip shows several, all of them in one
-/// cell, with the lowest of their scores, and nothing where it shows none.
-fn cells(clip: &ClipLabels, top: usize) -> Vec<(String, f32)> {
+/// cell, with the lowest of their scores, and nothing where it shows none. They come by their names, so that clips which
+/// show the same have the same cell.
+pub(crate) fn cells(clip: &ClipLabels, top: usize) -> Vec<(String, f32)> {
     match clip.shown() {
         None => clip.labels.iter().take(top).map(|l| (l.label.clone(), l.score)).collect(),
         Some([]) => Vec::new(),
         Some(shown) => {
-            let names: Vec<&str> = shown.iter().map(|l| l.label.as_str()).collect();
+            let mut names: Vec<&str> = shown.iter().map(|l| l.label.as_str()).collect();
+            names.sort_unstable();
             let lowest = shown.iter().map(|l| l.score).fold(f32::INFINITY, f32::min);
             vec![(names.join("|"), lowest)]
         }

@@ -11,7 +11,7 @@ use parquet::schema::parser::parse_message_type;
 
 use crate::files::paths;
 
-use super::{Exporter, Row, cells, score, seconds};
+use super::{Columns, Exporter, Row, SHOWN, cells, score, seconds};
 use crate::ClipLabels;
 
 /// Rows that are held until they are written as one group.
@@ -19,8 +19,7 @@ const GROUP: usize = 10_000;
 
 /// A table in columns.
 pub(crate) struct Parquet {
-    top: usize,
-    confident: bool,
+    columns: Columns,
     rows: Vec<Row>,
     writer: Option<SerializedFileWriter<Buffer>>,
     buffer: Buffer,
@@ -42,20 +41,23 @@ impl Write for Buffer {
 }
 
 impl Parquet {
-    /// Writes the best `top` labels of each clip, and whether the model is confident.
-    pub(crate) fn new(top: usize, confident: bool) -> Self {
-        Self { top: top.max(1), confident, rows: Vec::new(), writer: None, buffer: Buffer::default() }
+    /// Writes these columns.
+    pub(crate) fn new(columns: Columns) -> Self {
+        let columns = Columns { top: columns.top.max(1), ..columns };
+        Self { columns, rows: Vec::new(), writer: None, buffer: Buffer::default() }
     }
 
     fn schema(&self) -> String {
-        let more: String = (2..=self.top)
+        let Columns { top, several, confident } = self.columns;
+        let more: String = (2..=top)
             .map(|n| format!("optional binary label{n} (UTF8); optional double score{n}; "))
             .collect();
-        let confident = if self.confident { "optional boolean confident;" } else { "" };
+        let confident = if confident { "optional boolean confident; " } else { "" };
+        let shown = if several { format!("optional int64 {SHOWN}; ") } else { String::new() };
         format!(
             "message labels {{ required binary path (UTF8); optional binary label (UTF8); optional double score; \
              optional double duration_s; optional int64 frames; optional binary model (UTF8); \
-             optional binary error (UTF8); {more}{confident} }}"
+             optional binary error (UTF8); {more}{confident}{shown}}}"
         )
     }
 
@@ -70,12 +72,13 @@ impl Parquet {
     fn group(&mut self) -> Result<()> {
         let rows = std::mem::take(&mut self.rows);
         let Some(writer) = self.writer.as_mut().filter(|_| !rows.is_empty()) else { return Ok(()) };
+        let Columns { top, several, confident } = self.columns;
         let mut group = writer.next_row_group()?;
         let clip = |row: &Row| row.outcome.as_ref().ok().cloned();
         let clips: Vec<Option<ClipLabels>> = rows.iter().map(clip).collect();
         let text = |text: &str| ByteArray::from(text);
         let cells: Vec<Vec<(String, f32)>> =
-            clips.iter().map(|c| c.as_ref().map_or(Vec::new(), |c| cells(c, self.top))).collect();
+            clips.iter().map(|c| c.as_ref().map_or(Vec::new(), |c| cells(c, top))).collect();
         let label = |n: usize| cells.iter().map(move |cells| cells.get(n));
 
         let paths: Vec<_> = rows.iter().map(|row| text(&paths::to_text(&row.path))).collect();
@@ -89,11 +92,15 @@ impl Parquet {
         optional::<ByteArrayType>(&mut group, facts().map(|c| c.map(|c| text(&c.model))))?;
         let errors = rows.iter().map(|row| row.outcome.as_ref().err().map(|e| text(e)));
         optional::<ByteArrayType>(&mut group, errors)?;
-        for n in 1..self.top {
+        for n in 1..top {
             labels(&mut group, label(n))?;
         }
-        if self.confident {
+        if confident {
             optional::<BoolType>(&mut group, facts().map(|c| c.and_then(|c| c.confident)))?;
+        }
+        if several {
+            let shown = |clip: &ClipLabels| clip.shown().map_or(0, <[_]>::len) as i64;
+            optional::<Int64Type>(&mut group, facts().map(|c| c.map(shown)))?;
         }
         group.close()?;
         Ok(())

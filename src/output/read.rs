@@ -7,7 +7,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row as Record};
 use serde_json::Value;
 
-use super::{Format, Row};
+use super::{Format, Row, SHOWN};
 use crate::files::paths;
 use crate::{ClipLabels, Error, Label, Result, Timings};
 
@@ -23,13 +23,14 @@ pub(crate) fn read_rows(path: &Path, mut each: impl FnMut(Row) -> Result<()>) ->
         Some(Format::Csv) => {
             let mut reader = csv::Reader::from_reader(open()?);
             let names = reader.headers().map_err(|e| wrong(e.to_string()))?.clone();
+            let several = names.iter().any(|name| name == SHOWN);
             for (record, line) in reader.records().zip(2..) {
                 let record = record.map_err(|e| at(line, e.to_string()))?;
                 let cells = |name: &str| {
                     let place = names.iter().position(|n| n == name)?;
                     record.get(place).filter(|cell| !cell.is_empty()).map(str::to_owned)
                 };
-                each(from_cells(cells).map_err(|e| at(line, e))?)?;
+                each(from_cells(several, cells).map_err(|e| at(line, e))?)?;
             }
         }
         Some(Format::Json) => {
@@ -45,7 +46,8 @@ pub(crate) fn read_rows(path: &Path, mut each: impl FnMut(Row) -> Result<()>) ->
             let rows = reader.get_row_iter(None).map_err(|e| wrong(e.to_string()))?;
             for (record, number) in rows.zip(1..) {
                 let record = record.map_err(|e| at(number, e.to_string()))?;
-                each(from_cells(|name| cell(&record, name)).map_err(|e| at(number, e))?)?;
+                let several = record.get_column_iter().any(|(name, _)| name == SHOWN);
+                each(from_cells(several, |name| cell(&record, name)).map_err(|e| at(number, e))?)?;
             }
         }
         Some(Format::Text) | None => {
@@ -67,7 +69,8 @@ fn cell(record: &Record, name: &str) -> Option<String> {
     }
 }
 
-fn from_cells(cells: impl Fn(&str) -> Option<String>) -> Result<Row, String> {
+/// A table's row; `several`: whether it has the column [`SHOWN`].
+fn from_cells(several: bool, cells: impl Fn(&str) -> Option<String>) -> Result<Row, String> {
     let path = cells("path").ok_or("it has no column path: not an output of this program")?;
     let path = paths::from_text(&path);
     if let Some(reason) = cells("error") {
@@ -78,10 +81,17 @@ fn from_cells(cells: impl Fn(&str) -> Option<String>) -> Result<Row, String> {
         cell.parse().map_err(|_| format!("{name} is {cell}, not a number"))
     };
     let mut labels = Vec::new();
-    for rank in 1.. {
-        let of = |name: &str| if rank == 1 { name.to_owned() } else { format!("{name}{rank}") };
-        let Some(label) = cells(&of("label")) else { break };
-        labels.push(Label { label, score: number(&of("score"))? as f32, above: None });
+    if several {
+        // Of their scores the table has the lowest.
+        for label in cells("label").iter().flat_map(|labels| labels.split('|')) {
+            labels.push(Label { label: label.into(), score: number("score")? as f32, above: Some(true) });
+        }
+    } else {
+        for rank in 1.. {
+            let of = |name: &str| if rank == 1 { name.to_owned() } else { format!("{name}{rank}") };
+            let Some(label) = cells(&of("label")) else { break };
+            labels.push(Label { label, score: number(&of("score"))? as f32, above: None });
+        }
     }
     // A model that names several labels may find none of them.
     if labels.is_empty() && cells("model").is_none() {
@@ -141,8 +151,30 @@ fn labelled(
 
 #[cfg(test)]
 mod tests {
-    use super::super::row::tests::{failed, labelled};
+    use super::super::row::tests::{failed, labelled, several};
+    use super::super::{Columns, names_several};
     use super::*;
+
+    fn write(format: Format, columns: Columns, rows: &[Row]) -> Vec<u8> {
+        let (mut out, mut exporter) = (Vec::new(), format.exporter(columns));
+        exporter.header(&mut out).unwrap();
+        rows.iter().for_each(|row| exporter.row(row, &mut out).unwrap());
+        exporter.end(&mut out).unwrap();
+        out
+    }
+
+    fn read(name: &str, bytes: &[u8]) -> Vec<Row> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let mut rows = Vec::new();
+        read_rows(&path, |row| {
+            rows.push(row);
+            Ok(())
+        })
+        .unwrap();
+        rows
+    }
 
     /// What a format keeps of a row comes back, and written again gives the same bytes.
     #[test]
@@ -150,29 +182,42 @@ mod tests {
         for (name, format) in
             [("a.csv", Format::Csv), ("a.jsonl", Format::Json), ("a.parquet", Format::Parquet)]
         {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join(name);
-            let write = |rows: &[Row]| {
-                let (mut out, mut exporter) = (Vec::new(), format.exporter(2, true));
-                exporter.header(&mut out).unwrap();
-                rows.iter().for_each(|row| exporter.row(row, &mut out).unwrap());
-                exporter.end(&mut out).unwrap();
-                out
-            };
-            let bytes = write(&[labelled(Some(true)), failed()]);
-            std::fs::write(&path, &bytes).unwrap();
-            let mut rows = Vec::new();
-            read_rows(&path, |row| {
-                rows.push(row);
-                Ok(())
-            })
-            .unwrap();
+            let columns = Columns { top: 2, several: false, confident: true };
+            let bytes = write(format, columns, &[labelled(Some(true)), failed()]);
+            let rows = read(name, &bytes);
             assert_eq!(rows.len(), 2, "{name}");
             assert_eq!(rows[1], failed(), "{name}");
             let clip = rows[0].outcome.as_ref().unwrap();
             assert_eq!((clip.labels.len(), clip.frames, clip.confident), (2, 16, Some(true)), "{name}");
-            assert_eq!(write(&rows), bytes, "{name}");
+            assert_eq!(write(format, columns, &rows), bytes, "{name}");
         }
+    }
+
+    #[test]
+    fn all_that_a_clip_shows_comes_back_as_labels_of_their_own() {
+        let written = [
+            several(&[("run", 0.9, true), ("jump", 0.75, true), ("swim", 0.1, false)]),
+            several(&[("run", 0.2, false)]),
+            failed(),
+        ];
+        for (name, format) in [("a.csv", Format::Csv), ("a.parquet", Format::Parquet)] {
+            let columns = Columns { top: 1, several: true, confident: false };
+            let bytes = write(format, columns, &written);
+            let rows = read(name, &bytes);
+            let clips: Vec<&ClipLabels> = rows.iter().filter_map(|row| row.outcome.as_ref().ok()).collect();
+            let label = |label: &str| Label { label: label.into(), score: 0.75, above: Some(true) };
+            assert_eq!(clips[0].labels, [label("jump"), label("run")], "{name}");
+            assert!(clips[1].labels.is_empty() && clips.into_iter().all(names_several), "{name}");
+            assert_eq!(write(format, columns, &rows), bytes, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_single_label_is_left_whole() {
+        let table = "path,label,score,duration_s,frames,model,error\na,gym|pull,0.5,1,1,m,\n";
+        let rows = read("a.csv", table.as_bytes());
+        let labels = &rows[0].outcome.as_ref().unwrap().labels;
+        assert_eq!(*labels, [Label { label: "gym|pull".into(), score: 0.5, above: None }]);
     }
 
     #[test]

@@ -238,10 +238,10 @@ impl Joined {
         }
     }
 
-    fn finish(&mut self) -> Vec<Segment> {
+    fn finish(&mut self, end: f64) -> Vec<Segment> {
         match self {
-            Self::OneOf(segments) => segments.finish(),
-            Self::AnyOf(tracks) => tracks.finish(),
+            Self::OneOf(segments) => segments.finish(end),
+            Self::AnyOf(tracks) => tracks.finish(end),
         }
     }
 }
@@ -304,12 +304,7 @@ impl Collector<'_> {
     fn finish(mut self, end: f64) -> Result<Vec<Segment>> {
         let mut done = Vec::new();
         self.end_shot(end, &mut done)?;
-        done.extend(self.segments.finish());
-        // The video may end before or after its last unit.
-        match self.segments {
-            Joined::OneOf(_) => done.last_mut().into_iter().for_each(|last| last.end = end.max(last.start)),
-            Joined::AnyOf(_) => done.iter_mut().for_each(|segment| segment.end = segment.end.min(end)),
-        }
+        done.extend(self.segments.finish(end));
         Ok(done)
     }
 }

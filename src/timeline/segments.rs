@@ -93,11 +93,15 @@ impl Segments {
         }
     }
 
-    /// The last segments.
-    pub(super) fn finish(&mut self) -> Vec<Segment> {
+    /// The last segments of a video that is over at `end`: within its last unit, or a little after it, as pictures too
+    /// few for a unit of their own belong to what is seen in the last one.
+    pub(super) fn finish(&mut self, end: f64) -> Vec<Segment> {
         let mut done = Vec::new();
         self.settle(&mut done);
-        done.extend(self.current.take().map(Open::close));
+        if let Some(mut last) = self.current.take() {
+            last.segment.end = end.max(last.segment.start);
+            done.push(last.close());
+        }
         done
     }
 }
@@ -141,7 +145,7 @@ mod tests {
             time += 1.0;
             done.extend(segments.add(unit, &labels, 0.5));
         }
-        done.extend(segments.finish());
+        done.extend(segments.finish(time));
         done.into_iter().map(|s| (s.start, s.end, s.label.unwrap_or("?".into()))).collect()
     }
 
@@ -176,6 +180,20 @@ mod tests {
             let unit = Scored { start: i as f64, end: i as f64 + 1.0, scores, knowing: None };
             assert!(segments.add(unit, &labels, 0.5).is_empty());
         }
-        assert!((segments.finish()[0].score - 0.8).abs() < 1e-6);
+        assert!((segments.finish(2.0)[0].score - 0.8).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_last_segment_ends_with_the_video() {
+        let labels = ["A".to_string(), "B".into()];
+        for (end, wanted) in [(2.4, 2.4), (1.6, 1.6)] {
+            let mut segments = Segments::default();
+            for (start, scores) in [(0.0, vec![0.9, 0.1]), (1.0, vec![0.1, 0.9])] {
+                let unit = Scored { start, end: start + 1.0, scores, knowing: None };
+                assert!(segments.add(unit, &labels, 0.5).is_empty());
+            }
+            let times: Vec<_> = segments.finish(end).iter().map(|s| (s.start, s.end)).collect();
+            assert_eq!(times, [(0.0, 1.0), (1.0, wanted)]);
+        }
     }
 }

@@ -40,10 +40,10 @@ impl Tracks {
         self.tracks.iter_mut().for_each(Segments::cut);
     }
 
-    /// The last segments.
-    pub(super) fn finish(&mut self) -> Vec<Segment> {
+    /// The last segments of a video that is over at `end`.
+    pub(super) fn finish(&mut self, end: f64) -> Vec<Segment> {
         for track in &mut self.tracks {
-            let ended = track.finish();
+            let ended = track.finish(end);
             self.waiting.extend(ended.into_iter().filter(|segment| segment.label.is_some()));
         }
         self.ripe()
@@ -64,6 +64,12 @@ mod tests {
 
     /// Segments of units of one second, each of which shows the labels A and B or not; `|` is a cut.
     fn segments(units: &[&str]) -> Vec<String> {
+        let seconds = units.iter().filter(|unit| **unit != "|").count();
+        segments_until(seconds as f64, units)
+    }
+
+    /// The same of a video that is over at `end`.
+    fn segments_until(end: f64, units: &[&str]) -> Vec<String> {
         let labels = ["A".to_string(), "B".into()];
         let (mut tracks, mut done, mut time) = (Tracks::new(2), Vec::new(), 0.0);
         for unit in units {
@@ -79,7 +85,7 @@ mod tests {
             ));
             time += 1.0;
         }
-        done.extend(tracks.finish());
+        done.extend(tracks.finish(end));
         done.iter().map(|s| format!("{}{}-{}", s.label.as_deref().unwrap_or("?"), s.start, s.end)).collect()
     }
 
@@ -93,6 +99,15 @@ mod tests {
     fn they_come_by_their_beginning() {
         assert_eq!(segments(&["A", "AB", "AB", "A", "A", "A"]), ["A0-6", "B1-3"]);
         assert_eq!(segments(&["AB", "AB", "A", "A", "AB", "AB", "", ""]), ["B0-2", "A0-6", "B4-6"]);
+    }
+
+    #[test]
+    fn what_the_last_unit_shows_holds_until_the_end() {
+        assert_eq!(segments_until(2.5, &["A", "AB"]), ["A0-2.5", "B1-2.5"]);
+        assert_eq!(segments_until(1.5, &["A", "AB"]), ["A0-1.5", "B1-1.5"]);
+        // What ended before is over.
+        assert_eq!(segments_until(4.5, &["AB", "AB", "B", "B"]), ["A0-2", "B0-4.5"]);
+        assert_eq!(segments_until(3.5, &["A", "A", ""]), ["A0-2"]);
     }
 
     #[test]

@@ -61,9 +61,33 @@ fn they_are_learned_and_every_kind_of_result_has_them() {
     let shown = [set("jump|person"), set("balance|person"), set("")];
     let rows = label(&model).args(["-f", "csv"]).args(&samples).run().code(0).csv();
     assert_eq!(rows[0][..3], ["path", "label", "score"]);
+    assert_eq!(rows[0].last().map(String::as_str), Some("shown"));
     let found: Vec<BTreeSet<String>> = rows[1..].iter().map(|row| set(&row[1])).collect();
     assert_eq!(found, shown, "{rows:?}");
     assert!(rows[3][2].is_empty() && rows[1][2].parse::<f64>().is_ok(), "{rows:?}");
+
+    // What a table holds stays what it is in JSON and in another table.
+    let merge = |part: &str, to: &str| {
+        classify().args(["merge", part, "-o", to]).folder(models.path()).run().code(0);
+        fs::read_to_string(models.path().join(to)).unwrap()
+    };
+    for part in ["a.csv", "a.parquet"] {
+        label(&model).args(&samples).args(["-o", part]).folder(models.path()).run().code(0);
+    }
+    // Merged rows come by the clips' names.
+    let lines = |table: &str| table.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let table = lines(&fs::read_to_string(models.path().join("a.csv")).unwrap());
+    for (part, to) in [("a.csv", "b.csv"), ("a.parquet", "c.csv")] {
+        assert_eq!(lines(&merge(part, to)), table, "{part}");
+    }
+    for line in merge("a.csv", "d.jsonl").lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let labels = row["labels"].as_array().unwrap();
+        let name = |label: &serde_json::Value| label["label"].as_str().unwrap().to_owned();
+        let names: BTreeSet<String> = labels.iter().map(name).collect();
+        let place = samples.iter().position(|clip| row["path"] == clip.to_str().unwrap()).unwrap();
+        assert!(names == shown[place] && labels.iter().all(|one| one["above"] == true), "{row}");
+    }
 
     let objects = label(&model).args(["-f", "json", "-k", "1"]).args(&samples).run().code(0).json();
     for (object, shown) in objects.iter().zip(&shown) {
@@ -139,6 +163,13 @@ fn the_network_is_tuned_for_several_labels_too() {
     let metrics = fs::read_to_string(model.join("metrics.jsonl")).unwrap();
     assert!(metrics.contains("mean_average_precision"), "{metrics}");
     label(&model).arg(sample("bikes.mp4")).run().code(0);
+}
+
+#[test]
+fn a_share_of_right_answers_to_keep_is_refused() {
+    let (clips, models) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let run = train(&list(clips.path()), &models.path().join("model"), "--keep 0.9").run();
+    run.code(2).says(&["--keep is for clips of one label each"]);
 }
 
 #[test]

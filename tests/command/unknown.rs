@@ -93,7 +93,7 @@ fn clips_of_none_are_learned_from_and_never_answered() {
     assert_eq!((&figures["clips"], &figures["doubt"]["none"]), (&12.into(), &3.into()));
     assert_eq!((&figures["doubt"]["none_declined"], &figures["doubt"]["area"]), (&3.into(), &1.0.into()));
     let text = eval("text").stdout().to_owned();
-    assert!(text.contains("and 100.0 % of 3 clips that show none of the labels"), "{text}");
+    assert!(text.contains("100.0 % of 3 clips that show none of the labels"), "{text}");
 }
 
 #[test]
@@ -111,6 +111,66 @@ fn a_model_without_threshold_declines_nothing() {
     ]);
     let figures = run.args(["--format", "json"]).run().code(0).json()[0].clone();
     assert_eq!((&figures["doubt"]["none"], &figures["doubt"]["none_declined"]), (&1.into(), &0.into()));
+}
+
+#[test]
+fn background_clips_that_can_not_be_read_are_named() {
+    let (dir, clips, _) = clips();
+    let (model, background) = (dir.path().join("model"), dir.path().join("background"));
+    fs::create_dir(&background).unwrap();
+    fs::write(background.join("broken.mp4"), "no video").unwrap();
+    fs::write(background.join("empty.mp4"), "").unwrap();
+    let left_out = |name: &str| format!("left out: {}: ", background.join(name).display());
+    train(&clips, &model).arg("--background").arg(&background).run().code(1).says(&[
+        &left_out("broken.mp4"),
+        &left_out("empty.mp4"),
+        "none of the 1 `_none_` clips could be learned from",
+    ]);
+    let config = config(&model);
+    assert!(config["knowing"].is_object() && config["knowing"]["background"].is_null(), "{config}");
+}
+
+#[test]
+fn test_clips_of_no_label_are_measured_where_there_are_no_others() {
+    let (dir, _, _) = clips();
+    let mut text = String::from("path,label,split\n");
+    for number in 1..=6 {
+        for label in ["jump", "balance"] {
+            text += &format!("clips/{label}/v_{label}_g{number:02}_c01.mp4,{label},train\n");
+        }
+    }
+    for number in 1..=3 {
+        text += &format!("none/v_bars_g{number:02}_c01.mp4,_none_,test\n");
+    }
+    let (list, model) = (dir.path().join("list.csv"), dir.path().join("model"));
+    fs::write(&list, text).unwrap();
+    let ran = train(&list, &model).run().code(0).says(&["no labelled test clips are given"]);
+    let said = ran.stdout();
+    let none = "test: 3 clips, none with a label\nnot sure: declines 100.0 % of 3 clips that show none of the labels";
+    assert!(said.starts_with(none) && said.contains("\nvalidation: "), "{said}");
+    let card = fs::read_to_string(model.join("README.md")).unwrap();
+    assert!(card.contains("dealt with rightly, of the test clips |"), "{card}");
+}
+
+#[test]
+fn a_model_that_nothing_tells_when_to_be_not_sure_is_said_to_answer_always() {
+    let (dir, clips, _) = clips();
+    let mut text = String::from("path,label,split\n");
+    for number in 1..=6 {
+        // Of what is learned, the validation clips say the contrary.
+        let (split, [first, second]) = match number {
+            5.. => ("val", ["balance", "jump"]),
+            _ => ("train", ["jump", "balance"]),
+        };
+        text += &format!("jump/v_jump_g{number:02}_c01.mp4,{first},{split}\n");
+        text += &format!("balance/v_balance_g{number:02}_c01.mp4,{second},{split}\n");
+    }
+    let (list, model) = (clips.join("list.csv"), dir.path().join("model"));
+    fs::write(&list, text).unwrap();
+    // All in one epoch: of several, the one that has learned least would be the best.
+    let run = train(&list, &model).args("--head mean --epochs 1 --batch 1 --learning-rate 0.02".split(' '));
+    run.run().code(0).says(&["the model always answers"]);
+    assert!(config(&model)["knowing"].is_null());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::driver::Driver;
 use crate::files::sample;
-use crate::process::Server;
+use crate::process::{Server, cautious_models};
 
 async fn browser(driver: &Driver, arguments: &[&str]) -> Client {
     let arguments: Vec<&str> = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
@@ -110,6 +110,39 @@ fn a_clip_is_dropped_and_seen() {
         assert!(wrong.contains("<img src=x") && wrong.contains("not a video"), "{wrong}");
         assert_eq!(says(&page, "return document.querySelector('#result').hidden").await, json!(true));
         assert_eq!(says(&page, "return document.querySelectorAll('#status *').length").await, json!(0));
+        page.close().await.unwrap();
+    });
+}
+
+#[test]
+fn what_a_model_says_stands_out_and_what_it_guesses_does_not() {
+    let Some(driver) = Driver::start() else { return };
+    let models = cautious_models().iter().flat_map(|folder| ["-m", folder.to_str().unwrap()]);
+    let models: Vec<&str> = models.chain(["-m", "ucf14-lite0-lstm"]).collect();
+    let server = Server::start(&models, &[]);
+    run(async {
+        let page = browser(&driver, &["--window-size=1200,1300"]).await;
+        page.goto(&format!("http://127.0.0.1:{}/", server.port)).await.unwrap();
+        appears(&page, "#model option:nth-child(4)").await;
+        let chooser = page.find(Locator::Css("#file")).await.unwrap();
+        chooser.send_keys(sample("jumping_jacks.mp4").to_str().unwrap()).await.unwrap();
+        for (model, shown, warning) in [
+            ("unsure", json!([]), "unsure"),
+            ("two", json!(["BodyWeightSquats", "BrushingTeeth"]), ""),
+            ("nothing", json!([]), "nothing"),
+            ("ucf14-lite0-lstm", json!(["JumpingJack"]), ""),
+        ] {
+            let choice = page.find(Locator::Css("#model")).await.unwrap();
+            choice.select_by_label(model).await.unwrap();
+            let facts = format!("//section[not(@hidden)]/*[@id='facts'][contains(.,'{model}')]");
+            let wait = page.wait().at_most(Duration::from_secs(60));
+            wait.for_element(Locator::XPath(&facts)).await.unwrap();
+            let names = "return [...document.querySelectorAll('.shown th')].map(e => e.textContent).sort()";
+            assert_eq!(says(&page, names).await, shown, "{model}");
+            let warnings =
+                "return [...document.querySelectorAll('.warning[id]:not([hidden])')].map(e => e.id).join()";
+            assert_eq!(says(&page, warnings).await, json!(warning), "{model}");
+        }
         page.close().await.unwrap();
     });
 }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::client::Ask;
-use crate::process::{Server, clip};
+use crate::process::{Server, cautious_models, clip};
 
 #[test]
 fn a_clip_in_json_is_answered_as_a_pipeline_does() {
@@ -104,4 +104,48 @@ fn the_inference_protocol_is_spoken() {
         Ask::json(server.port, "/v2/models/quick/infer", &wrong).send().status(400).error();
     }
     Ask::json(server.port, "/v2/models/none/infer", &request).send().status(404);
+}
+
+#[test]
+fn what_a_model_does_not_say_looks_like_no_answer() {
+    let models = cautious_models().iter().flat_map(|folder| ["-m", folder.to_str().unwrap()]);
+    let server = Server::start(&models.collect::<Vec<_>>(), &[]);
+    let data = STANDARD.encode(clip());
+    let request = json!({
+        "inputs": [{"name": "clip", "shape": [1], "datatype": "BYTES", "data": [data]}],
+        "parameters": {"top_k": 3},
+    });
+    let confident = json!({"name": "confident", "datatype": "BOOL", "shape": [1], "data": [false]});
+    let above = |above: [bool; 3]| json!({"name": "above", "datatype": "BOOL", "shape": [3], "data": above});
+    for (model, expected) in
+        [("unsure", confident), ("two", above([true, true, false])), ("nothing", above([false; 3]))]
+    {
+        let metadata = server.get(&format!("/v2/models/{model}")).status(200).json();
+        let mut tensor = expected.clone();
+        tensor.as_object_mut().unwrap().remove("data");
+        if tensor["name"] == "above" {
+            tensor["shape"] = json!([-1]);
+        }
+        assert_eq!(metadata["outputs"][2], tensor, "{metadata}");
+        let address = format!("/v2/models/{model}/infer");
+        let answer = Ask::json(server.port, &address, &request).send().status(200).json();
+        assert_eq!(answer["outputs"][2], expected, "{answer}");
+        assert_eq!(answer["outputs"].as_array().unwrap().len(), 3, "{answer}");
+
+        let inputs = json!({"inputs": data, "parameters": {"top_k": 3, "model": model}});
+        let entries = Ask::json(server.port, "/", &inputs).send().status(200).json();
+        let row = server.post(&format!("/classify?top_k=3&model={model}"), clip()).status(200).json();
+        let said: Vec<&Value> = match model {
+            "unsure" => {
+                assert_eq!(row["confident"], false, "{row}");
+                entries.as_array().unwrap().iter().map(|entry| &entry["confident"]).collect()
+            }
+            _ => {
+                assert_eq!(entries, row["labels"]);
+                entries.as_array().unwrap().iter().map(|entry| &entry["above"]).collect()
+            }
+        };
+        let data = expected["data"].as_array().unwrap();
+        assert!(said.len() == 3 && said.iter().enumerate().all(|(i, told)| **told == data[i % data.len()]));
+    }
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::client::{Answer, Ask};
 pub(crate) use crate::files::{sample, shared};
@@ -19,27 +19,46 @@ pub(crate) fn clip() -> Vec<u8> {
 
 /// A model that looks at two frames of 64²: what most tests are about isn't the answer.
 pub(crate) fn quick_model() -> &'static Path {
-    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/imagenet-lite0");
-        let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("serve-{}/quick", std::process::id()));
-        fs::create_dir_all(&to).unwrap();
-        fs::copy(from.join("model.safetensors"), to.join("model.safetensors")).unwrap();
-        for (name, changes) in [
-            ("config.json", vec![("/sampling/frames", 2)]),
-            (
-                "preprocessor_config.json",
-                vec![("/size/shortest_edge", 64), ("/crop_size/height", 64), ("/crop_size/width", 64)],
-            ),
-        ] {
-            let mut value: Value = serde_json::from_slice(&fs::read(from.join(name)).unwrap()).unwrap();
-            for (pointer, number) in changes {
-                *value.pointer_mut(pointer).unwrap() = number.into();
-            }
-            fs::write(to.join(name), value.to_string()).unwrap();
-        }
-        to
-    });
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| quick_with("quick", json!({})));
     &FOLDER
+}
+
+/// Models that don't say a label of each clip: `unsure` of all; `two`, which names its first two labels of each, and `nothing`,
+/// which names none.
+pub(crate) fn cautious_models() -> &'static [PathBuf; 3] {
+    static FOLDERS: LazyLock<[PathBuf; 3]> = LazyLock::new(|| {
+        let naming = |name: &str, labels: usize| {
+            let threshold = |label: usize| if label < labels { 0.0 } else { 1.0 };
+            let thresholds: Vec<f64> = (0..14).map(threshold).collect();
+            let config = json!({"scores": "sigmoid", "thresholds": thresholds, "knowing": null});
+            model_with("ucf14-lite0-lstm", name, config, json!({}))
+        };
+        let unsure = json!({"calibration": {"temperature": 1.0, "threshold": 1.0}});
+        [quick_with("unsure", unsure), naming("two", 2), naming("nothing", 0)]
+    });
+    &FOLDERS
+}
+
+fn quick_with(name: &str, mut config: Value) -> PathBuf {
+    config["sampling"] = json!({"frames": 2});
+    let size = json!({"size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}});
+    model_with("imagenet-lite0", name, config, size)
+}
+
+/// The model `base` with other settings in its `config.json` and its `preprocessor_config.json`.
+fn model_with(base: &str, name: &str, config: Value, preprocessing: Value) -> PathBuf {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(base);
+    let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("serve-{}/{name}", std::process::id()));
+    fs::create_dir_all(&to).unwrap();
+    fs::copy(from.join("model.safetensors"), to.join("model.safetensors")).unwrap();
+    for (file, settings) in [("config.json", config), ("preprocessor_config.json", preprocessing)] {
+        let mut all: Value = serde_json::from_slice(&fs::read(from.join(file)).unwrap()).unwrap();
+        for (key, value) in settings.as_object().unwrap() {
+            all[key] = value.clone();
+        }
+        fs::write(to.join(file), all.to_string()).unwrap();
+    }
+    to
 }
 
 /// A running server; killed where a test ends before it.

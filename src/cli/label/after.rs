@@ -8,7 +8,7 @@ use crate::bulk::{self, Settings};
 use crate::bulk::{How, SortPlan};
 use crate::files::write_atomically;
 use crate::output::Row;
-use crate::output::pages::{BatchReport, Picture};
+use crate::output::pages::{BatchReport, Picture, cards};
 use crate::{Error, Result, stores};
 
 use super::super::Console;
@@ -19,7 +19,8 @@ pub(super) struct AfterArgs {
     /// Also write DIR/index.html: for each label its clips with frames and scores, to open in a browser
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
-    /// Say which clip would go to which folder below DIR, one a label; with --yes link them there
+    /// Say which clip would go to which folder below DIR: one a label, 'not sure', 'nothing known'; with --yes link them
+    /// there
     #[arg(long, value_name = "DIR")]
     sort_into: Option<PathBuf>,
     /// Do what --sort-into says
@@ -109,8 +110,7 @@ impl AfterArgs {
         // One that can't be had leaves its card without a picture.
         bulk::in_order(lacking.len(), settings, make)?.for_each(drop);
 
-        let size = |row: &Row| std::fs::metadata(strip(dir, &row.path)).map_or(0, |file| file.len());
-        let inline = rows.iter().map(size).sum::<u64>() <= INLINE;
+        let inline = fit(dir, rows);
         let source = |path: &Path| {
             let file = strip(dir, path);
             let address = || Some(format!("strips/{}", file.file_name()?.to_string_lossy()));
@@ -157,8 +157,49 @@ impl AfterArgs {
     }
 }
 
+/// Whether the filmstrips fit into the page, where a clip has one under each label that it shows.
+fn fit(dir: &Path, rows: &[Row]) -> bool {
+    let size = |row: &Row| {
+        let file = std::fs::metadata(strip(dir, &row.path)).map_or(0, |file| file.len());
+        file * cards(row) as u64
+    };
+    rows.iter().map(size).sum::<u64>() <= INLINE
+}
+
 /// Where the filmstrip of the clip at `path` is kept.
 fn strip(dir: &Path, path: &Path) -> PathBuf {
     let hash = blake3::hash(path.as_os_str().as_encoded_bytes()).to_hex();
     dir.join("strips").join(format!("{}.jpg", &hash[..24]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ClipLabels, Label, Timings};
+
+    /// A clip that shows so many labels.
+    fn row(shown: usize) -> Row {
+        let label = |n| Label { label: format!("label {n}"), score: 0.9, above: Some(true) };
+        let clip = ClipLabels {
+            path: "a.mp4".into(),
+            labels: (0..shown).map(label).collect(),
+            confident: None,
+            duration_s: 1.0,
+            frames: 4,
+            model: "m".into(),
+            warnings: vec![],
+            timings: Timings::default(),
+        };
+        Row { path: "a.mp4".into(), outcome: Ok(clip) }
+    }
+
+    #[test]
+    fn a_filmstrip_counts_as_often_as_it_stands_in_the_page() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("strips")).unwrap();
+        let file = std::fs::File::create(strip(dir.path(), Path::new("a.mp4"))).unwrap();
+        file.set_len(INLINE / 2).unwrap();
+        assert!(fit(dir.path(), &[row(1)]) && fit(dir.path(), &[row(2)]));
+        assert!(!fit(dir.path(), &[row(3)]));
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use crate::bulk::Settings;
 use crate::bulk::worker::{Pool, Setup};
 use crate::model::{Changes, ModelFiles};
-use crate::output::Row;
+use crate::output::{Columns, Row};
 use crate::{Classifier, Result};
 
 use super::{Args, Console, DeviceName};
@@ -28,9 +28,9 @@ impl Job<'_> {
         self.args.load(self.model.clone())
     }
 
-    /// Whether scores are known to mean something, so that an answer may be "not sure".
-    pub(super) fn is_calibrated(&self) -> bool {
-        self.model.config.can_doubt()
+    /// What the results have in common.
+    pub(super) fn columns(&self) -> Columns {
+        Columns::of(&self.model.config, self.settings.top)
     }
 
     pub(super) fn is_stopped(&self) -> bool {

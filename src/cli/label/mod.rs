@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::bulk::{self, Settings};
 use crate::files::AtomicFile;
 use crate::model::{Changes, ModelConfig, ModelFiles, Words, descriptions};
-use crate::output::{Format, Row};
+use crate::output::{Columns, Format, Row};
 use crate::{Classifier, Error, Result, stores};
 
 use super::batch_args::BatchArgs;
@@ -143,7 +143,7 @@ impl Args {
         console.error(&error);
         let config = self.files()?.config;
         let top = self.top(format, &config);
-        let mut out = Stdout(format.exporter(top, config.can_doubt()));
+        let mut out = Stdout(format.exporter(Columns::of(&config, top)));
         out.row(&Row::new(clip, Err(error))).map_err(|e| Error::io("standard output", e))?;
         Ok(Status::SomeFailed)
     }

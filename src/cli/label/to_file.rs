@@ -68,7 +68,7 @@ impl Job<'_> {
     }
 
     fn write(&self, run: &Run, output: &Path, format: Format) -> Result<()> {
-        let mut exporter = format.exporter(self.settings.top, self.is_calibrated());
+        let mut exporter = format.exporter(self.columns());
         let mut file = io::BufWriter::new(AtomicFile::create(output)?);
         run.write(&mut *exporter, &mut file, output)?;
         file.into_inner().map_err(|e| Error::io(output, e.into_error()))?.commit()

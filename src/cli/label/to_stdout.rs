@@ -15,7 +15,7 @@ impl Job<'_> {
     pub(super) fn to_stdout(&self, format: Format) -> Result<Status> {
         let Job { args, clips, settings, console, .. } = self;
         let mut totals = Totals::new(self.skipped);
-        let mut out = Stdout(format.exporter(settings.top, self.is_calibrated()));
+        let mut out = Stdout(format.exporter(self.columns()));
         let pool = self.workers(settings.top)?;
         let mut written;
         let results = if clips.len() == 1 && !args.after.wants_rows() {

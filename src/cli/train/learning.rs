@@ -44,9 +44,9 @@ pub(super) struct LearningArgs {
     #[arg(long, value_name = "K", value_parser = count(100))]
     pub cross_validate: Option<u64>,
     /// Set the threshold below which an answer is 'not sure' so that this share of the right answers to validation clips
-    /// stays
-    #[arg(long, value_name = "SHARE", default_value_t = 0.95, value_parser = rate)]
-    pub keep: f64,
+    /// stays; for clips of one label each [default: 0.95]
+    #[arg(long, value_name = "SHARE", value_parser = rate)]
+    pub keep: Option<f64>,
     /// Every random choice in training comes from it
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,

@@ -15,11 +15,11 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::learning::dataset::{self, Dataset, Problem, Task};
+use crate::learning::dataset::{self, Dataset, Problem, Split, Task};
 use crate::learning::report::EventWriter;
 use crate::learning::training::{Choice, Figures, Finetune, TrainOptions, finish, train};
 use crate::model::remember_trained;
-use crate::{Result, allocator, bulk};
+use crate::{Error, Result, allocator, bulk};
 
 use super::console::Verbosity;
 use super::figures::FiguresFormat;
@@ -110,6 +110,11 @@ impl Args {
         self.network.check(self.finetuning.is_on())?;
         let mut finetune = self.finetuning.finetune(&self.learning)?;
         let data = self.data(console)?;
+        if data.task == Task::AnyOf && self.learning.keep.is_some() {
+            let text = "--keep is for clips of one label each: where they may show several, each label's own threshold \
+                        says whether it is shown, so leave it out";
+            return Err(Error::Usage(text.into()));
+        }
         let parts = finetune.as_mut().filter(|_| data.task == Task::AnyOf).and_then(|f| f.shown.take());
         if parts.is_some() {
             console.note("--shown: part of a clip may lack some of its labels, so clips are shown whole");
@@ -136,7 +141,8 @@ impl Args {
         if stop.load(Ordering::Relaxed) {
             console.note("interrupted; measuring the best model so far");
         }
-        console.start_progress(data.samples.len(), "clips measured");
+        let measured = data.samples.iter().chain(&data.none.samples).filter(|s| s.split != Split::Train);
+        console.start_progress(measured.count(), "clips measured");
         let took = start.elapsed();
         // With all that a preset stands for, which may change with the version.
         let command = shell::line(expanded(shell::typed()));
@@ -147,10 +153,11 @@ impl Args {
             console.warning(error);
         }
         self.summary(&figures, &data, console)?;
-        let (_, quoted) = figures.quoted();
+        let lost = data.problems.len() + data.none.problems.len() + outcome.problems.len();
+        let unmeasured: usize = figures.told().map(|(_, measured)| measured.problems().len()).sum();
         Ok(if stop.load(Ordering::Relaxed) {
             Status::Interrupted
-        } else if data.problems.len() + outcome.problems.len() + quoted.problems().len() > 0 {
+        } else if lost + unmeasured > 0 {
             Status::SomeFailed
         } else {
             Status::Done
@@ -189,8 +196,9 @@ impl Args {
             frames: network.look.frames.map(|n| n as usize),
             size,
             windows,
+            fps: network.fps(),
             luma_lag: network.luma_lag,
-            cut_bars: network.cut_bars,
+            cut_bars: network.cut_bars(),
             head: self.head.config(learning.dropout),
             heads: self.head.count(),
             recipe: learning.recipe(),
@@ -199,7 +207,7 @@ impl Args {
             balance: learning.balance(),
             temporal_shift: finetuning.temporal_shift,
             refit: !learning.no_refit,
-            keep: learning.keep,
+            keep: learning.keep.unwrap_or(TrainOptions::default().keep),
             finetune,
             cache: cache.filter(|_| !process.no_cache),
             threads: self.cores(),
@@ -210,23 +218,25 @@ impl Args {
 
     /// How good the model is, and where it stands.
     fn summary(&self, figures: &Figures, data: &Dataset, console: &Console) -> Result<()> {
-        let (part, quoted) = figures.quoted();
-        quoted.warnings().iter().for_each(|warning| console.warning(warning));
-        for problem in quoted.problems() {
-            console.warning(format!("counted as wrong: {problem}"));
-        }
-        say(&match self.format {
-            FiguresFormat::Text => {
-                let doubt = quoted.doubt().map_or(String::new(), |doubt| format!("\n{}", doubt.summary()));
-                format!(
-                    "{}{doubt}\nmodel: {}\nreport: {}",
-                    quoted.summary(part, data.labels.len()),
-                    self.output.display(),
-                    self.output.join("report.html").display()
-                )
+        for (part, measured) in figures.told() {
+            measured.warnings().iter().for_each(|warning| console.warning(warning));
+            for problem in measured.problems() {
+                console.warning(format!("counted as wrong: {problem}"));
             }
-            FiguresFormat::Json => quoted.json(&crate::model::name(&self.output), part),
-        })
+            say(&match self.format {
+                FiguresFormat::Text => {
+                    let doubt =
+                        measured.doubt().map_or(String::new(), |doubt| format!("\n{}", doubt.summary()));
+                    measured.summary(part, data.labels.len()) + &doubt
+                }
+                FiguresFormat::Json => measured.json(&crate::model::name(&self.output), part),
+            })?;
+        }
+        if self.format == FiguresFormat::Text {
+            let report = self.output.join("report.html");
+            say(&format!("model: {}\nreport: {}", self.output.display(), report.display()))?;
+        }
+        Ok(())
     }
 
     fn cores(&self) -> usize {

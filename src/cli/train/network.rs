@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 use super::look::LookArgs;
 use super::preset::Preset;
-use super::values::{lag, minutes};
+use super::values::{fps, lag, minutes};
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Network")]
@@ -26,13 +26,16 @@ pub(super) struct NetworkArgs {
     budget: Option<f64>,
     #[command(flatten)]
     pub look: LookArgs,
+    /// Frames a second inside a window: fewer see more of the clip, and faster motion less well [default: the backbone's]
+    #[arg(long, value_name = "RATE", value_parser = fps, hide_short_help = true)]
+    fps: Option<f64>,
     /// Make each frame of the brightness at three moments so many seconds apart, instead of colours, so
     /// that an image network sees motion; for --finetune [default: the backbone's]
     #[arg(long, value_name = "SECONDS", value_parser = lag, hide_short_help = true)]
     pub luma_lag: Option<f64>,
     /// Cut off black bars around a clip's pictures first [default: as the backbone does]
     #[arg(long, hide_short_help = true)]
-    pub cut_bars: bool,
+    cut_bars: bool,
 }
 
 impl NetworkArgs {
@@ -75,7 +78,21 @@ impl NetworkArgs {
 
     /// Windows and pixels a side: as asked, else the preset's.
     pub(super) fn looks(&self) -> (Option<usize>, Option<usize>) {
-        let (windows, size) = self.preset().looks().unzip();
-        (self.look.windows.or(windows).map(|n| n as usize), self.look.size.or(size).map(|n| n as usize))
+        let preset = self.preset().looks();
+        let or = |asked: Option<u64>, preset: Option<u64>| asked.or(preset).map(|n| n as usize);
+        (
+            or(self.look.windows, preset.map(|looks| looks.windows)),
+            or(self.look.size, preset.map(|looks| looks.size)),
+        )
+    }
+
+    /// Frames a second inside a window: as asked, else the preset's.
+    pub(super) fn fps(&self) -> Option<f64> {
+        self.fps.or(self.preset().looks().map(|looks| looks.fps))
+    }
+
+    /// Whether black bars are cut off even where the backbone doesn't.
+    pub(super) fn cut_bars(&self) -> bool {
+        self.cut_bars || self.preset().looks().is_some()
     }
 }

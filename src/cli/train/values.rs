@@ -26,6 +26,10 @@ pub(super) fn lag(text: &str) -> Result<f64, String> {
     number(text, |x| x > 0.0 && x <= 10.0, "above 0 and at most 10")
 }
 
+pub(super) fn fps(text: &str) -> Result<f64, String> {
+    number(text, |x| (0.01..=1000.0).contains(&x), "between 0.01 and 1000")
+}
+
 pub(super) fn share(text: &str) -> Result<f64, String> {
     number(text, |x| (0.0..1.0).contains(&x), "at least 0 and below 1")
 }

@@ -1,8 +1,10 @@
 //! Which columns of a list name a clip's labels.
 
+use std::collections::HashSet;
+
 use csv::StringRecord;
 
-use super::Task;
+use super::{NONE, Task};
 
 /// The forms that labels have in a table.
 pub(super) enum LabelColumns {
@@ -18,7 +20,7 @@ impl LabelColumns {
     /// Of a table with this header; `others` are the columns that say something else.
     ///
     /// # Errors
-    /// Where there is none, or one form too many; for people.
+    /// Where there is none, one form too many, or a column that can't be a label; for people.
     pub(super) fn of(header: &StringRecord, others: &[Option<usize>]) -> Result<Self, String> {
         let column = |name: &str| header.iter().position(|h| h.eq_ignore_ascii_case(name));
         match (column("label"), column("labels")) {
@@ -32,13 +34,23 @@ impl LabelColumns {
             (None, None) => {
                 let free = (0..header.len()).filter(|i| !others.contains(&Some(*i)));
                 let named: Vec<_> = free.map(|i| (i, header[i].to_owned())).collect();
-                match named.iter().position(|(_, name)| name.is_empty()) {
-                    _ if named.is_empty() => {
-                        Err("its header lacks `label` (wanted: path,label[,split][,group])".into())
-                    }
-                    Some(at) => Err(format!("column {} of its header has no name", named[at].0 + 1)),
-                    None => Ok(Self::Each(named)),
+                if named.is_empty() {
+                    return Err("its header lacks `label` (wanted: path,label[,split][,group])".into());
                 }
+                let mut seen = HashSet::new();
+                for (i, name) in &named {
+                    if name.is_empty() {
+                        return Err(format!("column {} of its header has no name", i + 1));
+                    }
+                    if name.contains('|') {
+                        let why = "results have '|' between labels, so that none can hold it";
+                        return Err(format!("its column '{name}' can't be a label: {why}"));
+                    }
+                    if !seen.insert(name) {
+                        return Err(format!("its header has the column '{name}' twice"));
+                    }
+                }
+                Ok(Self::Each(named))
             }
         }
     }
@@ -64,6 +76,16 @@ impl LabelColumns {
     /// # Errors
     /// What is wrong with a cell, for people.
     pub(super) fn read(&self, record: &StringRecord) -> Result<Vec<String>, String> {
+        let labels = self.cells(record)?;
+        match labels.iter().find(|label| *label != NONE) {
+            Some(label) if labels.iter().any(|label| label == NONE) => {
+                Err(format!("`{NONE}` beside '{label}': a clip shows labels, or none of them"))
+            }
+            _ => Ok(labels),
+        }
+    }
+
+    fn cells(&self, record: &StringRecord) -> Result<Vec<String>, String> {
         let cell = |i: usize| record.get(i).unwrap_or_default();
         match self {
             Self::One(column) if cell(*column).is_empty() => Err("no path or no label".into()),

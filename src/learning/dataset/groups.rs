@@ -1,7 +1,7 @@
 //! Which clips come from one source and must stay on one side of a split.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     fs::{self, File},
     path::Path,
     sync::LazyLock,
@@ -66,10 +66,9 @@ pub(super) fn of_rows(
         (Grouping::Pattern, groups)
     } else {
         let groups: Vec<_> = rows.iter().map(|row| captured(&UCF_GROUP, row)).collect();
-        match groups.iter().any(Option::is_some) {
-            true => (Grouping::Name, groups),
-            false => (Grouping::Clip, groups),
-        }
+        // What background clips are called says nothing of the others.
+        let known = groups.iter().zip(rows).any(|(group, row)| group.is_some() && !row.is_background());
+        (if known { Grouping::Name } else { Grouping::Clip }, groups)
     };
     let own = |(group, row): (Option<String>, &Row)| group.unwrap_or_else(|| row.name.clone());
     Ok((grouping, found.into_iter().zip(rows).map(own).collect()))
@@ -169,22 +168,6 @@ fn of_one_stretch(samples: &[Sample], clips: &[usize]) -> Vec<Vec<usize>> {
             same
         })
         .collect()
-}
-
-/// Those of `clips` that are the same stretch of a byte-identical file as one of `others`; one that can't be read is none.
-pub(super) fn shared<'a>(clips: &'a [Sample], others: &[Sample]) -> Vec<&'a Sample> {
-    if others.is_empty() {
-        return Vec::new();
-    }
-    let size = |sample: &Sample| fs::metadata(&sample.path).map_or(0, |m| m.len());
-    let sizes = |samples: &[Sample]| samples.iter().map(size).collect::<HashSet<u64>>();
-    let both: HashSet<u64> = &sizes(clips) & &sizes(others);
-    let content = |sample: &Sample| {
-        let hash = both.contains(&size(sample)).then(|| hash(&sample.path).ok()).flatten()?;
-        Some((hash, sample.span.map(|span| span.to_string())))
-    };
-    let known: HashSet<_> = others.iter().filter_map(content).collect();
-    clips.iter().filter(|clip| content(clip).is_some_and(|content| known.contains(&content))).collect()
 }
 
 /// Gives all samples of group `other` the group `group`.

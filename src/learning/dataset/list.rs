@@ -12,6 +12,7 @@ use std::{
     sync::LazyLock,
 };
 
+use csv::StringRecord;
 use regex::Regex;
 
 use super::columns::LabelColumns;
@@ -46,11 +47,18 @@ pub(super) fn read(list: &Path) -> Result<(Vec<Row>, Vec<Warning>, Task)> {
     Ok((read_lines(list, text)?, Vec::new(), Task::OneOf))
 }
 
+/// Columns that mean something by their names.
+pub(super) const KNOWN: [&str; 7] = ["path", "label", "labels", "split", "group", "start", "end"];
+
 fn read_csv(list: &Path, text: &str, delimiter: u8) -> Result<(Vec<Row>, Vec<Warning>, Task)> {
     let bad = |reason: String| Error::data(list, reason);
     let mut reader =
         csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|e| bad(e.to_string()))?.clone();
+    let called = |name: &str| header.iter().filter(|h| h.eq_ignore_ascii_case(name)).count();
+    if let Some(name) = KNOWN.into_iter().find(|name| called(name) > 1) {
+        return Err(bad(format!("its header has the column '{name}' twice")));
+    }
     let column = |name: &str| header.iter().position(|h| h.eq_ignore_ascii_case(name));
     let path = column("path").ok_or_else(|| bad("its header lacks `path`".into()))?;
     let (split, group, start, end) = (column("split"), column("group"), column("start"), column("end"));
@@ -60,9 +68,19 @@ fn read_csv(list: &Path, text: &str, delimiter: u8) -> Result<(Vec<Row>, Vec<War
         .filter(|(i, _)| !others.contains(&Some(*i)) && !labels.has(*i))
         .map(|(_, name)| name.to_owned())
         .collect();
+    let records = reader.records().collect::<Result<Vec<_>, _>>().map_err(|e| bad(e.to_string()))?;
+    if matches!(labels, LabelColumns::Each(_)) {
+        let times = [("start", start), ("end", end)];
+        let mut times = times.into_iter().filter_map(|(name, column)| Some((name, column?)));
+        if let Some((name, _)) = times.find(|(_, column)| may_be_a_label(&records, *column)) {
+            return Err(bad(format!(
+                "`{name}` holds nothing but 0 and 1: where it is a label, call the column something else; where it \
+                 is seconds, write 0.0 and 1.0"
+            )));
+        }
+    }
     let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|e| bad(e.to_string()))?;
+    for record in &records {
         let line = record.position().map_or(0, csv::Position::line);
         let field = |i: usize| record.get(i).unwrap_or_default();
         if field(path).is_empty() {
@@ -79,7 +97,7 @@ fn read_csv(list: &Path, text: &str, delimiter: u8) -> Result<(Vec<Row>, Vec<War
             name: field(path).to_owned(),
             span: span([start, end].map(|column| column.map_or("", field)))
                 .map_err(|e| bad(format!("line {line}: {e}")))?,
-            labels: labels.read(&record).map_err(|e| bad(format!("line {line}: {e}")))?,
+            labels: labels.read(record).map_err(|e| bad(format!("line {line}: {e}")))?,
             split,
             group: group.map(field).filter(|g| !g.is_empty()).map(String::from),
         });
@@ -97,6 +115,13 @@ fn read_csv(list: &Path, text: &str, delimiter: u8) -> Result<(Vec<Row>, Vec<War
         warnings.push(Warning::NeverShown(never));
     }
     Ok((rows, warnings, labels.task()))
+}
+
+/// Whether the cells of `column`, those that aren't empty, could say whether clips show a label.
+fn may_be_a_label(records: &[StringRecord], column: usize) -> bool {
+    let cells =
+        || records.iter().filter_map(move |record| record.get(column)).filter(|cell| !cell.is_empty());
+    cells().next().is_some() && cells().all(|cell| ["0", "1"].contains(&cell))
 }
 
 /// The stretch between the cells `start` and `end`; one that is empty is the video's own.

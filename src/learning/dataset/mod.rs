@@ -28,6 +28,7 @@ pub(crate) use groups::of_names;
 pub use none::{NONE, NoneClips};
 pub use split::{Cut, Split};
 pub use task::Task;
+pub(in crate::learning) use warning::NO_BACKGROUND;
 pub use warning::Warning;
 
 /// How [`Dataset::open`] reads and splits.
@@ -149,6 +150,13 @@ pub(crate) struct Row {
     pub group: Option<String>,
 }
 
+impl Row {
+    /// Whether it says that the clip shows none of the labels.
+    fn is_background(&self) -> bool {
+        self.labels.iter().any(|label| label == NONE)
+    }
+}
+
 /// The rows of the list at `path` as they stand there, and what they ask of a clip.
 ///
 /// # Errors
@@ -194,10 +202,10 @@ impl Dataset {
                 repeated += 1;
                 continue;
             }
-            let is_none = task == Task::OneOf && labels.is_empty();
+            let background = task.is_background(&labels);
             let name = address(&row.name, row.span);
             let sample = Sample { path: row.path, name, span: row.span, labels, split, group };
-            let (samples, problems) = match is_none {
+            let (samples, problems) = match background {
                 true => (&mut none.samples, &mut none.problems),
                 false => (&mut samples, &mut problems),
             };
@@ -233,13 +241,18 @@ impl Dataset {
             split_given,
             twins: Vec::new(),
         };
+        let problems = data.none.problems.iter().filter(|problem| problem.sample.split != Split::Test);
+        let background = problems.count() + data.none.learned().count();
         data.find_same_content();
         data.look_for_leaks();
         data.look_for_lost_classes();
         if options.cut {
             data.look_at_classes()?;
             data.cut_validation(options);
-            data.none.cut_validation(options);
+            data.cut_background(options);
+            if background > 0 && data.none.learned().next().is_none() {
+                data.warnings.push(Warning::LostBackground(background));
+            }
         }
         Ok(data)
     }
@@ -254,6 +267,7 @@ impl Dataset {
         self.part(split).next().is_some()
             || self.unreadable(split).next().is_some()
             || self.none.part(split).next().is_some()
+            || self.none.problems.iter().any(|problem| problem.sample.split == split)
     }
 
     /// The clips of one part of the split that can't be read.
@@ -273,11 +287,32 @@ impl Dataset {
         counts
     }
 
-    /// Puts byte-identical clips into one group and names those under two labels, or under one and none.
+    /// Puts byte-identical clips into one group and names those under two labels, or on both sides of a given split. A
+    /// background clip is taken once in each part, and not where it is labelled as well.
     fn find_same_content(&mut self) {
-        self.twins = groups::same_content(&mut self.samples, &mut self.problems);
-        for same in &self.twins {
-            let clips: Vec<&Sample> = same.iter().map(|&i| &self.samples[i]).collect();
+        let mut all = std::mem::take(&mut self.samples);
+        all.append(&mut self.none.samples);
+        let mut problems = Vec::new();
+        let twins = groups::same_content(&mut all, &mut problems);
+        let task = self.task;
+        let is_background = |clip: &Sample| task.is_background(&clip.labels);
+        let (mut left_out, mut repeated, mut labelled_too) = (HashSet::new(), 0, Vec::new());
+        for same in &twins {
+            // The labelled ones come first, and keep their numbers.
+            let (labelled, background) = same.split_at(same.partition_point(|&i| !is_background(&all[i])));
+            if labelled.len() > 1 {
+                self.twins.push(labelled.to_vec());
+            }
+            let mut kept = labelled.to_vec();
+            if labelled.is_empty() {
+                let mut parts = HashSet::new();
+                kept.extend(background.iter().filter(|&&i| parts.insert(all[i].split)));
+                repeated += background.len() - kept.len();
+            } else if !background.is_empty() {
+                labelled_too.extend(labelled.iter().map(|&i| all[i].name.clone()));
+            }
+            left_out.extend(background.iter().filter(|i| !kept.contains(i)).copied());
+            let clips: Vec<&Sample> = kept.iter().map(|&i| &all[i]).collect();
             let names = || clips.iter().map(|s| s.name.clone()).collect();
             if clips.iter().any(|s| s.labels != clips[0].labels) {
                 self.warnings.push(Warning::SameClipInClasses(names()));
@@ -287,20 +322,33 @@ impl Dataset {
                 self.warnings.push(Warning::SameClipInTest(names()));
             }
         }
-        let both = groups::shared(&self.samples, &self.none.samples);
-        if !both.is_empty() {
-            let names = both.iter().map(|sample| sample.name.clone()).collect();
-            self.warnings.push(Warning::LabelledAndNone(names));
+        if repeated > 0 {
+            self.warnings.push(Warning::RepeatedBackground(repeated));
+        }
+        if !labelled_too.is_empty() {
+            self.warnings.push(Warning::LabelledAndNone(labelled_too));
+        }
+        for problem in problems {
+            let to =
+                if is_background(&problem.sample) { &mut self.none.problems } else { &mut self.problems };
+            to.push(problem);
+        }
+        let kept = all.into_iter().enumerate().filter(|(i, _)| !left_out.contains(i));
+        for clip in kept.map(|(_, clip)| clip) {
+            let to = if is_background(&clip) { &mut self.none.samples } else { &mut self.samples };
+            to.push(clip);
         }
     }
 
     /// Names the groups that a given split has on both sides.
     fn look_for_leaks(&mut self) {
+        // Background clips are learned from and measured as well.
+        let all: Vec<&Sample> = self.samples.iter().chain(&self.none.samples).collect();
         for part in [Split::Val, Split::Test] {
             let train: HashSet<&str> =
-                (self.samples.iter()).filter(|s| s.split < part).map(|s| s.group.as_str()).collect();
-            let known = |s: &&Sample| train.contains(s.group.as_str());
-            let leaked: Vec<&Sample> = self.part(part).filter(known).collect();
+                all.iter().filter(|s| s.split < part).map(|s| s.group.as_str()).collect();
+            let of_part = || all.iter().filter(move |s| s.split == part);
+            let leaked: Vec<&&Sample> = of_part().filter(|s| train.contains(s.group.as_str())).collect();
             if leaked.is_empty() {
                 continue;
             }
@@ -311,7 +359,7 @@ impl Dataset {
                 groups,
                 part: part.name(),
                 clips: leaked.len(),
-                of: self.count(part),
+                of: of_part().count(),
             });
         }
     }

@@ -22,12 +22,13 @@ impl Dataset {
             let none = parts.iter().map(|split| self.cell(*split, |s| s.labels.is_empty()));
             rows.push(std::iter::once("none of them".to_owned()).chain(none).collect());
         }
+        let totals = parts.iter().map(|split| self.cell(*split, |_| true));
+        rows.push(std::iter::once("total".to_owned()).chain(totals).collect());
+        // Beside the total, as no label is learned from them.
         if !self.none.samples.is_empty() {
             let cells = parts.iter().map(|split| self.counted(self.none.part(*split)));
             rows.push(std::iter::once(NONE.to_owned()).chain(cells).collect());
         }
-        let totals = parts.iter().map(|split| self.cell(*split, |_| true));
-        rows.push(std::iter::once("total".to_owned()).chain(totals).collect());
         let width = |column: usize| {
             let cells = rows.iter().map(|row| row[column].chars().count());
             cells.max().unwrap_or(0)

@@ -20,4 +20,9 @@ impl Task {
             Self::AnyOf => Scoring::Sigmoid,
         }
     }
+
+    /// Whether a clip with these `labels` is background: where several may be shown, one that shows none is a clip as others.
+    pub(super) fn is_background(self, labels: &[usize]) -> bool {
+        self == Self::OneOf && labels.is_empty()
+    }
 }

@@ -101,8 +101,14 @@ fn videos_beside_the_parts_are_an_error_and_a_train_may_be_a_class() {
     assert_eq!(data.labels, ["car", "train"]);
 }
 
+/// The names of the background clips in one part of the split, without their folders.
+fn background_of(data: &Dataset, split: Split) -> Vec<String> {
+    let name = |sample: &Sample| sample.path.file_name().unwrap().to_string_lossy().into_owned();
+    data.none.part(split).map(name).collect()
+}
+
 #[test]
-fn a_clip_that_is_labelled_and_shows_none_of_the_labels_is_named() {
+fn a_clip_that_is_labelled_and_shows_none_of_the_labels_keeps_its_label() {
     let dir = folder(&ucf(&["a", "b"], 5, 1));
     let background = folder(&["x.mp4", "y.mp4"].map(String::from));
     // Folders of these tests hold files whose content is their own path.
@@ -111,7 +117,89 @@ fn a_clip_that_is_labelled_and_shows_none_of_the_labels_is_named() {
     let data = Dataset::open(dir.path(), &options).unwrap();
     let said = Warning::LabelledAndNone(vec!["a/v_a_g01_c01.avi".into()]);
     assert!(data.warnings.contains(&said), "{:?}", data.warnings);
+    assert_eq!((data.samples.len(), background_of(&data, Split::Train)), (10, vec!["y.mp4".to_owned()]));
+    let lost = |w: &Warning| matches!(w, Warning::LostBackground(_));
+    assert!(!data.warnings.iter().any(lost), "{:?}", data.warnings);
+    // All of them, and by other paths at that.
+    let options = Options { background: Some(dir.path().join("b/../a")), ..Options::default() };
+    let data = Dataset::open(dir.path(), &options).unwrap();
+    assert!(data.none.samples.is_empty() && data.warnings.contains(&Warning::LostBackground(5)));
+}
+
+#[test]
+fn a_background_clip_is_taken_once() {
+    let mut names = ucf(&["a", "b"], 5, 1);
+    names.extend(["_none_/x.mp4", "_none_/y.mp4", "_none_/z.mp4"].map(String::from));
+    let dir = folder(&names);
+    fs::write(dir.path().join("_none_/z.mp4"), "_none_/y.mp4").unwrap();
+    let options = Options { background: Some(dir.path().join("a/../_none_")), ..Options::default() };
+    let data = Dataset::open(dir.path(), &options).unwrap();
     assert_eq!(data.none.samples.len(), 2);
+    assert!(data.warnings.contains(&Warning::RepeatedBackground(4)), "{:?}", data.warnings);
+}
+
+#[test]
+fn background_that_is_learned_and_measured_is_said() {
+    let names = ["a1.mp4", "a2.mp4", "b1.mp4", "b2.mp4", "x.mp4", "y.mp4", "new/copy.mp4", "z.mp4"];
+    let dir = folder(&names.map(String::from));
+    fs::write(dir.path().join("new/copy.mp4"), "x.mp4").unwrap();
+    let text = "path,label,split,group\na1.mp4,a,train,1\na2.mp4,a,test,2\nb1.mp4,b,train,3\nb2.mp4,b,val,4\n\
+        x.mp4,_none_,test,5\ny.mp4,_none_,test,1\nz.mp4,_none_,train,4\n";
+    let options = Options { background: Some(dir.path().join("new")), ..Options::default() };
+    let data = Dataset::open(list(&dir, "clips.csv", text), &options).unwrap();
+    let copy = dir.path().join("new/copy.mp4").to_string_lossy().into_owned();
+    let said = |w: Warning| assert!(data.warnings.contains(&w), "{w} in {:?}", data.warnings);
+    said(Warning::SameClipInTest(vec!["x.mp4".into(), copy.clone()]));
+    let leak = |groups: [&str; 2], part, clips, of| {
+        let groups = groups.map(String::from).into_iter().filter(|group| !group.is_empty()).collect();
+        Warning::GroupsOnBothSides { groups, part, clips, of }
+    };
+    // The copy has no group of its own; its twin is put into the one that it is.
+    said(leak([&copy, "1"], "test", 2, 3));
+    said(leak(["4", ""], "val", 1, 1));
+}
+
+#[test]
+fn background_follows_the_cut_of_the_labels() {
+    let mut names = ucf(&["a", "b"], 10, 2);
+    names.extend((1..=10).map(|g| format!("_none_/v_a_g{g:02}_c09.avi")));
+    let dir = folder(&names);
+    let data = open(dir.path());
+    let (train, val) = (groups_of(&data, Split::Train), groups_of(&data, Split::Val));
+    for clip in &data.none.samples {
+        let of_group = if clip.split == Split::Val { &val } else { &train };
+        assert!(of_group.contains(&clip.group), "{} in {:?}", clip.name, clip.split);
+    }
+    assert_eq!(background_of(&data, Split::Val).len(), 2);
+    // Of sources of its own it has its share, and something is left to learn from.
+    for (groups, wanted) in [(10, 2), (3, 1), (1, 0)] {
+        let mut names = ucf(&["a", "b"], 10, 2);
+        names.extend((1..=groups).map(|g| format!("_none_/v_x_g{g:02}_c01.avi")));
+        let data = open(folder(&names).path());
+        assert_eq!(background_of(&data, Split::Val).len(), wanted, "{groups}");
+    }
+}
+
+#[test]
+fn names_of_background_clips_say_nothing_of_the_other_clips_sources() {
+    let names =
+        ["a/1.mp4", "a/2.mp4", "b/3.mp4", "b/4.mp4", "_none_/v_x_g01_c01.avi", "_none_/v_x_g01_c02.avi"];
+    let data = open(folder(&names.map(String::from)).path());
+    assert_eq!(data.grouping, Grouping::Clip);
+    assert!(data.warnings.contains(&Warning::NoGroups), "{:?}", data.warnings);
+    assert_eq!(data.none.samples[0].group, data.none.samples[1].group);
+}
+
+#[test]
+fn a_test_part_of_background_alone_measures_no_label() {
+    let names = ["1.mp4", "2.mp4", "3.mp4", "4.mp4", "x.mp4"];
+    let dir = folder(&names.map(String::from));
+    let train = "path,label,split\n1.mp4,a,train\n2.mp4,a,train\n3.mp4,b,train\n4.mp4,b,train\n";
+    for clip in ["x.mp4", "gone.mp4"] {
+        let data = open(list(&dir, "clips.csv", &format!("{train}{clip},_none_,test\n")));
+        assert!(data.warnings.contains(&Warning::NoTest), "{:?}", data.warnings);
+        assert!(data.has(Split::Test) && data.count(Split::Test) == 0);
+    }
 }
 
 #[test]
@@ -449,9 +537,21 @@ fn what_is_wrong_with_a_list_of_several_labels_is_said() {
     wrong("clip,labels\n1.mp4,a\n", "no column `path`");
     wrong("path,a,\n1.mp4,1,0\n", "column 3 of its header has no name");
     wrong("path,labels\n1.mp4,a\n2.mp4,a\n", "nothing can be learned");
+    wrong("path,a|b,a,b\n1.mp4,1,0,1\n", "its column 'a|b' can't be a label");
+    wrong("path,a,b,a\n1.mp4,1,0,0\n", "its header has the column 'a' twice");
+    wrong("path,label,split,Split\n1.mp4,a,train,test\n", "its header has the column 'split' twice");
+    wrong("path,labels\n1.mp4,a\n2.mp4,_none_|b\n", "line 3: `_none_` beside 'b'");
+    wrong("path,a,_none_\n1.mp4,1,1\n", "line 2: `_none_` beside 'a'");
+    // Labels that are called as times are.
+    wrong("path,run,start\n1.mp4,1,0\n2.mp4,0,1\n", "`start` holds nothing but 0 and 1: where it is a label");
+    wrong("path,run,start,end\n1.mp4,1,1,0\n2.mp4,0,0,1\n", "`start` holds nothing but 0 and 1");
+    wrong("path,run,start,end\n1.mp4,1,0,1\n2.mp4,0,7,\n", "`end` holds nothing but 0 and 1");
     let text = "path,labels,split\n1.mp4,a|b,train\n2.mp4,b,train\n3.mp4,a,val\n";
     let data = open(list(&dir, "clips.csv", text));
     assert!(data.warnings.contains(&Warning::AlwaysShown("b".into())), "{:?}", data.warnings);
+    let times = "path,run,start,end\n1.mp4,1,0.0,1.0\n2.mp4,0,0.0,1.0\n";
+    let data = Dataset::open(list(&dir, "clips.csv", times), &Options { cut: false, ..Options::default() });
+    assert_eq!(data.unwrap().samples[0].name, "1.mp4#t=0,1");
     let text = "path,a,b,split\n1.mp4,1,0,train\n2.mp4,0,0,train\n3.mp4,1,0,val\n";
     let data = open(list(&dir, "clips.csv", text));
     assert!(data.warnings.contains(&Warning::NeverShown(vec!["b".into()])), "{:?}", data.warnings);

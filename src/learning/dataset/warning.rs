@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Split;
+use super::{NONE, Split, list::KNOWN};
 
 /// A warning whose text says what it means for the result, or what to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,10 @@ pub enum Warning {
     AlwaysShown(String),
     /// Rows that say the same again.
     RepeatedRows(usize),
+    /// Background clips that were given already, by another path or as a copy.
+    RepeatedBackground(usize),
+    /// So many background clips to learn from, of which none is left.
+    LostBackground(usize),
     /// Byte-identical clips under more than one label.
     SameClipInClasses(Vec<String>),
     /// Clips that are labelled, and given as showing none of the labels as well.
@@ -62,7 +66,7 @@ pub enum Warning {
     CutByClip(Vec<String>),
     /// Classes without a clip in the validation part.
     NotValidated(Vec<String>),
-    /// The data has no test part.
+    /// The data has no test part, or one without a labelled clip.
     NoTest,
     /// Classes whose groups are fewer than the folds of a cross-validation.
     FewGroupsForFolds(Vec<String>),
@@ -71,6 +75,10 @@ pub enum Warning {
 /// What it means that no test clip is measured.
 const UNTESTED: &str =
     "figures are of the validation part, which also chose the best epoch, so they are a little too good";
+
+/// What it means that there is no background to learn from.
+pub(in crate::learning) const NO_BACKGROUND: &str =
+    "when to be 'not sure' is learned from the labels' clips alone";
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -100,7 +108,7 @@ impl fmt::Display for Warning {
                 write!(f, "{n} files are not videos in a class folder: left out")
             }
             Self::UnreadColumns(columns) => {
-                write!(f, "columns not read: {} (known: path, label, split, group)", some_of(columns))
+                write!(f, "columns not read: {} (known: {})", some_of(columns), KNOWN.join(", "))
             }
             Self::NeverShown(labels) => {
                 write!(f, "no clip shows: {}; left out", some_of(labels))
@@ -109,12 +117,18 @@ impl fmt::Display for Warning {
                 write!(f, "every training clip shows '{label}': there is nothing to tell it from")
             }
             Self::RepeatedRows(n) => write!(f, "{n} rows repeat an earlier one: left out"),
+            Self::RepeatedBackground(n) => {
+                write!(f, "{n} `{NONE}` clips are the same as an earlier one: left out")
+            }
+            Self::LostBackground(n) => {
+                write!(f, "none of the {n} `{NONE}` clips to learn from is left: {NO_BACKGROUND}")
+            }
             Self::SameClipInClasses(clips) => {
                 write!(f, "the same clip under different labels: {}; remove the wrong ones", some_of(clips))
             }
             Self::LabelledAndNone(clips) => write!(
                 f,
-                "labelled, and given as showing none of the labels as well: {}; remove the wrong ones",
+                "labelled, and given as showing none of the labels as well: {}; the label counts",
                 some_of(clips)
             ),
             Self::SameClipInTest(clips) => write!(
@@ -150,7 +164,7 @@ impl fmt::Display for Warning {
             Self::NotValidated(labels) => {
                 write!(f, "no clip in the validation part for: {}", some_of(labels))
             }
-            Self::NoTest => write!(f, "no test clips are given: {UNTESTED}"),
+            Self::NoTest => write!(f, "no labelled test clips are given: {UNTESTED}"),
             Self::FewGroupsForFolds(labels) => {
                 write!(f, "fewer groups than folds, so some folds lack a class, for: {}", some_of(labels))
             }

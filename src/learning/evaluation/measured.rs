@@ -61,7 +61,7 @@ impl Measured {
     /// How many clips could not be read.
     pub fn errors(&self) -> usize {
         match self {
-            Self::OneOf(e) => e.metrics.errors,
+            Self::OneOf(e) => e.errors(),
             Self::AnyOf(e) => e.metrics.errors,
         }
     }

@@ -1,6 +1,7 @@
 //! What a training and an evaluation leave to look at: a page, and TensorBoard's event files.
 
 mod confusion;
+mod mistakes;
 mod page;
 mod several;
 mod tensorboard;

@@ -2,11 +2,12 @@
 
 use maud::{Markup, html};
 
+use super::mistakes::{Wrong, worst};
 use super::{SeveralResults, confusion};
-use crate::learning::dataset::{Dataset, Problem, Split};
+use crate::learning::dataset::{Dataset, NONE, Problem, Split, Task};
 use crate::learning::metrics::Metrics;
 use crate::output::pages::chart::{Chart, Line};
-use crate::output::pages::{Filmstrip, count, how_to_look, page, percent, section, tile};
+use crate::output::pages::{Filmstrip, count, page, percent, section, tile};
 
 /// What the page shows; parts that are empty are left out of it.
 #[derive(Clone, Copy)]
@@ -181,29 +182,18 @@ impl TrainingReport<'_> {
         let all = self.results.first().map_or(0, |(_, m)| {
             m.clips - m.errors - m.per_class.iter().enumerate().map(|(c, _)| m.confusion[c][c]).sum::<usize>()
         });
-        let note = format!(
-            "The {} it was most wrong about, of {all}, and frames of them.",
-            count(self.mistakes.len(), "clip")
-        );
-        let both = |mistake: &Mistake| mistake.filmstrip.as_ref().is_some_and(|strip| strip.both);
-        let body = html! {
-            @if self.mistakes.iter().any(both) { (how_to_look()) }
-            div.mistakes {
-                @for mistake in self.mistakes {
-                    div.mistake {
-                        p {
-                            "answered " span.said { (mistake.answer.0) } " " (percent(mistake.answer.1))
-                            ", is " span.was { (mistake.truth.0) } " " (percent(mistake.truth.1))
-                        }
-                        @if let Some(strip) = &mistake.filmstrip {
-                            (strip.inline(&format!("frames of {}", mistake.name)))
-                        }
-                        span.note.file { (mistake.name) }
-                    }
-                }
+        let said = |mistake: &Mistake| {
+            html! {
+                "answered " span.said { (mistake.answer.0) } " " (percent(mistake.answer.1))
+                ", is " span.was { (mistake.truth.0) } " " (percent(mistake.truth.1))
             }
         };
-        section("Worst mistakes", &note, body)
+        let wrong = self.mistakes.iter().map(|mistake| Wrong {
+            name: &mistake.name,
+            said: said(mistake),
+            filmstrip: mistake.filmstrip.as_ref(),
+        });
+        worst(&Vec::from_iter(wrong), &all.to_string())
     }
 
     fn unreadable(&self) -> Markup {
@@ -225,11 +215,16 @@ impl TrainingReport<'_> {
 
     fn split(&self) -> Markup {
         let data = self.dataset;
+        let none = |split| data.none.part(split).count();
+        let bare = |split| data.part(split).filter(|sample| sample.labels.is_empty()).count();
         let parts: Vec<(Split, Vec<usize>)> = [Split::Train, Split::Val, Split::Test]
-            .map(|split| (split, data.class_counts(split)))
             .into_iter()
-            .filter(|(_, counts)| counts.iter().any(|n| *n > 0))
+            .filter(|split| data.count(*split) + none(*split) > 0)
+            .map(|split| (split, data.class_counts(split)))
             .collect();
+        let cells = |clips: &dyn Fn(Split) -> usize| {
+            html! { @for (split, _) in &parts { td.number { (clips(*split)) } } }
+        };
         html! {
             div.wide {
                 table.split {
@@ -238,7 +233,10 @@ impl TrainingReport<'_> {
                         @for (class, label) in data.labels.iter().enumerate() {
                             tr { th { (label) } @for (_, counts) in &parts { td.number { (counts[class]) } } }
                         }
+                        @if data.task == Task::AnyOf { tr { th { "none of them" } (cells(&bare)) } }
                         tr { th { strong { "all" } } @for (split, _) in &parts { td.number { strong { (data.count(*split)) } } } }
+                        // They are counted beside the others everywhere: no label is learned from them.
+                        @if !data.none.samples.is_empty() { tr { th { (NONE) } (cells(&none)) } }
                     }
                 }
             }
@@ -277,10 +275,12 @@ pub(super) fn css_percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
     use super::*;
     use crate::learning::dataset::Options;
     use crate::learning::metrics::Answer;
+    use crate::learning::report::SeveralMistake;
 
     #[test]
     fn the_page_holds_every_part_and_escapes_names() {
@@ -343,5 +343,84 @@ mod tests {
         }
         let evaluation = TrainingReport { epochs: &[], mistakes: &[], ..report }.to_html();
         assert!(!evaluation.contains("<svg") && !evaluation.contains("Worst mistakes"));
+    }
+
+    /// The data of a list, whose clips are made.
+    fn listed(folder: &Path, list: &str) -> Dataset {
+        for name in list.lines().skip(1).filter_map(|line| line.split(',').next()) {
+            fs::write(folder.join(name), name).unwrap();
+        }
+        let path = folder.join("clips.csv");
+        fs::write(&path, list).unwrap();
+        Dataset::open(&path, &Options { cut: false, ..Options::default() }).unwrap()
+    }
+
+    /// A report of its data alone.
+    fn bare(data: &Dataset) -> TrainingReport<'_> {
+        TrainingReport {
+            title: "m",
+            part: "test",
+            results: &[],
+            several: None,
+            warnings: &[],
+            facts: &[],
+            command: "",
+            epochs: &[],
+            best_epoch: None,
+            dataset: data,
+            problems: &[],
+            mistakes: &[],
+        }
+    }
+
+    #[test]
+    fn the_table_of_the_data_has_the_clips_of_no_label() {
+        let folder = tempfile::tempdir().unwrap();
+        let page = |list: &str| bare(&listed(folder.path(), list)).to_html();
+        let row = |name: &str, clips: &[usize]| {
+            let cells: String = clips.iter().map(|n| format!("<td class=\"number\">{n}</td>")).collect();
+            format!("<tr><th>{name}</th>{cells}</tr>")
+        };
+        let one = page(
+            "path,label,split\na.mp4,run,train\nb.mp4,walk,train\nc.mp4,_none_,train\nd.mp4,_none_,test\n",
+        );
+        assert!(one.contains(&row("run", &[1, 0])) && one.contains(&row("_none_", &[1, 1])), "{one}");
+        let several = page("path,labels,split\na.mp4,run|walk,train\nb.mp4,,train\nc.mp4,,train\n");
+        assert!(several.contains(&row("none of them", &[2])) && !several.contains("_none_"), "{several}");
+    }
+
+    #[test]
+    fn strips_of_two_rows_are_explained_whatever_the_model_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = listed(folder.path(), "path,label\na.mp4,run\nb.mp4,walk\n");
+        let strip =
+            |both| Some(Filmstrip { jpeg: vec![], width: 100, height: 20, times: vec![0.0, 1.0], both });
+        let [two, one] = [true, false].map(|both| {
+            let mistake = Mistake {
+                name: "a.mp4".into(),
+                truth: ("run".into(), 0.2),
+                answer: ("walk".into(), 0.8),
+                filmstrip: strip(both),
+            };
+            let missed = SeveralMistake {
+                name: "a.mp4".into(),
+                missed: vec![("run".into(), 0.2)],
+                filmstrip: strip(both),
+                ..SeveralMistake::default()
+            };
+            let several = SeveralResults { results: &[], mistakes: &[missed] };
+            [
+                TrainingReport { mistakes: &[mistake], ..bare(&data) }.to_html(),
+                TrainingReport { several: Some(several), ..bare(&data) }.to_html(),
+            ]
+        });
+        for page in two {
+            assert!(page.contains("<kbd>S</kbd>") && page.contains("<script"), "{page}");
+            assert!(page.contains("with frames of each."), "{page}");
+        }
+        for page in one {
+            assert!(!page.contains("<kbd>") && !page.contains("<script"), "{page}");
+            assert!(page.contains("with frames that it saw."), "{page}");
+        }
     }
 }

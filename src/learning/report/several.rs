@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::mistakes::{Wrong, worst};
 use super::page::css_percent;
 use crate::learning::metrics::SeveralMetrics;
 use crate::output::pages::{Filmstrip, count, percent, section, tile};
@@ -181,10 +182,6 @@ impl SeveralResults<'_> {
             .results
             .first()
             .map_or(0, |(_, m)| m.clips - m.errors - (m.exact * m.clips as f64).round() as usize);
-        let note = format!(
-            "The {} it was most wrong about, of {all} with a label too many or too few, and the frames that it saw.",
-            count(self.mistakes.len(), "clip")
-        );
         let list = |labels: &[(String, f64)], class: &str| {
             html! {
                 @for (i, (label, score)) in labels.iter().enumerate() {
@@ -193,24 +190,19 @@ impl SeveralResults<'_> {
                 }
             }
         };
-        let body = html! {
-            div.mistakes {
-                @for mistake in self.mistakes {
-                    div.mistake {
-                        p {
-                            @if !mistake.wrong.is_empty() { "named " (list(&mistake.wrong, "said")) ", not there" }
-                            @if !mistake.wrong.is_empty() && !mistake.missed.is_empty() { "; " }
-                            @if !mistake.missed.is_empty() { "missed " (list(&mistake.missed, "was")) }
-                            @if !mistake.right.is_empty() { "; rightly named " (list(&mistake.right, "fine")) }
-                        }
-                        @if let Some(strip) = &mistake.filmstrip {
-                            (strip.inline(&format!("frames of {}", mistake.name)))
-                        }
-                        span.note.file { (mistake.name) }
-                    }
-                }
+        let said = |mistake: &SeveralMistake| {
+            html! {
+                @if !mistake.wrong.is_empty() { "named " (list(&mistake.wrong, "said")) ", not there" }
+                @if !mistake.wrong.is_empty() && !mistake.missed.is_empty() { "; " }
+                @if !mistake.missed.is_empty() { "missed " (list(&mistake.missed, "was")) }
+                @if !mistake.right.is_empty() { "; rightly named " (list(&mistake.right, "fine")) }
             }
         };
-        section("Worst mistakes", &note, body)
+        let wrong = self.mistakes.iter().map(|mistake| Wrong {
+            name: &mistake.name,
+            said: said(mistake),
+            filmstrip: mistake.filmstrip.as_ref(),
+        });
+        worst(&Vec::from_iter(wrong), &format!("{all} with a label too many or too few"))
     }
 }

@@ -23,14 +23,21 @@ pub(crate) const BESIDE_MODEL: [&str; 3] = ["README.md", "report.html", "metrics
 pub struct Figures {
     /// On the validation clips.
     pub validation: Measured,
-    /// Where the data has test clips.
+    /// Where the data has labelled test clips.
     pub test: Option<Measured>,
+    /// Of test clips that show none of the labels, where there are no others.
+    pub none: Option<Measured>,
 }
 
 impl Figures {
     /// The part that the figures to be quoted are of, by name.
     pub fn quoted(&self) -> (&'static str, &Measured) {
         self.test.as_ref().map_or(("validation", &self.validation), |test| ("test", test))
+    }
+
+    /// All that is to be told, by the name of the part; what is to be quoted comes last.
+    pub fn told(&self) -> impl Iterator<Item = (&'static str, &Measured)> {
+        self.none.iter().map(|none| ("test", none)).chain([self.quoted()])
     }
 }
 
@@ -50,7 +57,10 @@ pub fn finish(
     let saved = ModelFolder::read(dir, &Device::Cpu)?;
     let measured_on = |model: &ModelFolder, split: Split| -> Result<(Classifier, Measured)> {
         let samples: Vec<&Sample> = data.part(split).collect();
-        let unreadable: Vec<&Problem> = data.problems.iter().filter(|p| p.sample.split == split).collect();
+        // Where no labelled clip can be read there are no figures for others to be errors in.
+        let labelled = data.problems.iter().filter(|_| !samples.is_empty());
+        let unreadable: Vec<&Problem> =
+            labelled.chain(&data.none.problems).filter(|p| p.sample.split == split).collect();
         let none: Vec<&Sample> = data.none.part(split).collect();
         let classifier = Classifier::new(model, &Device::Cpu)?;
         let cache = options.cache.as_ref().map(|root| FeatureCache::new(root, model)).transpose()?;
@@ -62,17 +72,20 @@ pub fn finish(
     // A refitted model has learned the validation clips: their figures are of the model before.
     let (mut classifier, validation) =
         measured_on(outcome.before_refit.as_ref().unwrap_or(&saved), Split::Val)?;
-    let mut test = None;
+    let (mut test, mut none) = (None, None);
     if data.count(Split::Test) > 0 {
         let measured = measured_on(&saved, Split::Test)?;
         (classifier, test) = (measured.0, Some(measured.1));
+    } else if data.none.part(Split::Test).next().is_some() {
+        none = Some(measured_on(&saved, Split::Test)?.1);
     }
-    let figures = Figures { validation, test };
+    let figures = Figures { validation, test, none };
 
     let mut facts = facts(&folder, outcome, data, options, took);
     let (part, quoted) = figures.quoted();
-    if let (Some(_), Some(doubt)) = (folder.config.knowing, quoted.doubt()) {
-        facts.push(("None of the labels", format!("{}, of the {part} clips", doubt.summary())));
+    for (part, measured) in figures.told().filter(|_| folder.config.knowing.is_some()) {
+        let doubt = measured.doubt().map(|doubt| format!("{}, of the {part} clips", doubt.summary()));
+        facts.extend(doubt.map(|doubt| ("None of the labels", doubt)));
     }
     let mut warnings: Vec<String> = data.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(quoted.warnings());
@@ -170,8 +183,9 @@ fn refitted(outcome: &TrainOutcome) -> String {
 
 /// Every clip that could not be used, once: found at opening, in training or in measuring.
 fn problems(outcome: &TrainOutcome, data: &Dataset, figures: &Figures) -> Vec<Problem> {
-    let measured = [Some(&figures.validation), figures.test.as_ref()].into_iter().flatten();
-    let all = data.problems.iter().chain(&outcome.problems).chain(measured.flat_map(|e| e.problems()));
+    let measured = std::iter::once(&figures.validation).chain(&figures.test).chain(&figures.none);
+    let opened = data.problems.iter().chain(&data.none.problems);
+    let all = opened.chain(&outcome.problems).chain(measured.flat_map(|e| e.problems()));
     let mut seen = HashSet::new();
     all.filter(|problem| seen.insert(&problem.sample.name)).cloned().collect()
 }
@@ -223,7 +237,11 @@ fn facts(
         Balance::Sampling => "drawn as often as others",
         Balance::None => "as others",
     };
-    let clips = |split| data.count(split).to_string();
+    let parts = |count: &dyn Fn(Split) -> usize| {
+        let [train, val, test] = [Split::Train, Split::Val, Split::Test].map(count);
+        format!("{train} training, {val} validation, {test} test")
+    };
+    let left_out = data.problems.len() + data.none.problems.len() + outcome.problems.len();
     let asked = (data.task == Task::AnyOf).then(|| {
         let why = "none, one or several a clip, as the list has a column `labels` or a column a label";
         ("Labels", why.to_owned())
@@ -236,16 +254,8 @@ fn facts(
         ("Fine-tuned", tuned),
         ("Head's training", head_settings(options)),
         ("CNN's training", options.finetune.as_ref().map_or("none".into(), cnn_settings)),
-        (
-            "Clips",
-            format!(
-                "{} training, {} validation, {} test",
-                clips(Split::Train),
-                clips(Split::Val),
-                clips(Split::Test)
-            ),
-        ),
-        ("Left out", format!("{} clips that can't be read", data.problems.len() + outcome.problems.len())),
+        ("Clips", parts(&|split| data.count(split))),
+        ("Left out", format!("{left_out} clips that can't be read")),
         ("Rare classes", rare.into()),
         ("Refitted", refitted(outcome)),
         (
@@ -263,7 +273,9 @@ fn facts(
         ("Seed", options.recipe.seed.to_string()),
         ("Training time", format!("{}, {} threads", seconds(took.as_secs_f64()), options.threads)),
     ];
-    asked.into_iter().chain(facts).collect()
+    let background = (!data.none.samples.is_empty())
+        .then(|| ("Clips that show none of the labels", parts(&|split| data.none.part(split).count())));
+    asked.into_iter().chain(facts).chain(background).collect()
 }
 
 /// The model card.
@@ -293,7 +305,7 @@ fn card(
     let _ = writeln!(text, "| Licence | {licence}, the licence of the backbone's weights |\n");
     text += &figures_of_card(folder, figures, data);
     let _ = write!(text, "\n## Made by\n\n```sh\n{command}\n```\n");
-    if figures.test.is_some() {
+    if figures.test.is_some() || figures.none.is_some() {
         let data = data.path.display();
         let _ =
             write!(text, "\nThe test figures again: `classify eval {data} --model {title} --split test`.\n");

@@ -48,7 +48,7 @@ pub fn choose_backbone(
     }
     let classifier = Classifier::new(&files.load(&Device::Cpu)?, &Device::Cpu)?;
     // Clips from all over the set, so that long ones count for what they are. The first warms up.
-    let samples: Vec<&Sample> = data.samples.iter().collect();
+    let samples: Vec<&Sample> = data.samples.iter().chain(&data.none.samples).collect();
     let tried = (0..5).filter_map(|i| samples.get(i * samples.len() / 5));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
     let time = |sample: &&Sample| -> Option<Duration> {
@@ -64,7 +64,7 @@ pub fn choose_backbone(
     let Some(mean) = measured.iter().sum::<Duration>().checked_div(measured.len() as u32) else {
         return Ok(Choice { backbone: QUICK.into(), reason: "none of the clips tried could be read".into() });
     };
-    let estimate = mean.mul_f64(data.samples.len() as f64 / threads.max(1) as f64);
+    let estimate = mean.mul_f64(samples.len() as f64 / threads.max(1) as f64);
     let minutes = |d: Duration| format!("{:.1} min", d.as_secs_f64() / 60.0);
     let (backbone, verdict) = match budget {
         None => (THOROUGH, ", which no budget limits".to_owned()),
@@ -75,7 +75,7 @@ pub fn choose_backbone(
     };
     let reason = format!(
         "{THOROUGH} would look at the {} clips for about {} on {threads} cores{verdict}",
-        data.samples.len(),
+        samples.len(),
         minutes(estimate),
     );
     Ok(Choice { backbone: backbone.into(), reason })

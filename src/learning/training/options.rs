@@ -21,6 +21,8 @@ pub struct TrainOptions {
     pub size: Option<usize>,
     /// Windows a clip; the backbone model's own where not given.
     pub windows: Option<usize>,
+    /// Frames per second inside a window; the backbone model's own way where not given.
+    pub fps: Option<f64>,
     /// See [`Sampling`](crate::video::Sampling).
     pub luma_lag: Option<f64>,
     /// Cut off black bars even where the backbone doesn't.
@@ -88,7 +90,8 @@ impl TrainOptions {
         }
         if sampling.fps.is_some() || sampling.stride.is_some() {
             return usage(
-                "--finetune spreads its frames over the clip, and this backbone's config.json gives an fps or a stride",
+                "--finetune spreads its frames over the clip: leave out --fps, or take a backbone whose config.json gives \
+                 neither an fps nor a stride",
             );
         }
         Ok(())
@@ -180,6 +183,7 @@ impl Default for TrainOptions {
             frames: None,
             size: None,
             windows: None,
+            fps: None,
             luma_lag: None,
             cut_bars: false,
             head: HeadConfig::Lstm(LstmConfig {

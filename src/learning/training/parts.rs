@@ -23,9 +23,17 @@ pub(super) fn samples(data: &Dataset) -> impl Iterator<Item = &Sample> {
     data.samples.iter().filter(|sample| sample.split != Split::Test)
 }
 
+/// The background clips that training looks at; `features` are those of the [`samples`] of `data` and, behind them, theirs.
+pub(super) fn background<'a>(
+    data: &'a Dataset,
+    features: &'a [Result<Tensor>],
+) -> impl Iterator<Item = (&'a Sample, &'a Result<Tensor>)> {
+    std::iter::zip(data.none.learned(), &features[samples(data).count()..])
+}
+
 impl<'a> Parts<'a> {
-    /// `features` are those of the [`samples`] of `data`, in their order. In a refit, validation clips are training
-    /// clips, too. Clips without features come back as problems.
+    /// `features` are those of the [`samples`] of `data`, in their order, and of its [`background`]. In a refit, validation
+    /// clips are training clips, too. Clips without features come back as problems.
     ///
     /// # Errors
     /// Where a part has no clip that can be used.
@@ -64,6 +72,9 @@ impl<'a> Parts<'a> {
             Ok(Part { samples, examples: Examples { features, windows, labels } })
         };
         let parts = Self { train: part(train, "training")?, validation: part(validation, "validation")? };
+        let lost =
+            |(clip, features): (&Sample, &Result<Tensor>)| Some(Problem::new(clip, features.as_ref().err()?));
+        problems.extend(background(data, features).filter_map(lost));
         Ok((parts, problems))
     }
 }

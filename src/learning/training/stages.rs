@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use super::head_stage::all_logits;
-use super::parts::{Part, Parts, samples};
+use super::parts::{Part, Parts, background, samples};
 use super::temper::calibration;
 use super::{
     ClassBalance, Epoch, Finetune, FinetuneStage, FrameStore, HeadStage, Observer, Recipe, Stage,
@@ -23,8 +23,8 @@ use crate::model::{HeadConfig, KnowingConfig, LstmConfig, ModelFolder, Weights};
 use crate::video::Sampling;
 use crate::{Classifier, Error, Result};
 
-/// Clips of which stills are looked at, one window each: so few cost little.
-const STILLS: usize = 64;
+/// Clips of which stills are looked at, one window each: so few cost little, and half as many tell worse what moves.
+const STILLS: usize = 128;
 
 /// Most epochs of the head that the CNN is tuned with.
 const FIRST_EPOCHS: usize = 4;
@@ -139,18 +139,17 @@ impl<'a> Run<'a> {
             return Ok(None);
         }
         let (parts, _) = Parts::new(self.data, features, refit)?;
-        let background: Vec<Tensor> =
-            std::iter::zip(self.data.none.learned(), &features[samples(self.data).count()..])
-                .filter(|(sample, _)| refit || sample.split == Split::Train)
-                .filter_map(|(_, features)| features.as_ref().ok().cloned())
-                .collect();
+        let none: Vec<Tensor> = background(self.data, features)
+            .filter(|(sample, _)| refit || sample.split == Split::Train)
+            .filter_map(|(_, features)| features.as_ref().ok().cloned())
+            .collect();
         let (learned, others): (Vec<&Still>, Vec<&Still>) =
             stills.iter().partition(|still| refit || still.split == Split::Train);
         let pairs: Vec<[Tensor; 2]> = learned
             .iter()
             .filter_map(|still| Some([features[still.clip].as_ref().ok()?.clone(), still.features.clone()]))
             .collect();
-        let mut prototypes = knowing::prototypes(&parts.train.examples, self.classes(), &pairs, &background)?;
+        let mut prototypes = knowing::prototypes(&parts.train.examples, self.classes(), &pairs, &none)?;
         let knowing = match known {
             Some(known) => Some(KnowingConfig { prototypes: prototypes.labels.dim(0)?, ..known }),
             None => {

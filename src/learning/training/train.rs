@@ -9,7 +9,7 @@ use candle_core::Device;
 use super::stages::{Run, head_is_better};
 use super::temper::temper;
 use super::{Balance, Epoch, Observer, TrainOptions};
-use crate::learning::dataset::{Dataset, Problem, Split, Task};
+use crate::learning::dataset::{Dataset, NO_BACKGROUND, NONE, Problem, Split, Task};
 use crate::model::ModelFolder;
 use crate::{Error, Result};
 
@@ -51,6 +51,9 @@ pub fn train(
     base.preprocess.cut_bars |= options.cut_bars;
     base.config.sampling.frames = options.frames.unwrap_or(base.config.sampling.frames);
     base.config.sampling.windows = options.windows.unwrap_or(base.config.sampling.windows);
+    if options.fps.is_some() {
+        (base.config.sampling.fps, base.config.sampling.stride) = (options.fps, None);
+    }
     base.config.sampling.luma_lag = options.luma_lag.or(base.config.sampling.luma_lag);
     base.keep_backbone();
     base.config.id2label = data.labels.clone();
@@ -128,6 +131,7 @@ pub fn train(
         if knowing.is_some() || !refitted {
             run.learn_to_doubt(&mut folder, &features, &stills, refitted, knowing)?;
         }
+        run.warnings.extend(undoubting(&folder, data));
     }
     let Run { temperature, history, problems, warnings, .. } = run;
     Ok(TrainOutcome { folder, before_refit, temperature, history, problems, warnings })
@@ -139,6 +143,23 @@ impl TrainOutcome {
         let older_head = self.before_refit.is_none() && !head_is_better(&self.history);
         let kept = |row: &Epoch| row.best && !row.is_baseline() && !(older_head && row.is_of_heads());
         self.history.iter().rposition(kept)
+    }
+}
+
+/// What is lacking where `model` can't be 'not sure', or only by its labels' clips though `data` has background clips.
+fn undoubting(model: &ModelFolder, data: &Dataset) -> Option<String> {
+    let learned = data.none.learned().count();
+    match model.config.knowing {
+        // Thresholds of their own say that nothing is shown.
+        _ if data.task == Task::AnyOf => None,
+        None => Some(
+            "no answer to a validation clip is right, so nothing says when to be 'not sure': the model always answers"
+                .into(),
+        ),
+        Some(knowing) if learned > 0 && knowing.background.is_none() => {
+            Some(format!("none of the {learned} `{NONE}` clips could be learned from: {NO_BACKGROUND}"))
+        }
+        Some(_) => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What was found in a folder of clips, to look at: for each label its clips, the unsure ones first.
 
+use std::cmp::Reverse;
 use std::path::Path;
 
 use maud::{Markup, PreEscaped, html};
@@ -27,11 +28,25 @@ struct Found<'a> {
     strip: Option<Picture>,
 }
 
+impl Found<'_> {
+    /// Whether the model says so, rather than guesses.
+    fn is_sure(&self) -> bool {
+        self.clip.confident != Some(false)
+    }
+}
+
 /// A label and its clips.
 struct Group<'a> {
     label: &'a str,
-    /// By rising score.
+    /// Those that the model isn't sure of first, then by rising score.
     clips: Vec<Found<'a>>,
+}
+
+impl<'a> Group<'a> {
+    /// The clips that the model is sure of.
+    fn sure(&self) -> impl Iterator<Item = &Found<'a>> {
+        self.clips.iter().filter(|found| found.is_sure())
+    }
 }
 
 impl BatchReport<'_> {
@@ -49,12 +64,17 @@ impl BatchReport<'_> {
             (find(&groups))
             @if groups.iter().flat_map(|group| &group.clips).any(shows_both) { (how_to_look()) }
             @if groups.len() > 1 {
-                (section("Labels", "How many clips show each, and the mean of their scores.", overview(&groups)))
+                (section("Labels", "How many clips show each, and the mean of their scores.", overview(&groups, self.unsure())))
             }
             @for (n, group) in groups.iter().enumerate() {
                 section data-group id={ "label-" (n) } {
                     h2 { (group.label) }
-                    p.note { (count(group.clips.len(), "clip")) ", the least sure first" }
+                    @let unsure = group.clips.len() - group.sure().count();
+                    p.note {
+                        (count(group.clips.len(), "clip"))
+                        @if unsure > 0 { ", " (unsure) " of them not sure" }
+                        ", the least sure first"
+                    }
                     ul.clips { @for found in &group.clips { (card(group.label, found)) } }
                 }
             }
@@ -76,7 +96,16 @@ impl BatchReport<'_> {
         page(self.title, lead, include_str!("batch.css"), body)
     }
 
-    /// Labels by falling number of clips, with each clip under every label that it shows.
+    fn labelled(&self) -> impl Iterator<Item = &ClipLabels> {
+        self.rows.iter().filter_map(|row| row.outcome.as_ref().ok())
+    }
+
+    /// How many clips the model isn't sure of.
+    fn unsure(&self) -> usize {
+        self.labelled().filter(|clip| clip.confident == Some(false)).count()
+    }
+
+    /// Labels by falling number of clips, with each clip under every label that it shows, or is guessed to show.
     fn groups(&self) -> Vec<Group<'_>> {
         let mut groups: std::collections::BTreeMap<&str, Vec<Found>> = Default::default();
         for row in self.rows {
@@ -89,30 +118,34 @@ impl BatchReport<'_> {
         let mut groups: Vec<Group> =
             groups.into_iter().map(|(label, clips)| Group { label, clips }).collect();
         for group in &mut groups {
-            group.clips.sort_by(|a, b| a.best.score.total_cmp(&b.best.score));
+            let order = |a: &Found, b: &Found| {
+                a.is_sure().cmp(&b.is_sure()).then(a.best.score.total_cmp(&b.best.score))
+            };
+            group.clips.sort_by(order);
         }
-        groups.sort_by_key(|group| (group.label == NOTHING, std::cmp::Reverse(group.clips.len())));
+        groups.sort_by_key(|group| {
+            (group.label == NOTHING, Reverse(group.sure().count()), Reverse(group.clips.len()))
+        });
         groups
     }
 
     fn tiles(&self, groups: &[Group], failed: usize) -> Markup {
         let clips = || groups.iter().flat_map(|group| &group.clips);
-        let labelled = || self.rows.iter().filter_map(|row| row.outcome.as_ref().ok());
-        let time: f64 = labelled().map(|clip| clip.duration_s).sum();
-        let nothing = labelled().filter(|clip| clip.shown().is_some_and(<[Label]>::is_empty)).count();
-        let several = labelled().any(|clip| clip.shown().is_some());
-        let (labelled, found) = (labelled().count(), clips().count());
-        let knows_doubt = clips().any(|found| found.clip.confident.is_some());
-        let unsure = clips().filter(|found| found.clip.confident == Some(false)).count();
+        let time: f64 = self.labelled().map(|clip| clip.duration_s).sum();
+        let nothing = self.labelled().filter(|clip| clip.shown().is_some_and(<[Label]>::is_empty)).count();
+        let several = self.labelled().any(|clip| clip.shown().is_some());
+        let (labelled, found) = (self.labelled().count(), clips().count());
+        let knows_doubt = self.labelled().any(|clip| clip.confident.is_some());
+        let seen = groups.iter().filter(|group| group.label != NOTHING && group.sure().next().is_some());
         html! {
             div.tiles {
                 (tile("Labelled", &count(labelled, "clip"), &format!("{} of video", seconds(time))))
-                (tile("Labels", &groups.iter().filter(|group| group.label != NOTHING).count().to_string(), "seen in at least one clip"))
+                (tile("Labels", &seen.count().to_string(), "seen in at least one clip"))
                 @if found > 0 && !several {
                     (tile("Mean score", &percent(clips().map(score).sum::<f64>() / found as f64), "of the best labels"))
                 }
                 @if several { (tile("Nothing known", &count(nothing, "clip"), "no label reaches its threshold")) }
-                @if knows_doubt { (tile("Not sure", &count(unsure, "clip"), "below the model's threshold")) }
+                @if knows_doubt { (tile("Not sure", &count(self.unsure(), "clip"), "below the model's threshold")) }
                 (tile("Not labelled", &count(failed, "clip"), if failed > 0 { "listed at the end" } else { "all could be read" }))
             }
         }
@@ -122,7 +155,7 @@ impl BatchReport<'_> {
 fn card(label: &str, found: &Found) -> Markup {
     let path = found.path.to_string_lossy();
     let name = found.path.file_name().unwrap_or_default().to_string_lossy();
-    let unsure = found.clip.confident == Some(false);
+    let unsure = !found.is_sure();
     html! {
         li.clip.unsure[unsure] data-name={ (path) " " (label) } data-label=(label) {
             @if let Some(strip) = &found.strip { (strip.html(&format!("frames of {name}"), "")) }
@@ -168,12 +201,17 @@ fn places(clip: &ClipLabels) -> Vec<(&str, &Label)> {
     }
 }
 
+/// How many cards of the page show the clip of a row, each with its filmstrip.
+pub(crate) fn cards(row: &Row) -> usize {
+    row.outcome.as_ref().map_or(0, |clip| places(clip).len())
+}
+
 fn score(found: &Found) -> f64 {
     f64::from(found.best.score)
 }
 
 fn find(groups: &[Group]) -> Markup {
-    let unsure = groups.iter().flat_map(|g| &g.clips).any(|found| found.clip.confident == Some(false));
+    let unsure = groups.iter().flat_map(|g| &g.clips).any(|found| !found.is_sure());
     html! {
         section { form.find {
             input type="search" name="words" placeholder="Search names and labels" aria-label="Search";
@@ -187,21 +225,28 @@ fn find(groups: &[Group]) -> Markup {
     }
 }
 
-fn overview(groups: &[Group]) -> Markup {
-    let most = groups.iter().map(|group| group.clips.len()).max().unwrap_or(1) as f64;
+/// What a model is not sure of shows no label: those clips have a row of their own.
+fn overview(groups: &[Group], unsure: usize) -> Markup {
+    let most = groups.iter().map(|group| group.sure().count()).fold(unsure.max(1), usize::max) as f64;
+    let number = |clips: usize| {
+        html! {
+            td.number { (clips) }
+            td.bar.optional { i { b style={ "width:" (format!("{:.1}%", 100.0 * clips as f64 / most)) } {} } }
+        }
+    };
     html! {
         div.overview { table.labels {
             thead { tr { th { "Label" } th.number { "Clips" } th.bar.optional {} th.number { "Mean score" } } }
             tbody {
                 @for (n, group) in groups.iter().enumerate() {
-                    @let clips = group.clips.len();
+                    @let clips = group.sure().count();
                     tr {
                         th { a href={ "#label-" (n) } { (group.label) } }
-                        td.number { (clips) }
-                        td.bar.optional { i { b style={ "width:" (format!("{:.1}%", 100.0 * clips as f64 / most)) } {} } }
-                        td.number { (percent(group.clips.iter().map(score).sum::<f64>() / clips as f64)) }
+                        (number(clips))
+                        td.number { @if clips > 0 { (percent(group.sure().map(score).sum::<f64>() / clips as f64)) } }
                     }
                 }
+                @if unsure > 0 { tr { th { "not sure" } (number(unsure)) td {} } }
             }
         } }
     }
@@ -256,6 +301,34 @@ mod tests {
     }
 
     #[test]
+    fn what_the_model_is_not_sure_of_comes_first_and_counts_for_no_label() {
+        let sure = |name, label, score| row(name, label, score, Some(true));
+        let unsure = |name, label, score| row(name, label, score, Some(false));
+        let rows = [
+            sure("c1", "A", 0.5),
+            unsure("c2", "A", 0.95),
+            sure("c3", "A", 0.9),
+            unsure("c4", "B", 0.8),
+            unsure("c5", "B", 0.7),
+            unsure("c6", "B", 0.6),
+        ];
+        let page = html(&rows);
+        let at = |text: &str| page.find(&format!("data-name=\"{text}")).unwrap();
+        assert!(at("c2 A") < at("c1 A") && at("c1 A") < at("c3 A") && at("c3 A") < at("c6 B"), "{page}");
+        for part in [
+            "<a href=\"#label-0\">A</a></th><td class=\"number\">2</td>",
+            "<a href=\"#label-1\">B</a></th><td class=\"number\">0</td>",
+            "<th>not sure</th><td class=\"number\">4</td>",
+            "70.0\u{202f}%</td>",
+            "Labels</span><strong>1</strong>",
+            "Not sure</span><strong>4 clips</strong>",
+            "3 clips, 1 of them not sure, the least sure first",
+        ] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+    }
+
+    #[test]
     fn a_clip_stands_under_each_label_that_it_shows() {
         let several = |name: &str, above: [bool; 2]| {
             let mut row = row(name, "A", 0.6, None);
@@ -265,11 +338,10 @@ mod tests {
             }
             row
         };
-        let page = html(&[
-            several("both", [true, true]),
-            several("one", [true, false]),
-            several("none", [false; 2]),
-        ]);
+        let rows =
+            [several("both", [true, true]), several("one", [true, false]), several("none", [false; 2])];
+        assert_eq!(rows.each_ref().map(cards), [2, 1, 1]);
+        let page = html(&rows);
         for card in ["both A", "both B", "one A", "none nothing it knows"] {
             assert!(page.contains(&format!("data-name=\"{card}\"")), "{card} in {page}");
         }

@@ -5,6 +5,6 @@ pub(crate) mod chart;
 mod filmstrip;
 mod page;
 
-pub(crate) use batch::BatchReport;
+pub(crate) use batch::{BatchReport, cards};
 pub(crate) use filmstrip::{Filmstrip, Picture, how_to_look};
 pub(crate) use page::{STYLE, count, page, percent, seconds, section, tile};

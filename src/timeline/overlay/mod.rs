@@ -83,7 +83,7 @@ pub(crate) fn render(
         let said = |s: &Segment| Some(format!("{}  {:.0} %", s.label.as_ref()?, 100.0 * s.score));
         let said: Vec<String> = now.filter_map(said).collect();
         if !said.is_empty() {
-            text::write(&mut picture, width, &said.join("   "));
+            text::write(&mut picture, width, &said);
         }
         encoder.picture(&picture, shown).map_err(|e| refuse(output, &e))?;
         if let Some(sound) = &mut sound {

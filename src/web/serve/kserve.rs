@@ -62,7 +62,7 @@ pub(super) struct Infer {
     #[serde(default)]
     #[schema(value_type = Object, required = false)]
     parameters: Map<String, Value>,
-    /// Not looked at: both outputs are always answered.
+    /// Not looked at: all outputs are always answered.
     #[serde(default)]
     #[schema(value_type = Vec<Object>, required = false)]
     outputs: Vec<Value>,
@@ -91,9 +91,11 @@ pub(super) struct Inferred {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     id: Option<String>,
-    /// `labels`, BYTES, and `scores`, FP32, best first.
+    /// `labels`, BYTES, and `scores`, FP32, best first. By a model that has a threshold for "not sure", `confident`, BOOL:
+    /// whether it knows such clips well enough. By one that names several labels, `above`, BOOL: whether the clip shows
+    /// each of them.
     #[schema(value_type = Vec<Object>)]
-    outputs: [Value; 2],
+    outputs: Vec<Value>,
 }
 
 /// The server's name and version
@@ -130,12 +132,17 @@ pub(super) async fn model(
     Path(model): Path<String>,
 ) -> Result<Json<Metadata>, Refusal> {
     let tensor = |name, datatype, shape| TensorMetadata { name, datatype, shape: [shape] };
+    let model = shared.engine.model(Some(&model))?;
+    let config = model.classifier.config();
+    let confident = config.can_doubt().then(|| tensor("confident", "BOOL", 1));
+    let above = (!config.thresholds.is_empty()).then(|| tensor("above", "BOOL", -1));
+    let outputs = [tensor("labels", "BYTES", -1), tensor("scores", "FP32", -1)];
     Ok(Json(Metadata {
-        name: shared.engine.model(Some(&model))?.name.clone(),
+        name: model.name.clone(),
         versions: ["1"],
         platform: "classify",
         inputs: vec![tensor("clip", "BYTES", 1)],
-        outputs: vec![tensor("labels", "BYTES", -1), tensor("scores", "FP32", -1)],
+        outputs: outputs.into_iter().chain(confident).chain(above).collect(),
     }))
 }
 
@@ -184,7 +191,7 @@ pub(super) async fn infer(
     request: Request,
 ) -> Result<Json<Inferred>, Refusal> {
     let (place, start) = (shared.queue.enter()?, Instant::now());
-    shared.engine.model(Some(&model))?;
+    let several = !shared.engine.model(Some(&model))?.classifier.config().thresholds.is_empty();
     let header = request.headers().get("inference-header-content-length");
     let number = |length: &HeaderValue| length.to_str().ok()?.parse().ok();
     let wrong = || Refusal::senseless("Inference-Header-Content-Length: must be a number");
@@ -210,10 +217,17 @@ pub(super) async fn infer(
     let names: Vec<&str> = labels.labels.iter().map(|label| label.label.as_str()).collect();
     let scores: Vec<f32> = labels.labels.iter().map(|label| label.score).collect();
     let shape = [names.len()];
-    let outputs = [
+    let mut outputs = vec![
         json!({"name": "labels", "datatype": "BYTES", "shape": shape, "data": names}),
         json!({"name": "scores", "datatype": "FP32", "shape": shape, "data": scores}),
     ];
+    if let Some(confident) = labels.confident {
+        outputs.push(json!({"name": "confident", "datatype": "BOOL", "shape": [1], "data": [confident]}));
+    }
+    if several {
+        let above: Vec<bool> = labels.labels.iter().map(|label| label.above == Some(true)).collect();
+        outputs.push(json!({"name": "above", "datatype": "BOOL", "shape": shape, "data": above}));
+    }
     Ok(Json(Inferred { model_name: model, model_version: "1", id, outputs }))
 }
 

@@ -63,16 +63,22 @@ async function label(file) {
 }
 
 function show(answer) {
+  const several = answer.labels.some(each => 'above' in each);
+  const nothing = several && !answer.labels.some(each => each.above);
+  const unsure = answer.confident === false;
+  // What the model says, beside what it merely guesses.
+  const shown = (each, place) => !unsure && (several ? each.above : place === 0);
   $('name').textContent = clip.name;
   $('facts').textContent = `${answer.duration_s.toFixed(1)} s, ${answer.frames} frames seen by ${answer.model}`;
   $('labels').replaceChildren(...answer.labels.map((each, place) => element(
-    'tr', null, place === 0 ? { class: 'first' } : {},
+    'tr', null, shown(each, place) ? { class: 'shown' } : {},
     element('th', each.label, { scope: 'row' }),
     element('td', percent(each.score), { class: 'number' }),
     element('td', null, { class: 'bar', 'aria-hidden': 'true' },
       element('i', null, {}, element('b', null, { style: `width:${100 * each.score}%` }))),
   )));
-  $('unsure').hidden = answer.confident !== false;
+  $('unsure').hidden = !unsure;
+  $('nothing').hidden = unsure || !nothing;
   $('warnings').replaceChildren(...(answer.warnings ?? []).map(text => element('p', text, { class: 'warning' })));
   $('strip').replaceChildren(...(answer.filmstrip ? [strip(answer.filmstrip)] : []));
   preview();

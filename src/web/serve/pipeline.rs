@@ -28,6 +28,17 @@ pub(super) struct Inputs {
     parameters: Map<String, Value>,
 }
 
+/// A label of a clip. A pipeline's own clients read `label` and `score`, and don't mind what stands beside them.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Entry {
+    #[serde(flatten)]
+    scored: Scored,
+    /// Whether the model knows such clips well enough; left out where it has no threshold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    confident: Option<bool>,
+}
+
 /// Label a clip that is inside JSON
 ///
 /// Answers as a pipeline of the transformers library does: labels and scores, best first.
@@ -38,7 +49,7 @@ pub(super) struct Inputs {
     tag = "clips",
     request_body(content = Inputs),
     responses(
-        (status = 200, body = Vec<Scored>, description = "The clip's labels, best first"),
+        (status = 200, body = Vec<Entry>, description = "The clip's labels, best first"),
         (status = 400, body = Wrong, description = "The request makes no sense"),
         (status = 413, body = Wrong, description = "The clip is too large"),
         (status = 422, body = Wrong, description = "The clip can't be labelled"),
@@ -48,7 +59,7 @@ pub(super) struct Inputs {
 pub(super) async fn pipeline(
     State(shared): State<Arc<Shared>>,
     request: Request,
-) -> Result<Json<Vec<Scored>>, Refusal> {
+) -> Result<Json<Vec<Entry>>, Refusal> {
     let (place, start) = (shared.queue.enter()?, Instant::now());
     let mut wish = parameters(&request)?;
     let inputs = {
@@ -72,8 +83,9 @@ pub(super) async fn pipeline(
     };
     shared.metrics.took(Stage::Upload, start.elapsed());
     let (top, name) = (top(&wish), clip.name.clone());
-    let seen = label(&shared, place, clip, wish).await?;
-    Ok(Json(Labelled::new(&name, &seen.labels, top).labels))
+    let clip = label(&shared, place, clip, wish).await?.labels;
+    let entry = |scored| Entry { scored, confident: clip.confident };
+    Ok(Json(Labelled::new(&name, &clip, top).labels.into_iter().map(entry).collect()))
 }
 
 /// How many labels are wished for.

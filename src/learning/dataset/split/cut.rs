@@ -28,7 +28,7 @@ struct Unit {
 impl Dataset {
     /// Cuts the validation part where the data names none.
     pub(in crate::learning::dataset) fn cut_validation(&mut self, options: &Options) {
-        if !self.has(Split::Test) {
+        if self.count(Split::Test) + self.unreadable(Split::Test).count() == 0 {
             self.warnings.push(Warning::NoTest);
         }
         for split in [Split::Val, Split::Test] {
