@@ -3,7 +3,8 @@
 
 unknown_lists.py UCF14 TANK OUT: the folders with split1.csv and with split.csv, and a folder for the lists. For each of
 three draws: four classes are left out; `near` shows their test clips as `_none_`, `far` 100 railway test clips,
-`background` has two more classes left out, of which 50 training clips are `_none_` to learn from.
+`background` has two more classes left out, of which 50 training clips are `_none_` to learn from. `far` without a number
+has all classes.
 """
 import csv
 import pathlib
@@ -27,11 +28,13 @@ def line(row, label=None):
     return [ucf / row["path"], label or row["label"], row["split"], row["group"]]
 
 
+far = [[tank / path, "_none_", "test", path] for path in railway[:100]]
+write("far", [line(row) for row in rows] + far)
+
 for draw in range(3):
     left_out = random.Random(draw).sample(classes, 4)
     known = [line(row) for row in rows if row["label"] not in left_out]
     near = [line(row, "_none_") for row in rows if row["label"] in left_out and row["split"] == "test"]
-    far = [[tank / path, "_none_", "test", path] for path in railway[:100]]
     write(f"near{draw}", known + near)
     write(f"far{draw}", known + far)
     many = [c for c in classes if sum(row["label"] == c and row["split"] == "train" for row in rows) >= 25]

@@ -198,6 +198,21 @@ fn it_does_not_go_on_with_the_training_of_other_clips_or_settings() {
 }
 
 #[test]
+fn a_model_looks_at_clips_as_it_was_asked_to_in_training() {
+    let (clips, models) = (clips(), tempfile::tempdir().unwrap());
+    let model = models.path().join("model");
+    train_head(clips.path(), &model, 1).args(["--windows", "2", "--fps", "5", "--cut-bars"]).run().code(0);
+    let config: serde_json::Value =
+        serde_json::from_slice(&fs::read(model.join("config.json")).unwrap()).unwrap();
+    assert_eq!(config["sampling"], serde_json::json!({"windows": 2, "frames": 4, "fps": 5.0}), "{config}");
+    let card = fs::read_to_string(model.join("README.md")).unwrap();
+    assert!(
+        card.contains("2 windows of 4 frames, 5 a second") && card.contains("black bars cut off"),
+        "{card}"
+    );
+}
+
+#[test]
 fn it_refuses_what_can_not_be_before_it_looks_at_a_clip() {
     let (clips, models) = (clips(), tempfile::tempdir().unwrap());
     let refused = |settings: &str, says: &str| {
@@ -208,6 +223,8 @@ fn it_refuses_what_can_not_be_before_it_looks_at_a_clip() {
     refused("--backbone kinetics400-i3d --finetune all", "a 3D network stays as it is");
     refused("--finetune all --head mean", "leave out --head mean");
     refused("--finetune all --windows 3", "say --windows 1");
+    refused("--finetune all --fps 5", "leave out --fps");
+    refused("--backbone imagenet-lite0 --fps 0", "between 0.01 and 1000");
     refused("--backbone imagenet-lite0 --temporal-shift", "--finetune");
     refused("--finetune all --preset best", "--preset");
     refused("--backbone imagenet-lite0 --luma-lag 20", "at most 10");

@@ -28,14 +28,14 @@ pub(super) struct NetworkArgs {
     pub look: LookArgs,
     /// Frames a second inside a window: fewer see more of the clip, and faster motion less well [default: the backbone's]
     #[arg(long, value_name = "RATE", value_parser = fps, hide_short_help = true)]
-    fps: Option<f64>,
+    pub fps: Option<f64>,
     /// Make each frame of the brightness at three moments so many seconds apart, instead of colours, so
     /// that an image network sees motion; for --finetune [default: the backbone's]
     #[arg(long, value_name = "SECONDS", value_parser = lag, hide_short_help = true)]
     pub luma_lag: Option<f64>,
     /// Cut off black bars around a clip's pictures first [default: as the backbone does]
     #[arg(long, hide_short_help = true)]
-    cut_bars: bool,
+    pub cut_bars: bool,
 }
 
 impl NetworkArgs {
@@ -78,21 +78,7 @@ impl NetworkArgs {
 
     /// Windows and pixels a side: as asked, else the preset's.
     pub(super) fn looks(&self) -> (Option<usize>, Option<usize>) {
-        let preset = self.preset().looks();
-        let or = |asked: Option<u64>, preset: Option<u64>| asked.or(preset).map(|n| n as usize);
-        (
-            or(self.look.windows, preset.map(|looks| looks.windows)),
-            or(self.look.size, preset.map(|looks| looks.size)),
-        )
-    }
-
-    /// Frames a second inside a window: as asked, else the preset's.
-    pub(super) fn fps(&self) -> Option<f64> {
-        self.fps.or(self.preset().looks().map(|looks| looks.fps))
-    }
-
-    /// Whether black bars are cut off even where the backbone doesn't.
-    pub(super) fn cut_bars(&self) -> bool {
-        self.cut_bars || self.preset().looks().is_some()
+        let (windows, size) = self.preset().looks().unzip();
+        (self.look.windows.or(windows).map(|n| n as usize), self.look.size.or(size).map(|n| n as usize))
     }
 }

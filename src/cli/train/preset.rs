@@ -11,8 +11,7 @@ pub(super) enum Preset {
     Quick,
     /// The 3D network where looking at the clips with it takes no more than 10 minutes, else the image network
     Balanced,
-    /// The 3D network on three windows of 224² pixels of each clip, of 2.6 seconds each, black bars cut off, however long
-    /// that takes
+    /// The 3D network on three windows of 224² pixels of each clip, however long that takes
     Best,
     /// A small, fast network that is trained whole: the image network learns to see motion. For thousands of clips
     /// to label, or a small machine to label them on
@@ -44,17 +43,6 @@ const SMALL: &[&str] = &[
     "--finetune-epochs=24",
 ];
 
-/// How a preset looks at clips; it cuts off black bars, too.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Looks {
-    /// Windows a clip.
-    pub windows: u64,
-    /// Pixels a side.
-    pub size: u64,
-    /// Frames a second inside a window.
-    pub fps: f64,
-}
-
 impl Preset {
     /// Minutes that looking at the clips may take, where the backbone is chosen by time.
     pub(super) fn budget(self) -> Option<f64> {
@@ -65,10 +53,9 @@ impl Preset {
         }
     }
 
-    /// How [`Preset::Best`] looks at clips, where not as the backbone does. What each of it brought stands in
-    /// docs/fine-tuning.md.
-    pub(super) fn looks(self) -> Option<Looks> {
-        (self == Self::Best).then_some(Looks { windows: 3, size: 224, fps: 12.5 })
+    /// Windows to look at in a clip and pixels a side, where not the backbone's own.
+    pub(super) fn looks(self) -> Option<(u64, u64)> {
+        (self == Self::Best).then_some((3, 224))
     }
 }
 
