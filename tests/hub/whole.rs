@@ -29,7 +29,7 @@ fn a_trained_folder_is_pulled_labels_a_clip_is_listed_shown_and_deleted() {
     let pulled = user.run("pull ours/sports").code(0);
     let snapshot = user.model(OURS).join("snapshots").join(COMMIT);
     assert_eq!(pulled.stdout(), format!("{}\n", snapshot.display()));
-    let pulled = pulled.says(&["apache-2.0", "7.80 MB", "classify --model ours/sports"]);
+    let pulled = pulled.says(&["apache-2.0", "7.94 MB", "classify --model ours/sports"]);
     assert!(!pulled.stderr().contains("warning"), "{}", pulled.stderr());
 
     let asked = hub.requests().len();
@@ -40,7 +40,7 @@ fn a_trained_folder_is_pulled_labels_a_clip_is_listed_shown_and_deleted() {
 
     let list = user.run("models").code(0).stdout();
     let row = list.lines().find(|line| line.starts_with(OURS)).unwrap();
-    for fact in ["14 labels", "efficientnet-lite0 → lstm", "16 frames", "Apache-2.0", "7.8 MB"] {
+    for fact in ["14 labels", "efficientnet-lite0 → lstm", "16 frames", "Apache-2.0", "7.9 MB"] {
         assert!(row.contains(fact), "{fact}: {row}");
     }
     let json = user.run("models --json").code(0).stdout();
@@ -51,7 +51,7 @@ fn a_trained_folder_is_pulled_labels_a_clip_is_listed_shown_and_deleted() {
     assert!(shown.starts_with("model     sports\n") && shown.contains("## Accuracy"), "{shown}");
 
     user.run("models rm ours/sports@v1").refuses(&["classify models rm ours/sports"]);
-    user.run("models rm ours/sports").code(0).says(&["7.8 MB freed"]);
+    user.run("models rm ours/sports").code(0).says(&["7.9 MB freed"]);
     assert!(!user.model(OURS).exists());
     user.run("models rm ours/sports").refuses(&["isn't among the pulled ones"]);
     user.run(&label).refuses(&["classify pull"]);
