@@ -180,7 +180,7 @@ fn show(files: &ModelFiles) -> String {
         ("frames", frames(config)),
         ("size", format!("{}×{} pixels{bars}", crop.width, crop.height)),
     ];
-    if !config.thresholds.is_empty() {
+    if config.names_several() {
         let of = |i: usize| format!("{} from {:.2}", config.id2label[i], config.thresholds[i]);
         let examples: Vec<String> = (0..config.id2label.len().min(3)).map(of).collect();
         let more = if config.id2label.len() > 3 { ", …" } else { "" };

@@ -94,6 +94,11 @@ impl ModelConfig {
         self.knowing.map_or(Ok(()), |knowing| knowing.check())
     }
 
+    /// Whether a clip may show several labels: those whose scores reach their thresholds.
+    pub fn names_several(&self) -> bool {
+        !self.thresholds.is_empty()
+    }
+
     /// Whether an answer may be 'not sure'.
     pub fn can_doubt(&self) -> bool {
         self.calibration.is_some() || self.knowing.is_some()

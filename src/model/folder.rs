@@ -218,7 +218,7 @@ impl ModelFiles {
     /// To call answers below the score `threshold` not sure, instead of the model's own threshold; to name the labels
     /// that reach it, where a clip may show several.
     pub fn with_threshold(mut self, threshold: f64) -> Self {
-        if !self.config.thresholds.is_empty() {
+        if self.config.names_several() {
             self.config.thresholds.fill(threshold);
             return self;
         }

@@ -112,7 +112,7 @@ pub(crate) struct Columns {
 impl Columns {
     /// Of `top` labels a clip by a model with this `config`.
     pub(crate) fn of(config: &ModelConfig, top: usize) -> Self {
-        Self { top, several: !config.thresholds.is_empty(), confident: config.can_doubt() }
+        Self { top, several: config.names_several(), confident: config.can_doubt() }
     }
 }
 

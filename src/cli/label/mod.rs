@@ -198,7 +198,7 @@ impl Args {
     }
 
     fn top(&self, format: Format, config: &ModelConfig) -> usize {
-        if format.is_table() && !config.thresholds.is_empty() {
+        if format.is_table() && config.names_several() {
             return 1;
         }
         self.top.map_or(format.default_top(), |top| top as usize)

@@ -31,7 +31,7 @@ struct Found<'a> {
 impl Found<'_> {
     /// Whether the model says so, rather than guesses.
     fn is_sure(&self) -> bool {
-        self.clip.confident != Some(false)
+        is_sure(self.clip)
     }
 }
 
@@ -102,7 +102,7 @@ impl BatchReport<'_> {
 
     /// How many clips the model isn't sure of.
     fn unsure(&self) -> usize {
-        self.labelled().filter(|clip| clip.confident == Some(false)).count()
+        self.labelled().filter(|clip| !is_sure(clip)).count()
     }
 
     /// Labels by falling number of clips, with each clip under every label that it shows, or is guessed to show.
@@ -199,6 +199,11 @@ fn places(clip: &ClipLabels) -> Vec<(&str, &Label)> {
         (Some([]), Some(best)) => vec![(NOTHING, best)],
         (Some(shown), _) => shown.iter().map(|label| (label.label.as_str(), label)).collect(),
     }
+}
+
+/// Whether the model says what the clip shows, rather than guesses.
+fn is_sure(clip: &ClipLabels) -> bool {
+    clip.confident != Some(false)
 }
 
 /// How many cards of the page show the clip of a row, each with its filmstrip.

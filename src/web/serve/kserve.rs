@@ -135,7 +135,7 @@ pub(super) async fn model(
     let model = shared.engine.model(Some(&model))?;
     let config = model.classifier.config();
     let confident = config.can_doubt().then(|| tensor("confident", "BOOL", 1));
-    let above = (!config.thresholds.is_empty()).then(|| tensor("above", "BOOL", -1));
+    let above = config.names_several().then(|| tensor("above", "BOOL", -1));
     let outputs = [tensor("labels", "BYTES", -1), tensor("scores", "FP32", -1)];
     Ok(Json(Metadata {
         name: model.name.clone(),
@@ -191,7 +191,7 @@ pub(super) async fn infer(
     request: Request,
 ) -> Result<Json<Inferred>, Refusal> {
     let (place, start) = (shared.queue.enter()?, Instant::now());
-    let several = !shared.engine.model(Some(&model))?.classifier.config().thresholds.is_empty();
+    let several = shared.engine.model(Some(&model))?.classifier.config().names_several();
     let header = request.headers().get("inference-header-content-length");
     let number = |length: &HeaderValue| length.to_str().ok()?.parse().ok();
     let wrong = || Refusal::senseless("Inference-Header-Content-Length: must be a number");
