@@ -224,9 +224,10 @@ fn it_refuses_what_can_not_be_before_it_looks_at_a_clip() {
     refused("--finetune all --head mean", "leave out --head mean");
     refused("--finetune all --windows 3", "say --windows 1");
     refused("--finetune all --fps 5", "leave out --fps");
+    refused("--finetune all --preset quick", "--preset");
     refused("--backbone imagenet-lite0 --fps 0", "between 0.01 and 1000");
     refused("--backbone imagenet-lite0 --temporal-shift", "--finetune");
-    refused("--finetune all --preset best", "--preset");
+    refused("--finetune all --preset best", "a 3D network stays as it is");
     refused("--backbone imagenet-lite0 --luma-lag 20", "at most 10");
     refused("--backbone imagenet-lite0 --finetune last --swap-backgrounds 0.5", "needs --luma-lag");
     refused("--backbone imagenet-lite0 --mixup 1e-15", "0 or at least");

@@ -188,14 +188,13 @@ impl Args {
 
     fn options(&self, choice: Choice, finetune: Option<Finetune>) -> Result<TrainOptions> {
         let Self { network, learning, finetuning, process, .. } = self;
-        let (windows, size) = network.looks();
         let cache = process.cache.clone().or(TrainOptions::default().cache);
         Ok(TrainOptions {
             backbone: choice.backbone,
             backbone_reason: choice.reason,
             frames: network.look.frames.map(|n| n as usize),
-            size,
-            windows,
+            size: network.size(),
+            windows: network.windows(),
             fps: network.fps,
             luma_lag: network.luma_lag,
             cut_bars: network.cut_bars,

@@ -13,7 +13,7 @@ use super::values::{fps, lag, minutes};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Network")]
 pub(super) struct NetworkArgs {
-    /// A recipe: which network, and how much time for it; options given beside `small` override what it sets
+    /// A recipe: which network, and how much time for it; options given beside `best` or `small` override what it sets
     /// [default: balanced]
     #[arg(long, value_enum, value_name = "NAME", help_heading = None::<&str>)]
     preset: Option<Preset>,
@@ -67,18 +67,18 @@ impl NetworkArgs {
             let reason = "the CNN that can be fine-tuned".into();
             return Ok(Choice { backbone: "imagenet-lite0".into(), reason });
         }
-        let budget = self.budget.or(self.preset().budget());
-        let budget = budget.map(|minutes| Duration::from_secs_f64(60.0 * minutes));
-        choose_backbone(data, self.looks(), budget, cores)
+        let minutes = self.budget.unwrap_or(self.preset.unwrap_or(Preset::Balanced).budget());
+        let budget = Duration::from_secs_f64(60.0 * minutes);
+        choose_backbone(data, (self.windows(), self.size()), budget, cores)
     }
 
-    fn preset(&self) -> Preset {
-        self.preset.unwrap_or(Preset::Balanced)
+    /// Windows a clip, where asked for.
+    pub(super) fn windows(&self) -> Option<usize> {
+        self.look.windows.map(|n| n as usize)
     }
 
-    /// Windows and pixels a side: as asked, else the preset's.
-    pub(super) fn looks(&self) -> (Option<usize>, Option<usize>) {
-        let (windows, size) = self.preset().looks().unzip();
-        (self.look.windows.or(windows).map(|n| n as usize), self.look.size.or(size).map(|n| n as usize))
+    /// Pixels a side, where asked for.
+    pub(super) fn size(&self) -> Option<usize> {
+        self.look.size.map(|n| n as usize)
     }
 }

@@ -11,12 +11,15 @@ pub(super) enum Preset {
     Quick,
     /// The 3D network where looking at the clips with it takes no more than 10 minutes, else the image network
     Balanced,
-    /// The 3D network on three windows of 224² pixels of each clip, however long that takes
+    /// The 3D network and a close look at each clip, however long that takes
     Best,
     /// A small, fast network that is trained whole: the image network learns to see motion. For thousands of clips
     /// to label, or a small machine to label them on
     Small,
 }
+
+/// The options of [`Preset::Best`]. How it came to look so stands in docs/fine-tuning.md.
+const BEST: &[&str] = &["--backbone=kinetics400-i3d", "--windows=3", "--size=224", "--cut-bars"];
 
 /// The options of [`Preset::Small`], the recipe of `ucf14-lite0-lstm`. What each of them brought stands in
 /// docs/fine-tuning.md.
@@ -44,23 +47,26 @@ const SMALL: &[&str] = &[
 ];
 
 impl Preset {
-    /// Minutes that looking at the clips may take, where the backbone is chosen by time.
-    pub(super) fn budget(self) -> Option<f64> {
+    /// The options that it stands for.
+    fn options(self) -> &'static [&'static str] {
         match self {
-            Self::Quick => Some(0.0),
-            Self::Balanced => Some(10.0),
-            Self::Best | Self::Small => None,
+            Self::Quick | Self::Balanced => &[],
+            Self::Best => BEST,
+            Self::Small => SMALL,
         }
     }
 
-    /// Windows to look at in a clip and pixels a side, where not the backbone's own.
-    pub(super) fn looks(self) -> Option<(u64, u64)> {
-        (self == Self::Best).then_some((3, 224))
+    /// Minutes that looking at the clips may take, where the backbone is chosen by time.
+    pub(super) fn budget(self) -> f64 {
+        match self {
+            Self::Quick => 0.0,
+            Self::Balanced | Self::Best | Self::Small => 10.0,
+        }
     }
 }
 
-/// The command line with the options of [`Preset::Small`] in its place, where that is the last preset that it names;
-/// they come before all others, so that what is given overrides them.
+/// The command line with the options of the last preset that it names in its place, where that has any; they come before all
+/// others, so that what is given overrides them.
 pub(crate) fn expanded(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let (mut rest, mut last) = (Vec::new(), None);
@@ -74,10 +80,12 @@ pub(crate) fn expanded(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsS
         }
     }
     let trains = arguments.get(1).is_some_and(|command| command == "train");
-    if !trains || last.is_none_or(|name| name != "small") {
+    let preset = last.as_ref().and_then(|name| Preset::from_str(name.to_str()?, false).ok());
+    let options = preset.filter(|_| trains).map_or(&[][..], Preset::options);
+    if options.is_empty() {
         return arguments;
     }
-    rest.splice(2..2, SMALL.iter().map(OsString::from));
+    rest.splice(2..2, options.iter().map(OsString::from));
     rest
 }
 
@@ -91,19 +99,22 @@ mod tests {
     }
 
     #[test]
-    fn small_stands_for_its_options_and_others_come_after_them() {
-        for preset in ["--preset small", "--preset=small"] {
+    fn some_stand_for_options_and_others_come_after_them() {
+        for (preset, options) in
+            [("--preset small", SMALL), ("--preset=small", SMALL), ("--preset best", BEST)]
+        {
             let line = words(&format!("classify train clips -o m {preset} --frames 8"));
             assert_eq!(line[..2], ["classify", "train"]);
-            assert_eq!(line[2..][..SMALL.len()], *SMALL);
-            assert_eq!(line[2 + SMALL.len()..], ["clips", "-o", "m", "--frames", "8"]);
+            assert_eq!(line[2..][..options.len()], *options);
+            assert_eq!(line[2 + options.len()..], ["clips", "-o", "m", "--frames", "8"]);
         }
     }
 
     #[test]
     fn other_commands_and_presets_stay_as_they_are() {
         let last = "classify train clips --preset small --preset quick";
-        for line in ["classify clips --preset small", "classify train clips --preset best", last, "classify"]
+        for line in
+            ["classify clips --preset small", "classify train clips --preset balanced", last, "classify"]
         {
             assert_eq!(words(line).join(" "), line);
         }

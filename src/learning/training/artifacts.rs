@@ -203,13 +203,20 @@ fn facts(
         (None, None) => format!("{} frames spread over the clip", sampling.frames * sampling.windows),
         _ => format!("{} windows of {} frames, {}", sampling.windows, sampling.frames, sampling.pace()),
     };
-    let head = match config.head {
-        HeadConfig::Lstm(LstmConfig { hidden_size, num_layers, delta, skip, .. }) => format!(
-            "LSTM, {num_layers} layer(s) of {hidden_size}{}{}",
-            if delta { ", on features and their change" } else { "" },
-            if skip { ", features' mean beside its own" } else { "" },
+    let head = match (&config.head, &options.head) {
+        (HeadConfig::Lstm(lstm), HeadConfig::Lstm(asked)) => format!(
+            // Heads side by side are one that is as much wider.
+            "{}, {} layer(s) of {}{}{}",
+            match lstm.hidden_size / asked.hidden_size {
+                1 => "LSTM".into(),
+                heads => format!("mean of {heads} LSTMs"),
+            },
+            lstm.num_layers,
+            asked.hidden_size,
+            if lstm.delta { ", on features and their change" } else { "" },
+            if lstm.skip { ", features' mean beside its own" } else { "" },
         ),
-        HeadConfig::Mean { .. } => "mean over time".into(),
+        _ => "mean over time".into(),
     };
     let colours = match sampling.luma_lag {
         Some(lag) => format!("; brightness at three moments {lag} s apart instead of colours"),

@@ -26,14 +26,14 @@ pub struct Choice {
 /// The 3D network where it can look at all clips of `data` within `budget`, else the image network.
 ///
 /// The time is judged by that for a few of the clips, on `threads` cores, at so many windows a clip and pixels a side;
-/// the network's own where not given. Without a budget it is the 3D network.
+/// the network's own where not given.
 pub fn choose_backbone(
     data: &Dataset,
     (windows, size): (Option<usize>, Option<usize>),
-    budget: Option<Duration>,
+    budget: Duration,
     threads: usize,
 ) -> Result<Choice> {
-    if budget == Some(Duration::ZERO) {
+    if budget == Duration::ZERO {
         return Ok(Choice {
             backbone: QUICK.into(),
             reason: "no minutes are to be spent on choosing a larger one".into(),
@@ -66,17 +66,12 @@ pub fn choose_backbone(
     };
     let estimate = mean.mul_f64(samples.len() as f64 / threads.max(1) as f64);
     let minutes = |d: Duration| format!("{:.1} min", d.as_secs_f64() / 60.0);
-    let (backbone, verdict) = match budget {
-        None => (THOROUGH, ", which no budget limits".to_owned()),
-        Some(budget) if estimate <= budget => {
-            (THOROUGH, format!(", within the budget of {}", minutes(budget)))
-        }
-        Some(budget) => (QUICK, format!(", over the budget of {}", minutes(budget))),
-    };
+    let (backbone, verdict) = if estimate <= budget { (THOROUGH, "within") } else { (QUICK, "over") };
     let reason = format!(
-        "{THOROUGH} would look at the {} clips for about {} on {threads} cores{verdict}",
+        "{THOROUGH} would look at the {} clips for about {} on {threads} cores, {verdict} the budget of {}",
         samples.len(),
         minutes(estimate),
+        minutes(budget),
     );
     Ok(Choice { backbone: backbone.into(), reason })
 }
