@@ -184,8 +184,7 @@ impl Args {
 
     fn options(&self, stop: Arc<AtomicBool>, interrupted: &AtomicBool, console: &Console) -> Result<Options> {
         let network = &self.network;
-        let [windows, frames, size] =
-            [network.look.windows, network.look.frames, network.look.size].map(|n| n.map(|n| n as usize));
+        let [windows, frames, size] = network.look.numbers();
         let cache = network.cache.clone().or(TrainOptions::default().cache);
         let clips = self.inputs.find(&self.clips)?.clips;
         let threads = network.threads.map_or_else(bulk::available_threads, |n| n as usize);

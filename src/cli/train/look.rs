@@ -20,3 +20,10 @@ pub(in crate::cli) struct LookArgs {
     )]
     pub size: Option<u64>,
 }
+
+impl LookArgs {
+    /// Windows, frames and size, where asked for.
+    pub(in crate::cli) fn numbers(&self) -> [Option<usize>; 3] {
+        [self.windows, self.frames, self.size].map(|n| n.map(|n| n as usize))
+    }
+}

@@ -188,13 +188,14 @@ impl Args {
 
     fn options(&self, choice: Choice, finetune: Option<Finetune>) -> Result<TrainOptions> {
         let Self { network, learning, finetuning, process, .. } = self;
+        let [windows, frames, size] = network.look.numbers();
         let cache = process.cache.clone().or(TrainOptions::default().cache);
         Ok(TrainOptions {
             backbone: choice.backbone,
             backbone_reason: choice.reason,
-            frames: network.look.frames.map(|n| n as usize),
-            size: network.size(),
-            windows: network.windows(),
+            frames,
+            size,
+            windows,
             fps: network.fps,
             luma_lag: network.luma_lag,
             cut_bars: network.cut_bars,

@@ -69,16 +69,7 @@ impl NetworkArgs {
         }
         let minutes = self.budget.unwrap_or(self.preset.unwrap_or(Preset::Balanced).budget());
         let budget = Duration::from_secs_f64(60.0 * minutes);
-        choose_backbone(data, (self.windows(), self.size()), budget, cores)
-    }
-
-    /// Windows a clip, where asked for.
-    pub(super) fn windows(&self) -> Option<usize> {
-        self.look.windows.map(|n| n as usize)
-    }
-
-    /// Pixels a side, where asked for.
-    pub(super) fn size(&self) -> Option<usize> {
-        self.look.size.map(|n| n as usize)
+        let [windows, _, size] = self.look.numbers();
+        choose_backbone(data, (windows, size), budget, cores)
     }
 }
