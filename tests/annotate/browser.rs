@@ -19,6 +19,9 @@ pub(crate) struct View {
     pub dark: bool,
 }
 
+/// The key, as WebDriver writes it.
+pub(crate) const ESCAPE: &str = "\u{e00c}";
+
 pub(crate) const DESKTOP: View = View { width: 1280, dark: false };
 
 /// Does `test` with a browser; skips it, with a word, where there is none.
@@ -103,11 +106,22 @@ impl Page {
         self.wait(&format!("{count} labels"), &script).await;
     }
 
-    /// The name of the clip on the stage, once its video plays.
-    pub(crate) async fn playing(&self) -> String {
+    /// The name of the clip on the stage, once its video plays; `None` where a grid has come up instead.
+    pub(crate) async fn stage(&self) -> Option<String> {
         let script = "const v = document.querySelector('.slot.on video'); \
+                      if (!document.getElementById('grid').hidden) return { grid: true }; \
                       return !v.hidden && !v.paused && v.readyState > 1 && document.getElementById('name').textContent";
-        self.wait("a clip that plays", script).await.as_str().unwrap().to_owned()
+        self.wait("a clip that plays", script).await.as_str().map(str::to_owned)
+    }
+
+    /// The name of the clip on the stage, once its video plays. A grid that comes up instead is put away.
+    pub(crate) async fn playing(&self) -> String {
+        loop {
+            match self.stage().await {
+                Some(name) => return name,
+                None => self.press(ESCAPE).await,
+            }
+        }
     }
 
     /// Saves what is to be seen, for people to look at.

@@ -2,7 +2,7 @@
 
 use fantoccini::Locator;
 
-use crate::browser::{DESKTOP, Page, browse};
+use crate::browser::{DESKTOP, ESCAPE, Page, browse};
 use crate::clips;
 use crate::program::{KINDS, Program, QUICK, labels};
 
@@ -14,9 +14,14 @@ pub(crate) fn kind(name: &str) -> &str {
 /// Labels the next clip by the digit of its kind, and returns its name.
 pub(crate) async fn label(page: &Page, kinds: &[&str]) -> String {
     let name = page.playing().await;
-    let place = kinds.iter().position(|k| *k == kind(&name)).unwrap();
-    page.press(&(place + 1).to_string()).await;
+    say(page, kinds, &name).await;
     name
+}
+
+/// Says of the clip on the stage that it is of the kind that its name says.
+async fn say(page: &Page, kinds: &[&str], name: &str) {
+    let place = kinds.iter().position(|k| *k == kind(name)).unwrap();
+    page.press(&(place + 1).to_string()).await;
 }
 
 #[test]
@@ -141,9 +146,9 @@ fn a_grid_is_confirmed_labels_are_renamed_and_finish_makes_a_model() {
         page.open(&program.address).await;
         let mut count = 0;
         // After a round the grid comes up instead of a clip.
-        while page.ask("return document.getElementById('grid').hidden").await == true {
+        while let Some(name) = page.stage().await {
             assert!(count < 40, "no grid after {count} labels");
-            label(&page, &KINDS).await;
+            say(&page, &KINDS, &name).await;
             count += 1;
             page.labelled(count).await;
             if count.is_multiple_of(14) {
@@ -204,7 +209,7 @@ fn a_grid_is_confirmed_labels_are_renamed_and_finish_makes_a_model() {
             .await;
         page.shoot("find-alike").await;
         // Back, as Esc does.
-        page.press("\u{e00c}").await;
+        page.press(ESCAPE).await;
         page.wait("the stage", "return !document.getElementById('label').hidden").await;
 
         page.click("#finish-button").await;

@@ -1,6 +1,6 @@
 //! Pictures of the page, for people to look at, and what must hold at any width.
 
-use crate::browser::{View, browse};
+use crate::browser::{ESCAPE, View, browse};
 use crate::clips;
 use crate::labelling::label;
 use crate::program::Program;
@@ -23,11 +23,8 @@ fn nothing_sticks_out_on_phone_or_desktop_in_light_or_dark() {
                 assert_eq!(wide.as_i64(), Some(0), "{part} at {name}");
             };
             for _ in 0..9 {
-                if page.ask("return document.getElementById('grid').hidden").await == true {
-                    label(&page, &["bars", "fractal", "life"]).await;
-                }
+                label(&page, &["bars", "fractal", "life"]).await;
             }
-            page.press("\u{e00c}").await;
             page.playing().await;
             tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
             fits("label").await;
@@ -35,7 +32,7 @@ fn nothing_sticks_out_on_phone_or_desktop_in_light_or_dark() {
             assert_eq!(dark == "rgb(15, 19, 24)", view.dark, "{dark}");
             page.click("#help-button").await;
             fits("help").await;
-            page.press("\u{e00c}").await;
+            page.press(ESCAPE).await;
             page.click("[data-view=find]").await;
             page.wait("tiles", "return [...document.querySelectorAll('#find-clips video')].filter(v => v.readyState > 1).length > 3").await;
             fits("find").await;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::browser::{DESKTOP, Page, browse};
+use crate::browser::{DESKTOP, ESCAPE, Page, browse};
 use crate::clips;
 use crate::labelling::label;
 use crate::program::{KINDS, Program};
@@ -35,9 +35,6 @@ fn a_model_is_made_after_a_round_and_finish_makes_one_of_new_labels_only() {
         let draft = folder.path().join(".classify-labels-model");
         while !draft.exists() && !model.exists() {
             assert!(count < 40, "no model after {count} labels");
-            if page.ask("return document.getElementById('grid').hidden").await == false {
-                page.press("\u{e00c}").await;
-            }
             label(&page, &KINDS).await;
             count += 1;
             page.labelled(count).await;
@@ -55,10 +52,7 @@ fn a_model_is_made_after_a_round_and_finish_makes_one_of_new_labels_only() {
         };
         finish().await;
         assert_eq!(written(&model), first, "nothing is new");
-        page.press("\u{e00c}").await;
-        if page.ask("return document.getElementById('grid').hidden").await == false {
-            page.press("\u{e00c}").await;
-        }
+        page.press(ESCAPE).await;
         label(&page, &KINDS).await;
         page.labelled(count + 1).await;
         finish().await;
