@@ -67,7 +67,7 @@ impl NetworkArgs {
             let reason = "the CNN that can be fine-tuned".into();
             return Ok(Choice { backbone: "imagenet-lite0".into(), reason });
         }
-        let minutes = self.budget.unwrap_or(self.preset.unwrap_or(Preset::Balanced).budget());
+        let minutes = self.budget.unwrap_or(if self.preset == Some(Preset::Quick) { 0.0 } else { 10.0 });
         let budget = Duration::from_secs_f64(60.0 * minutes);
         let [windows, _, size] = self.look.numbers();
         choose_backbone(data, (windows, size), budget, cores)

@@ -11,7 +11,7 @@ pub(super) enum Preset {
     Quick,
     /// The 3D network where looking at the clips with it takes no more than 10 minutes, else the image network
     Balanced,
-    /// The 3D network on three windows of 224² pixels of each clip, black bars cut off, however long that takes
+    /// The 3D network on four windows of 224² pixels of each clip, black bars cut off, however long that takes
     Best,
     /// A small, fast network that is trained whole: the image network learns to see motion. For thousands of clips
     /// to label, or a small machine to label them on
@@ -19,7 +19,7 @@ pub(super) enum Preset {
 }
 
 /// The options of [`Preset::Best`]. How it came to look so stands in docs/fine-tuning.md.
-const BEST: &[&str] = &["--backbone=kinetics400-i3d", "--windows=3", "--size=224", "--cut-bars"];
+const BEST: &[&str] = &["--backbone=kinetics400-i3d", "--windows=4", "--size=224", "--cut-bars"];
 
 /// The options of [`Preset::Small`], the recipe of `ucf14-lite0-lstm`. What each of them brought stands in
 /// docs/fine-tuning.md.
@@ -53,14 +53,6 @@ impl Preset {
             Self::Quick | Self::Balanced => &[],
             Self::Best => BEST,
             Self::Small => SMALL,
-        }
-    }
-
-    /// Minutes that looking at the clips may take, where the backbone is chosen by time.
-    pub(super) fn budget(self) -> f64 {
-        match self {
-            Self::Quick => 0.0,
-            Self::Balanced | Self::Best | Self::Small => 10.0,
         }
     }
 }
