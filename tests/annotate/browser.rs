@@ -19,6 +19,10 @@ pub(crate) struct View {
     pub dark: bool,
 }
 
+/// Returns the name of the clip on the stage where its video plays.
+const PLAYING: &str = "const v = document.querySelector('.slot.on video'); \
+    return !v.hidden && !v.paused && v.readyState > 1 && document.getElementById('name').textContent";
+
 /// The key, as WebDriver writes it.
 pub(crate) const ESCAPE: &str = "\u{e00c}";
 
@@ -106,16 +110,20 @@ impl Page {
         self.wait(&format!("{count} labels"), &script).await;
     }
 
-    /// The name of the clip on the stage, once its video plays; `None` where a grid has come up instead.
-    pub(crate) async fn stage(&self) -> Option<String> {
-        let script = "const v = document.querySelector('.slot.on video'); \
-                      if (!document.getElementById('grid').hidden) return { grid: true }; \
-                      return !v.hidden && !v.paused && v.readyState > 1 && document.getElementById('name').textContent";
-        self.wait("a clip that plays", script).await.as_str().map(str::to_owned)
+    /// The name of the clip on the stage, once its video plays.
+    pub(crate) async fn playing(&self) -> String {
+        self.wait("a clip that plays", PLAYING).await.as_str().unwrap().to_owned()
     }
 
-    /// The name of the clip on the stage, once its video plays. A grid that comes up instead is put away.
-    pub(crate) async fn playing(&self) -> String {
+    /// The same, or `None` where a grid has come up instead.
+    pub(crate) async fn stage(&self) -> Option<String> {
+        let script =
+            format!("if (!document.getElementById('grid').hidden) return {{ grid: true }}; {PLAYING}");
+        self.wait("a clip that plays, or a grid", &script).await.as_str().map(str::to_owned)
+    }
+
+    /// The same; a grid that has come up instead is put away.
+    pub(crate) async fn past_grids(&self) -> String {
         loop {
             match self.stage().await {
                 Some(name) => return name,

@@ -13,7 +13,7 @@ pub(crate) fn kind(name: &str) -> &str {
 
 /// Labels the next clip by the digit of its kind, and returns its name.
 pub(crate) async fn label(page: &Page, kinds: &[&str]) -> String {
-    let name = page.playing().await;
+    let name = page.past_grids().await;
     say(page, kinds, &name).await;
     name
 }

@@ -25,7 +25,7 @@ fn nothing_sticks_out_on_phone_or_desktop_in_light_or_dark() {
             for _ in 0..9 {
                 label(&page, &["bars", "fractal", "life"]).await;
             }
-            page.playing().await;
+            page.past_grids().await;
             tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
             fits("label").await;
             let dark = page.ask("return getComputedStyle(document.body).backgroundColor").await;

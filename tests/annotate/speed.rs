@@ -19,7 +19,7 @@ fn the_next_clip_plays_at_once_while_features_are_computed() {
         page.open(&program.address).await;
         page.wait("some clips that are ready", "return document.getElementById('bar').value >= 20").await;
         for n in 1..=20 {
-            page.playing().await;
+            page.past_grids().await;
             page.press(if n % 2 == 0 { "1" } else { "2" }).await;
             // A label a second.
             tokio::time::sleep(std::time::Duration::from_millis(600)).await;
