@@ -30,6 +30,7 @@ test: test-packages
 	cargo clippy --release --locked --lib --no-default-features -- -D warnings
 	cargo test --release --locked --workspace
 	scripts/python.sh
+	scripts/cuda.sh
 
 # The Python package alone.
 test-python: test-packages

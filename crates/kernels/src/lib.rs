@@ -5,8 +5,8 @@
 //! - Slices in, slices out, channels-last and `f32`: [`conv`], dense, 1×1, 2D and 3D, its products in bfloat16 where that
 //!   is faster; [`depthwise`], one kernel a channel; [`pool`], max pooling; [`winograd`], 3×3×3 with a quarter of the
 //!   products; [`grad`], gradients.
-//! - The plain truth that the fast kernels are held against: [`Kernels::Plain`], and [`conv3d_plain`] and
-//!   [`max_pool3d_plain`] by candle's own operators.
+//! - The plain truth that the fast kernels are held against: [`Kernels::Plain`], and [`conv3d_plain`],
+//!   [`depthwise_plain`] and [`max_pool3d_plain`] by candle's own operators.
 //!
 //! Public functions check what they are given: those on tensors return an error, those on slices panic. Which
 //! instructions run is for [`Kernels`] to say.
@@ -46,7 +46,7 @@ pub use layers::{Conv2d, DepthwiseConv2d, LayerNorm, Linear, attention, attentio
 pub use numbers::{Numbers, slice};
 pub use precision::Precision;
 pub use shape::{Activation, Grid, Window};
-pub use volume::{conv3d_plain, max_pool3d_plain};
+pub use volume::{conv3d_plain, depthwise_plain, max_pool3d_plain};
 
 /// The examples of the README.
 #[cfg(doctest)]

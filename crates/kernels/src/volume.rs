@@ -53,12 +53,15 @@ pub fn max_pool3d_plain(x: &Tensor, kernel: [usize; 3], stride: [usize; 3]) -> R
             continue;
         }
         let (before, after) = same_padding(len, k, s);
+        // CUDA fills no tensor without elements.
         let nothing = |n: usize| {
             let mut shape = x.dims().to_vec();
             shape[dim] = n;
-            Tensor::full(f32::NEG_INFINITY, shape, x.device())
+            (n > 0).then(|| Tensor::full(f32::NEG_INFINITY, shape, x.device())).transpose()
         };
-        let padded = Tensor::cat(&[nothing(before)?, x.clone(), nothing(after)?], dim)?;
+        let parts: Vec<Tensor> =
+            [nothing(before)?, Some(x.clone()), nothing(after)?].into_iter().flatten().collect();
+        let padded = Tensor::cat(&parts, dim)?;
         let mut best = every(&padded, dim, 0, len.div_ceil(s), s)?;
         for tap in 1..k {
             best = best.maximum(&every(&padded, dim, tap, len.div_ceil(s), s)?)?;
@@ -66,6 +69,32 @@ pub fn max_pool3d_plain(x: &Tensor, kernel: [usize; 3], stride: [usize; 3]) -> R
         x = best;
     }
     Ok(x)
+}
+
+/// Each channel of `x [N, C, H, W]`, padded before, by a kernel of its own, `weight [C, 1, k, k]`.
+///
+/// Tap by tap: candle's convolution in groups runs one small one after the other for each channel.
+pub fn depthwise_plain(x: &Tensor, weight: &Tensor, stride: usize) -> Result<Tensor> {
+    let (_, _, height, width) = x.dims4()?;
+    let (_, _, k, k_w) = weight.dims4()?;
+    if k == 0 || k != k_w || height < k || width < k || stride == 0 {
+        bail!("depthwise convolution of {height} x {width} by {k} x {k_w}, stride {stride}");
+    }
+    let [height, width] = [height, width].map(|len| (len - k) / stride + 1);
+    let mut sum: Option<Tensor> = None;
+    for row in 0..k {
+        let rows = every(x, 2, row, height, stride)?;
+        for column in 0..k {
+            let kernel = weight.narrow(2, row, 1)?.narrow(3, column, 1)?.reshape((1, (), 1, 1))?;
+            let part = every(&rows, 3, column, width, stride)?.broadcast_mul(&kernel)?;
+            sum = Some(match sum {
+                Some(sum) => (sum + part)?,
+                None => part,
+            });
+        }
+    }
+    let Some(sum) = sum else { bail!("depthwise convolution with an empty kernel") };
+    Ok(sum)
 }
 
 /// `count` entries of `x` along `dim`, from `start` on, `stride` apart.
@@ -103,6 +132,20 @@ mod tests {
         assert_eq!(y[1], [[112., 118., 118., 112.], [112., 118., 118., 112.]]);
         let y = conv3d_plain(&x, &weight, &bias, [2, 2, 2]).unwrap();
         assert_eq!(y.dims(), [2, 1, 2, 1]);
+    }
+
+    #[test]
+    fn tap_by_tap_is_a_convolution_in_groups() {
+        for (k, stride, height, width) in [(3, 1, 6, 7), (5, 2, 9, 8), (3, 2, 3, 4)] {
+            let (x, weight) = (numbers(&[2, 4, height, width]), numbers(&[4, 1, k, k]));
+            let wanted = x.conv2d(&weight, 0, stride, 1, 4).unwrap();
+            let found = depthwise_plain(&x, &weight, stride).unwrap();
+            assert_eq!(found.dims(), wanted.dims());
+            let apart =
+                (found - &wanted).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+            assert!(apart < 1e-4, "{k} {stride}: {apart}");
+        }
+        assert!(depthwise_plain(&numbers(&[1, 2, 2, 8]), &numbers(&[2, 1, 3, 3]), 1).is_err());
     }
 
     #[test]
