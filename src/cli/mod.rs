@@ -18,6 +18,7 @@ mod frames;
 mod hints;
 mod interrupt;
 mod label;
+mod look;
 mod man;
 mod merge;
 mod model_args;

@@ -5,6 +5,7 @@ use crate::{Classifier, Error, Result};
 use candle_core::Device;
 
 use super::Console;
+use super::look::LookArgs;
 
 /// The model and how it looks at a clip.
 #[derive(Debug, clap::Args)]
@@ -12,30 +13,8 @@ pub(super) struct ModelArgs {
     /// A model inside the program or a pulled one (see `classify models`), or a model folder
     #[arg(short, long, value_name = "NAME|DIR", default_value = DEFAULT_MODEL)]
     pub model: String,
-    /// Windows to look at in a clip, spread over it [default: the model's own]
-    #[arg(
-        long,
-        value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..=1000),
-        hide_short_help = true
-    )]
-    pub windows: Option<u32>,
-    /// Frames to look at in each window of a clip [default: the model's own]
-    #[arg(
-        long,
-        value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..=10_000),
-        hide_short_help = true
-    )]
-    pub frames: Option<u32>,
-    /// Width and height of the frames in pixels [default: the model's own]
-    #[arg(
-        long,
-        value_name = "PX",
-        value_parser = clap::value_parser!(u32).range(16..=4096),
-        hide_short_help = true
-    )]
-    pub size: Option<u32>,
+    #[command(flatten)]
+    pub look: LookArgs,
     /// Where the network runs
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu, hide_short_help = true)]
     pub device: DeviceName,
@@ -73,7 +52,7 @@ impl ModelArgs {
 
     /// What is asked for.
     pub(super) fn changes(&self) -> Changes {
-        let [windows, frames, size] = [self.windows, self.frames, self.size].map(|n| n.map(|n| n as usize));
+        let [windows, frames, size] = self.look.numbers();
         Changes { windows, frames, size, ..Changes::default() }
     }
 

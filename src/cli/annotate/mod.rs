@@ -21,8 +21,8 @@ use crate::{Error, Result, allocator, bulk};
 
 use super::batch_args::{InputArgs, timeout};
 use super::console::Verbosity;
+use super::look::LookArgs;
 use super::sink::say;
-use super::train::look::LookArgs;
 use super::train::values::count;
 use super::{Console, Status, interrupt, shell};
 use segments::{Divider, Segments};

@@ -5,7 +5,6 @@ mod folder;
 mod folds;
 mod head;
 mod learning;
-pub(super) mod look;
 mod network;
 mod preset;
 mod progress;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use crate::cli::look::LookArgs;
 use crate::learning::dataset::Dataset;
 use crate::learning::training::{Choice, choose_backbone};
 use crate::{Error, Result};
 
-use super::look::LookArgs;
 use super::preset::Preset;
 use super::values::{fps, lag, minutes};
 
