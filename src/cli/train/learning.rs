@@ -1,5 +1,6 @@
 //! Options of how the head learns, most of which hold for the CNN too.
 
+use crate::learning::dataset::Task;
 use crate::learning::training::{self, Recipe};
 
 use super::values::{count, mixup, rate, share};
@@ -28,9 +29,9 @@ pub(super) struct LearningArgs {
     /// Mix pairs of clips, with shares drawn from Beta(A, A); 0 for none
     #[arg(long, value_name = "A", default_value_t = 0.2, value_parser = mixup, hide_short_help = true)]
     pub mixup: f64,
-    /// How rare classes get their due
-    #[arg(long, value_enum, default_value_t = Balance::Weights, hide_short_help = true)]
-    balance: Balance,
+    /// How rare classes get their due [default: margins with --finetune on clips of one label each, else weights]
+    #[arg(long, value_enum, hide_short_help = true)]
+    balance: Option<Balance>,
     /// Stop after so many epochs without a lower validation loss [default: 15, with the CNN 8]
     #[arg(long, value_name = "EPOCHS", value_parser = count(100_000), hide_short_help = true)]
     patience: Option<u64>,
@@ -87,12 +88,41 @@ impl LearningArgs {
         }
     }
 
-    pub(super) fn balance(&self) -> training::Balance {
+    /// What was asked for, or what does best: on frozen features weights, on a CNN that learns margins. Where a clip may
+    /// show several labels, margins would make scores something else than probabilities.
+    pub(super) fn balance(&self, finetunes: bool, task: Task) -> training::Balance {
         match self.balance {
-            Balance::Weights => training::Balance::Weights,
-            Balance::Margins => training::Balance::Margins,
-            Balance::Sampling => training::Balance::Sampling,
-            Balance::None => training::Balance::None,
+            Some(Balance::Weights) => training::Balance::Weights,
+            Some(Balance::Margins) => training::Balance::Margins,
+            Some(Balance::Sampling) => training::Balance::Sampling,
+            Some(Balance::None) => training::Balance::None,
+            None if finetunes && task == Task::OneOf => training::Balance::Margins,
+            None => training::Balance::Weights,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use training::Balance::{Margins, Sampling, Weights};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        learning: LearningArgs,
+    }
+
+    #[test]
+    fn rare_classes_get_their_due_in_the_way_that_does_best() {
+        let balance =
+            |line: &str, finetunes, task| Line::parse_from(line.split(' ')).learning.balance(finetunes, task);
+        assert_eq!(balance("train", true, Task::OneOf), Margins);
+        assert_eq!(balance("train", true, Task::AnyOf), Weights);
+        assert_eq!(balance("train", false, Task::OneOf), Weights);
+        assert_eq!(balance("train --balance sampling", true, Task::OneOf), Sampling);
+        assert_eq!(balance("train --balance margins", false, Task::AnyOf), Margins);
     }
 }

@@ -120,7 +120,7 @@ impl Args {
         }
         let choice = self.network.choice(&data, self.finetuning.is_on(), self.cores())?;
         console.note(format!("backbone: {} ({})", choice.backbone, choice.reason));
-        let options = self.options(choice, finetune)?;
+        let options = self.options(choice, finetune, data.task)?;
         folder::prepare(&self.output, options.resume)?;
         let checkpoints = folder::checkpoints(&self.output);
         let stop = interrupt::flag();
@@ -185,7 +185,7 @@ impl Args {
         Ok(data)
     }
 
-    fn options(&self, choice: Choice, finetune: Option<Finetune>) -> Result<TrainOptions> {
+    fn options(&self, choice: Choice, finetune: Option<Finetune>, task: Task) -> Result<TrainOptions> {
         let Self { network, learning, finetuning, process, .. } = self;
         let [windows, frames, size] = network.look.numbers();
         let cache = process.cache.clone().or(TrainOptions::default().cache);
@@ -203,7 +203,7 @@ impl Args {
             recipe: learning.recipe(),
             label_smoothing: learning.label_smoothing as f32,
             mixup: learning.mixup,
-            balance: learning.balance(),
+            balance: learning.balance(finetune.is_some(), task),
             temporal_shift: finetuning.temporal_shift,
             refit: !learning.no_refit,
             keep: learning.keep.unwrap_or(TrainOptions::default().keep),

@@ -41,7 +41,6 @@ const SMALL: &[&str] = &[
     // Few source videos are learned by heart: clips are mixed, and actions are shown in other places.
     "--mixup=0.8",
     "--swap-backgrounds=0.5",
-    "--balance=margins",
     "--epochs=12",
     "--finetune-epochs=24",
 ];
