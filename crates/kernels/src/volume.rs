@@ -77,7 +77,7 @@ pub fn max_pool3d_plain(x: &Tensor, kernel: [usize; 3], stride: [usize; 3]) -> R
 pub fn depthwise_plain(x: &Tensor, weight: &Tensor, stride: usize) -> Result<Tensor> {
     let (_, _, height, width) = x.dims4()?;
     let (_, _, k, k_w) = weight.dims4()?;
-    if k == 0 || k != k_w || height < k || width < k || stride == 0 {
+    if k != k_w || height < k || width < k || stride == 0 {
         bail!("depthwise convolution of {height} x {width} by {k} x {k_w}, stride {stride}");
     }
     let [height, width] = [height, width].map(|len| (len - k) / stride + 1);
@@ -146,6 +146,7 @@ mod tests {
             assert!(apart < 1e-4, "{k} {stride}: {apart}");
         }
         assert!(depthwise_plain(&numbers(&[1, 2, 2, 8]), &numbers(&[2, 1, 3, 3]), 1).is_err());
+        assert!(depthwise_plain(&numbers(&[1, 2, 2, 8]), &numbers(&[2, 1, 0, 0]), 1).is_err());
     }
 
     #[test]
